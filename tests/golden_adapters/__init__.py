@@ -1,0 +1,5 @@
+"""One adapter a block: build it from a reference file's config, give it the weights, run it."""
+
+from golden_adapters import first_six
+
+ADAPTERS = {**first_six.ADAPTERS}
