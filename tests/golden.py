@@ -59,7 +59,9 @@ def load_conv(layer: Any, w: Weights, name: str) -> None:
     kernel = w[f"{name}.weight"]
     if kernel.ndim == 2 and len(layer.kernel.shape) == 4:
         kernel = kernel[:, :, None, None]
-    kernel = {2: lambda k: k.T, 3: lambda k: k.transpose(2, 1, 0), 4: lambda k: k.transpose(2, 3, 1, 0)}[kernel.ndim](kernel)
+    kernel = {2: lambda k: k.T, 3: lambda k: k.transpose(2, 1, 0), 4: lambda k: k.transpose(2, 3, 1, 0)}[kernel.ndim](
+        kernel
+    )
     assign(layer.kernel, kernel, f"{name}.weight")
     if layer.use_bias:
         assign(layer.bias, w[f"{name}.bias"], f"{name}.bias")

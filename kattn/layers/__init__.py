@@ -7,9 +7,20 @@ from typing import Any
 
 import keras
 
+from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
+from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
+from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
+from kattn.layers.cbam import CBAM as CBAM
+from kattn.layers.global_context import GlobalContext as GlobalContext
+from kattn.layers.grouped_conv import GroupedConv2D as GroupedConv2D
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
 
 LAYERS: dict[str, type[keras.Layer]] = {
+    "abn": AttentionBranch,
+    "afi": AttentiveFeatureIntegration,
+    "bam": BottleneckAttention,
+    "cbam": CBAM,
+    "gc": GlobalContext,
     "se": SqueezeExcite,
 }
 

@@ -1,0 +1,90 @@
+"""ABN: the attention branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kattn.layers.helpers import batch_norm, feature_map_channels, pointwise
+
+
+@keras.saving.register_keras_serializable("kattn")
+class AttentionBranch(keras.Layer):
+    """Class scores and one attention map from the features of a stage's copy at stride 1.
+
+    F = relu(BN(W_k BN(x))), one channel a class
+    logits = mean over height and width of W_l F
+    M = sigmoid(BN(conv3x3(F))), one channel
+
+    The network gates its own features g with the map: g * (1 + M).
+
+    Args:
+        classes: Number of classes.
+        map_kernel_size: 3 as in the authors' code; the paper describes a 1x1 convolution.
+        map_norm: Batch normalisation of the map. True as in the authors' code.
+
+    Shapes: (batch, height, width, channels) to the pair (batch, classes), (batch, height, width, 1).
+    Raises: ValueError for classes below 1, an even kernel, or an input that is no feature map.
+    Paper: Fukui, Hirakawa, Yamashita, Fujiyoshi. Attention Branch Network: Learning of Attention Mechanism for Visual
+        Explanation. CVPR 2019. arXiv:1812.10025
+    Code: machine-perception-robotics-group/attention_branch_network
+    """
+
+    def __init__(self, classes: int, map_kernel_size: int = 3, map_norm: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if classes < 1:
+            raise ValueError(f"classes must be at least 1. Received: classes={classes}")
+        if map_kernel_size % 2 == 0:
+            raise ValueError(
+                f"map_kernel_size must be odd, so that the map keeps its size. Received: {map_kernel_size}"
+            )
+        self.classes = classes
+        self.map_kernel_size = map_kernel_size
+        self.map_norm = map_norm
+
+    def build(self, input_shape: Any) -> None:
+        """Create the convolutions, all without bias, and their normalisations."""
+        feature_map_channels(self, input_shape)
+        common: dict[str, Any] = {"dtype": self.dtype_policy}
+        conv: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal", **common}
+        classes_shape = (*input_shape[:-1], self.classes)
+        self.input_norm = batch_norm(name="input_bn", **common)
+        self.input_norm.build(input_shape)
+        self.class_conv = pointwise(self.classes, name="class_conv", **conv)
+        self.class_conv.build(input_shape)
+        self.class_norm = batch_norm(name="class_bn", **common)
+        self.class_norm.build(classes_shape)
+        self.logits_conv = pointwise(self.classes, name="logits_conv", **conv)
+        self.logits_conv.build(classes_shape)
+        self.map_conv = keras.layers.Conv2D(
+            1, self.map_kernel_size, padding="same", data_format="channels_last", name="map_conv", **conv
+        )
+        self.map_conv.build(classes_shape)
+        if self.map_norm:
+            self.map_bn = batch_norm(name="map_bn", **common)
+            self.map_bn.build((*input_shape[:-1], 1))
+
+    def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """Logits and map."""
+        features = self.class_conv(self.input_norm(x, training=training))
+        features = ops.relu(self.class_norm(features, training=training))
+        logits = ops.mean(self.logits_conv(features), axis=(1, 2))
+        attention = self.map_conv(features)
+        if self.map_norm:
+            attention = self.map_bn(attention, training=training)
+        return logits, ops.sigmoid(attention)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, Any]:
+        """Shapes of logits and map."""
+        return (input_shape[0], self.classes), (*input_shape[:-1], 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "map_kernel_size": self.map_kernel_size,
+            "map_norm": self.map_norm,
+        }

@@ -1,0 +1,118 @@
+"""GC: global context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+
+LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
+FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}
+
+
+@keras.saving.register_keras_serializable("kattn")
+class GlobalContext(keras.Layer):
+    """One context vector for all positions, transformed and fused into the map.
+
+    a = softmax over all positions of (x . w + b);   c = sum of a_n x_n      (context="att")
+    c = mean of x over height and width                                       (context="avg")
+    T(c) = W2 relu(LN(W1 c + b1)) + b2
+    y = x + T(c)   (fusion="add");   y = x * sigmoid(T(c))   (fusion="scale");   scale, then add   (fusion="both")
+
+    Args:
+        reduction: Hidden width is channels // reduction, at least 1. The authors' code takes a ratio, int(channels * ratio).
+        context: "att" or "avg".
+        fusion: "add" (the authors' default), "scale", or "both", with a transform of its own for each.
+        return_attention: Also return a, (batch, height, width, 1); needs context="att".
+
+    The last convolution of each transform starts at zero: "add" starts as the identity, "scale" at one half.
+
+    Shapes: (batch, height, width, channels) in and out.
+    Raises: ValueError for an unknown context or fusion, a reduction below 1, or an input that is no feature map.
+    Paper: Cao, Xu, Lin, Wei, Hu. GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond. ICCVW 2019.
+        arXiv:1904.11492
+    Code: xvjiarui/GCNet
+    """
+
+    def __init__(
+        self,
+        reduction: int = 16,
+        context: str = "att",
+        fusion: str = "add",
+        return_attention: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if context not in ("att", "avg"):
+            raise ValueError(f'context must be "att" or "avg". Received: context={context!r}')
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion must be one of {sorted(FUSIONS)}. Received: fusion={fusion!r}")
+        if return_attention and context != "att":
+            raise ValueError('return_attention=True needs context="att": a plain mean has no weights to return.')
+        self.reduction = reduction
+        self.context = context
+        self.fusion = fusion
+        self.return_attention = return_attention
+
+    def build(self, input_shape: Any) -> None:
+        """Create the mask convolution and one transform a fusion."""
+        channels = feature_map_channels(self, input_shape)
+        hidden = hidden_width(channels, self.reduction)
+        common: dict[str, Any] = {"dtype": self.dtype_policy}
+        if self.context == "att":
+            self.mask = pointwise(1, kernel_initializer="he_normal", name="mask", **common)
+            self.mask.build(input_shape)
+        self.reduce, self.expand = {}, {}
+        self.gamma, self.beta = {}, {}
+        for fusion in FUSIONS[self.fusion]:
+            reduce = pointwise(hidden, name=f"{fusion}_reduce", **common)
+            reduce.build((None, 1, 1, channels))
+            expand = pointwise(channels, kernel_initializer="zeros", name=f"{fusion}_expand", **common)
+            expand.build((None, 1, 1, hidden))
+            self.reduce[fusion], self.expand[fusion] = reduce, expand
+            self.gamma[fusion] = self.add_weight(shape=(hidden,), initializer="ones", name=f"{fusion}_gamma")
+            self.beta[fusion] = self.add_weight(shape=(hidden,), initializer="zeros", name=f"{fusion}_beta")
+
+    def call(self, x: Any) -> Any:
+        """Fuse the context of x into every position."""
+        if self.context == "att":
+            logits = self.mask(x)
+            # Written out with pooling over positions: a softmax over the flattened map costs transposes in the exported
+            # graphs. The mean of e appears above and below, so its 1/N cancels.
+            e = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
+            scale = 1.0 / ops.mean(e, axis=(1, 2), keepdims=True)
+            context = ops.mean(x * e, axis=(1, 2), keepdims=True) * scale
+        else:
+            context = ops.mean(x, axis=(1, 2), keepdims=True)
+        y = x
+        for fusion in FUSIONS[self.fusion]:
+            term = self._transform(context, fusion)
+            y = y + term if fusion == "add" else y * ops.sigmoid(term)
+        if not self.return_attention:
+            return y
+        return y, e * (1.0 / ops.sum(e, axis=(1, 2), keepdims=True))
+
+    def _transform(self, context: Any, fusion: str) -> Any:
+        hidden = self.reduce[fusion](context)
+        # Layer normalisation written out: Keras's emits an operation that int8 runtimes compute in float.
+        centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+        gamma, beta = (ops.cast(v[fusion], hidden.dtype) for v in (self.gamma, self.beta))
+        return self.expand[fusion](ops.relu(centred * ops.rsqrt(variance + LN_EPSILON) * gamma + beta))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's shape, and the weights' where they are returned."""
+        return (input_shape, (*input_shape[:-1], 1)) if self.return_attention else input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "reduction": self.reduction,
+            "context": self.context,
+            "fusion": self.fusion,
+            "return_attention": self.return_attention,
+        }

@@ -1,0 +1,63 @@
+"""What the builder needs to know of a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+BLOCK_SITES = ("input", "first_conv", "integrated", "spatial_conv", "inner", "residual", "shortcut", "output")
+ALL_SITES = (*BLOCK_SITES, "stage_input", "between_stages", "tail")
+
+NO_SITE = {
+    "input": "its blocks have no residual branch whose input could be gated",
+    "first_conv": "it has no stage of equal blocks whose first convolutions could share their maps",
+    "integrated": "it has no stage of equal blocks whose first convolutions could share their maps",
+    "spatial_conv": "it has no dense 3x3 convolution in its blocks that could be replaced",
+    "inner": "its blocks have no 3x3 convolution inside a residual branch",
+    "residual": "its blocks have no residual branch",
+    "shortcut": "its blocks have no shortcut",
+    "output": "its blocks have no sum",
+    "stage_input": "it is not made of stages",
+    "between_stages": "it has no boundaries between stages",
+    "tail": "its last stage cannot be copied",
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of a backbone table.
+
+    Attributes:
+        network: (x, sites, head, **options) to the outputs, for a normalised image x.
+        stages: How many stages the network has.
+        paper: Where it was published.
+        input_shape: Default (height, width, channels).
+        classes: Default number of classes.
+        mean: Per-channel mean of RGB in 0-1 that pixels are normalised with.
+        std: Its standard deviation.
+        sites: The sites that the network calls.
+        options: Names of the network's keyword options that users may set.
+    """
+
+    network: Callable[..., Any]
+    stages: int
+    paper: str
+    input_shape: tuple[int, int, int] = (224, 224, 3)
+    classes: int = 1000
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    sites: tuple[str, ...] = ALL_SITES
+    options: tuple[str, ...] = ()
+
+    def why_not(self, site: str) -> str:
+        """Why the network has no such site."""
+        return NO_SITE[site]
+
+
+CIFAR: dict[str, Any] = {
+    "input_shape": (32, 32, 3),
+    "classes": 10,
+    "mean": (0.4914, 0.4822, 0.4465),
+    "std": (0.2470, 0.2435, 0.2616),
+}
