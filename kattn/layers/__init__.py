@@ -13,7 +13,22 @@ from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckA
 from kattn.layers.cbam import CBAM as CBAM
 from kattn.layers.global_context import GlobalContext as GlobalContext
 from kattn.layers.grouped_conv import GroupedConv2D as GroupedConv2D
+from kattn.layers.non_local_means import NonLocalMeans as NonLocalMeans
+from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
+from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
+from kattn.layers.residual_block import ResidualBlock as ResidualBlock
+from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
+from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
+from kattn.layers.rnan_non_local import RNANNonLocal as RNANNonLocal
+from kattn.layers.sagan import SAGANAttention as SAGANAttention
+from kattn.layers.san import LocalSourceResidualAttentionGroup as LocalSourceResidualAttentionGroup
+from kattn.layers.san import NonLocalResidualGroup as NonLocalResidualGroup
+from kattn.layers.san_region_non_local import RegionNonLocal as RegionNonLocal
+from kattn.layers.san_soca import SecondOrderChannelAttention as SecondOrderChannelAttention
+from kattn.layers.spectral_norm import SpectralNorm as SpectralNorm
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
+from kattn.layers.style_attention import StyleAttention as StyleAttention
+from kattn.layers.style_attention_levels import MultiLevelStyleAttention as MultiLevelStyleAttention
 
 LAYERS: dict[str, type[keras.Layer]] = {
     "abn": AttentionBranch,
@@ -21,7 +36,21 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "bam": BottleneckAttention,
     "cbam": CBAM,
     "gc": GlobalContext,
+    "lsrag": LocalSourceResidualAttentionGroup,
+    "nlm": NonLocalMeans,
+    "rab": ResidualLocalAttentionBlock,
+    "rcab": ResidualChannelAttentionBlock,
+    "rcan": ResidualChannelAttentionGroup,
+    "rcan_ca": SqueezeExcite,
+    "rl_nl": RegionNonLocal,
+    "rnab": ResidualNonLocalAttentionBlock,
+    "rnan_nl": RNANNonLocal,
+    "sagan": SAGANAttention,
+    "san": NonLocalResidualGroup,
+    "sanet": StyleAttention,
+    "sanet_multi": MultiLevelStyleAttention,
     "se": SqueezeExcite,
+    "soca": SecondOrderChannelAttention,
 }
 
 
