@@ -1,0 +1,363 @@
+"""Labelled images: one small interface over the digits in the wheel, TFDS names, folders of images and arrays.
+
+Images are uint8 arrays of (image, height, width, channel) with raw values 0-255, labels are class numbers. Nothing here
+needs Keras or TensorFlow. Every split is seeded and disjoint from the others: what a source does not split itself
+(`validation`, and `test` where there is none) is taken out of its training part, each class in proportion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger("kattn")
+
+SPLITS = ("train", "validation", "test")
+TEST_FRACTION = 0.2  # of a source that comes as one piece
+DIGITS_SIZE = 8  # the native size; the largest value of a pixel there is 16
+
+
+class DataError(ValueError):
+    """Data that cannot be trained on or evaluated: what came, what was expected, what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels that belong together.
+
+    Args:
+        images: uint8, (images, height, width, channels), values 0-255.
+        labels: int32, (images,), class numbers from 0.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> Split:
+        """The split of these positions, in this order."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source holds, before anything is checked, split or resized.
+
+    Args:
+        name: For messages and the run's files.
+        parts: Images and labels of every part the source has: some of "train", "validation", "test".
+        class_names: In the order of the labels; None where only numbers are known.
+        mirror: Whether a mirrored image keeps its label. No for characters: flips are left out.
+        channels: What to show the images as where the caller does not say: None for as they are.
+        source: Anything else that says where the data came from, for the run's files.
+    """
+
+    name: str
+    parts: Mapping[str, tuple[Any, Any]]
+    class_names: Sequence[str] | None = None
+    mirror: bool = True
+    channels: int | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits of a classification problem. A split that was not asked for is empty."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    mirror: bool = True
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        images = next(part.images for part in (self.train, self.test, self.validation) if len(part))
+        return images.shape[1:]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, sizes and a fingerprint: equal for equal data, so that a resumed run can tell."""
+        return {
+            "name": self.name,
+            "classes": len(self.class_names),
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "images": {name: len(getattr(self, name)) for name in SPLITS},
+            "fingerprint": {name: fingerprint(getattr(self, name)) for name in SPLITS if len(getattr(self, name))},
+            **self.source,
+        }
+
+
+def load(
+    data: Any,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
+    validation: float = 0.1,
+    split_seed: int = 0,
+    limit: int | None = None,
+    splits: Sequence[str] = SPLITS,
+    on_error: str = "raise",
+    data_dir: str | Path | None = None,
+) -> Dataset:
+    """Load labelled images and split them.
+
+    Args:
+        data: "digits" (scikit-learn's handwritten digits, no download), a TFDS name such as "cifar10", a folder
+            (`class/image`, or `train/class/image` and `test/class/image`), arrays `(images, labels)`,
+            `((images, labels), (test_images, test_labels))` or {"train": (images, labels), ...}, or a Dataset.
+        image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
+            middle is cut out. None keeps them. Arrays passed in are never resized: a difference is an error.
+        channels: 3 shows grey images as RGB. None keeps what the source has (digits and folders: 3).
+        classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
+        validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
+        split_seed: Seed of the splits, apart from the training's seed: seeds are compared on the same images.
+        limit: At most so many images of each split, each class in proportion: for trials.
+        splits: What is wanted: with ("test",) a source that keeps its parts apart reads that one only.
+        on_error: "raise" stops at an image that cannot be read, "skip" leaves it out, counts and logs it.
+        data_dir: Where TFDS keeps its data; None is TFDS's own choice (TFDS_DATA_DIR, then the home folder).
+
+    Raises: DataError (a ValueError) for data that cannot be used as asked.
+    """
+    if on_error not in ("raise", "skip"):
+        raise DataError(f"on_error must be 'raise' or 'skip'. Received: on_error={on_error!r}")
+    if not 0 <= validation <= 0.9:
+        raise DataError(f"validation is a share of the training images, 0 to 0.9. Received: validation={validation}")
+    if limit is not None and limit < 1:
+        raise DataError(f"limit is a number of images of at least 1. Received: limit={limit}")
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if isinstance(data, Dataset):
+        return _checked(_limited(data, limit), size, channels, classes, splits)
+    at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
+    raw = _read(data, size, channels, splits, on_error, data_dir, at_most)
+    dataset = _limited(_complete(raw, validation, split_seed, splits), limit)
+    wanted = channels if channels is not None else raw.channels
+    if wanted == 3:
+        dataset = _mapped(dataset, show_as_rgb)
+    if size is not None and dataset.image_shape[:2] != tuple(size) and not _is_arrays(data):
+        log.info("%s: images resized from %s to %s", dataset.name, dataset.image_shape[:2], tuple(size))
+        dataset = _mapped(dataset, lambda images: resize(images, size))
+    return _checked(dataset, size, channels, classes, splits)
+
+
+def from_arrays(data: Any) -> Raw:
+    """Arrays as a source: a pair, a pair of pairs (train, test), or a mapping by split."""
+    if not isinstance(data, Mapping):
+        if len(data) != 2:
+            raise DataError(
+                f"Arrays come as (images, labels) or ((images, labels), (images, labels)): two. {_got(data)}"
+            )
+        pair_of_pairs = isinstance(data[0], (tuple, list)) and len(data[0]) == 2
+        data = {"train": data[0], "test": data[1]} if pair_of_pairs else {"train": data}
+    unknown = sorted(set(data) - set(SPLITS))
+    if unknown:
+        raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
+    return Raw("arrays", dict(data))
+
+
+def digits() -> Raw:
+    """Handwritten digits from scikit-learn's wheel: 1797 grey images of 8x8, classes 0-9."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype("uint8")[..., None]
+    return Raw(
+        "digits",
+        {"train": (images, bunch.target.astype("int32"))},
+        class_names=[str(digit) for digit in range(10)],
+        mirror=False,
+        channels=3,
+    )
+
+
+def _read(
+    data: Any,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    splits: Sequence[str],
+    on_error: str,
+    data_dir: str | Path | None,
+    at_most: int | None,
+) -> Raw:
+    """Find the source behind what the user typed."""
+    if isinstance(data, (tuple, list, Mapping)):
+        return from_arrays(data)
+    if isinstance(data, str) and data == "digits":
+        return digits()
+    if isinstance(data, Path) or (isinstance(data, str) and Path(data).expanduser().is_dir()):
+        from kattn.data_folder import folder
+
+        return folder(Path(data).expanduser(), size, channels or 3, on_error, at_most)
+    if isinstance(data, str) and data:
+        from kattn.data_tfds import tfds_dataset
+
+        return tfds_dataset(data, size, splits, on_error, data_dir, at_most)
+    raise DataError(f"data is 'digits', a TFDS name, a folder, arrays or a kattn.data.Dataset. {_got(data)}")
+
+
+def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str]) -> Dataset:
+    """Check every part and take what is missing out of the training part."""
+    parts = {name: checked_split(*pair, where=f"{raw.name} ({name})") for name, pair in raw.parts.items()}
+    if "test" not in parts and "validation" in parts:
+        log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
+        parts["test"] = parts.pop("validation")
+    if "test" not in parts and "train" in parts:
+        parts["train"], parts["test"] = carve(parts["train"], TEST_FRACTION, np.random.default_rng([seed, 1]))
+    if "validation" not in parts and "train" in parts and validation:
+        parts["train"], parts["validation"] = carve(parts["train"], validation, np.random.default_rng([seed, 2]))
+    sample = next(iter(parts.values()))
+    nothing = Split(sample.images[:0], sample.labels[:0])
+    kept = {name: parts.get(name, nothing) if name in splits else nothing for name in SPLITS}
+    highest = max(int(part.labels.max()) for part in parts.values() if len(part))
+    names = tuple(raw.class_names) if raw.class_names else tuple(str(i) for i in range(highest + 1))
+    return Dataset(raw.name, names, **kept, mirror=raw.mirror, source=raw.source)
+
+
+def _checked(dataset: Dataset, size: Any, channels: int | None, classes: int | None, splits: Sequence[str]) -> Dataset:
+    """Compare with what the model takes."""
+    for name in splits:
+        part = getattr(dataset, name)
+        if not len(part) and name != "validation":
+            raise DataError(f"The {name} split of {dataset.name} is empty: there is nothing to work on.")
+        limit = len(dataset.class_names) if classes is None else classes
+        check_labels(part.labels, limit, f"{dataset.name} ({name})")
+    height, width, depth = dataset.image_shape
+    if size is not None and (height, width) != tuple(size):
+        raise DataError(
+            f"{dataset.name} has images of {height}x{width}, the model takes {size[0]}x{size[1]}. Resize the arrays, or "
+            "build the model with their input_shape."
+        )
+    if channels is not None and depth != channels:
+        raise DataError(f"{dataset.name} has images of {depth} channels, the model takes {channels}.")
+    if classes is not None and classes > len(dataset.class_names):
+        extra = tuple(str(i) for i in range(len(dataset.class_names), classes))
+        dataset = replace(dataset, class_names=dataset.class_names + extra)
+    return dataset
+
+
+def checked_split(images: Any, labels: Any, where: str) -> Split:
+    """Images and labels as the interface wants them, or an error that says what is wrong with them."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+        raise DataError(
+            f"{where}: images are (images, height, width, channels) with 1, 3 or 4 channels. Received: shape {images.shape}"
+        )
+    if images.dtype != np.uint8:
+        images = _as_uint8(images, where)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{where}: labels are class numbers, one integer an image (one-hot rows: labels.argmax(axis=1)). "
+            f"Received: shape {labels.shape}, {labels.dtype}"
+        )
+    if len(images) != len(labels):
+        raise DataError(f"{where}: {len(images)} images but {len(labels)} labels.")
+    if not len(images):
+        raise DataError(f"{where} is empty: there is nothing to work on.")
+    check_labels(labels, None, where)
+    return Split(images, labels.astype("int32"))
+
+
+def check_labels(labels: np.ndarray, classes: int | None, where: str) -> None:
+    """Raise where a label is negative or not below the number of classes."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes) if classes is not None else labels < 0)
+    if len(wrong):
+        expected = f"0 to {classes - 1}" if classes is not None else "0 and above"
+        raise DataError(
+            f"{where}: label {labels[wrong[0]]} of image {wrong[0]} is out of range, labels are {expected} "
+            f"({len(wrong)} of {len(labels)} images)."
+        )
+
+
+def carve(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
+    """Two disjoint splits: the rest, and `fraction` of every class (rounded; of a class of one image nothing)."""
+    apart = np.zeros(len(split), bool)
+    for label in np.unique(split.labels):
+        members = rng.permutation(np.flatnonzero(split.labels == label))
+        count = min(len(members) - 1, max(1, round(fraction * len(members))))
+        apart[members[:count]] = True
+    return split.take(np.flatnonzero(~apart)), split.take(np.flatnonzero(apart))
+
+
+def show_as_rgb(images: np.ndarray) -> np.ndarray:
+    """Grey images as three equal channels; RGB unchanged; the opacity of RGBA dropped."""
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images[..., :3]
+
+
+def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale the shorter side, cut out the middle (bicubic, on uint8)."""
+    from PIL import Image
+
+    resized = np.empty((len(images), *size, images.shape[-1]), "uint8")
+    for i, image in enumerate(images):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        resized[i] = np.asarray(fit_picture(picture, size)).reshape(resized.shape[1:])
+    return resized
+
+
+def fit_picture(picture: Any, size: tuple[int, int]) -> Any:
+    """A Pillow picture scaled and cut to (height, width), undistorted."""
+    from PIL import Image, ImageOps
+
+    return picture if picture.size == size[::-1] else ImageOps.fit(picture, size[::-1], Image.Resampling.BICUBIC)
+
+
+def fingerprint(split: Split) -> str:
+    """A short hash of all labels and of up to 64 images spread over the split."""
+    digest = hashlib.sha256(np.ascontiguousarray(split.labels).tobytes())
+    spread = np.linspace(0, len(split) - 1, min(64, len(split))).astype(int)
+    digest.update(np.ascontiguousarray(split.images[spread]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _as_uint8(images: np.ndarray, where: str) -> np.ndarray:
+    if np.issubdtype(images.dtype, np.integer) and len(images) and images.min() >= 0 and images.max() <= 255:
+        return images.astype("uint8")
+    span = f"{images.min():.4g} to {images.max():.4g}" if images.size else "nothing"
+    raise DataError(
+        f"{where}: the networks take raw pixels, uint8 0-255, and normalise them inside. Received: {images.dtype}, "
+        f"{span}. Images in 0-1: (images * 255).round().astype('uint8')."
+    )
+
+
+def _limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """At most `limit` images a split: the first of every class, then the second of every class, and so on."""
+    if limit is None:
+        return dataset
+
+    def cut(split: Split) -> Split:
+        rank = np.zeros(len(split), int)
+        for label in np.unique(split.labels):
+            members = np.flatnonzero(split.labels == label)
+            rank[members] = np.arange(len(members))
+        return split.take(np.sort(np.argsort(rank, kind="stable")[:limit]))
+
+    return replace(dataset, **{name: cut(getattr(dataset, name)) for name in SPLITS})
+
+
+def _mapped(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
+    parts = {name: getattr(dataset, name) for name in SPLITS}
+    return replace(dataset, **{name: Split(change(part.images), part.labels) for name, part in parts.items()})
+
+
+def _is_arrays(data: Any) -> bool:
+    return isinstance(data, (tuple, list, Mapping))
+
+
+def _got(data: Any) -> str:
+    return f"Received: {data!r:.200}" if isinstance(data, (str, int, float, type(None))) else f"Received: {type(data)}"

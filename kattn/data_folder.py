@@ -1,0 +1,117 @@
+"""A folder of images, one sub-folder a class."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kattn.data import DataError, Raw, fit_picture
+
+log = logging.getLogger("kattn")
+
+PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
+PARTS |= {"test": "test", "testing": "test"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+
+
+def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: str, at_most: int | None = None) -> Raw:
+    """Read `root/class/image` or `root/part/class/image` with part one of train, val(idation), test.
+
+    Args:
+        root: The folder. Classes are its sub-folders in alphabetical order; hidden files and folders are left out.
+        size: Height and width to scale and cut the images to; None where all have one size.
+        channels: 3 for RGB, 1 for grey: images are converted as they are read.
+        on_error: "raise" or "skip", for files that are no readable image.
+        at_most: Read about so many images of a part, the first of every class.
+
+    Raises: DataError where the folder, a class or a file is not as described, or where class folders differ between parts.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder. Images come as {root}/class/image.png.")
+    if channels not in (1, 3):
+        raise DataError(f"Images of a folder are read with 1 or 3 channels. Received: channels={channels}")
+    folders = _folders(root)
+    if not folders:
+        raise DataError(f"{root} has no sub-folders. Images come as {root}/class/image.png.")
+    if all(path.name.lower() in PARTS for path in folders):
+        parts = {PARTS[path.name.lower()]: path for path in folders}
+    else:
+        parts = {"train": root}
+    class_names = [path.name for path in _folders(parts.get("train", folders[0]))]
+    for name, path in parts.items():
+        here = [sub.name for sub in _folders(path)]
+        if here != class_names:
+            differ = sorted(set(here) ^ set(class_names))
+            raise DataError(f"{path}: the class folders of {name} differ from the others': {', '.join(differ[:10])}.")
+    if not class_names:
+        raise DataError(f"{root} has no class folders. Images come as {root}/class/image.png.")
+    each = None if at_most is None else -(-at_most // len(class_names))
+    files = {
+        name: [(file, label) for label, sub in enumerate(class_names) for file in _images(path / sub)[:each]]
+        for name, path in parts.items()
+    }
+    read = {name: _read_part(path, class_names, files[name], size, channels, on_error) for name, path in parts.items()}
+    return Raw(str(root), read, class_names, channels=channels)
+
+
+def _read_part(
+    root: Path,
+    class_names: list[str],
+    files: list[tuple[Path, int]],
+    size: tuple[int, int] | None,
+    channels: int,
+    on_error: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    counts = np.bincount([label for _, label in files], minlength=len(class_names)) if files else [0]
+    if min(counts) == 0:
+        raise DataError(
+            f"{root / class_names[int(np.argmin(counts))]} holds no images ({', '.join(sorted(SUFFIXES))})."
+        )
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(lambda file: _decode(file[0], size, channels), files))
+    failed = [picture for picture in pictures if isinstance(picture, Exception)]
+    if failed and on_error == "raise":
+        raise DataError(f"{failed[0]} ({len(failed)} such files; on_error='skip' leaves them out.)")
+    for error in failed:
+        log.warning("left out: %s", error)
+    good = [(picture, label) for picture, (_, label) in zip(pictures, files, strict=True) if _is_picture(picture)]
+    if not good:
+        raise DataError(f"{root} holds no readable image.")
+    if failed:
+        log.warning("%s: %d of %d images left out", root, len(failed), len(files))
+    shapes = {picture.shape for picture, _ in good}
+    if len(shapes) > 1:
+        raise DataError(f"{root} holds images of {len(shapes)} sizes, such as {sorted(shapes)[:2]}: pass image_size.")
+    return np.stack([picture for picture, _ in good]), np.array([label for _, label in good], "int32")
+
+
+def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray | DataError:
+    """One file's pixels, or why there are none (so that every bad file is known before the first is reported)."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            if size is not None:
+                picture.draft(None, (2 * size[1], 2 * size[0]))  # JPEG: decode no finer than needed
+            picture = ImageOps.exif_transpose(picture).convert("RGB" if channels == 3 else "L")
+            pixels = np.asarray(picture if size is None else fit_picture(picture, size))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return DataError(f"{path} is no readable image: {error}")
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _is_picture(picture: Any) -> bool:
+    return isinstance(picture, np.ndarray)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(root: Path) -> list[Path]:
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in files if path.suffix.lower() in SUFFIXES)

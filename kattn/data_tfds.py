@@ -1,0 +1,205 @@
+"""TFDS data sets, read with numpy and Pillow: the same images in the same order whether or not TensorFlow is there.
+
+tensorflow-datasets itself is needed (and imported) only to download and prepare a data set that is not on disk yet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kattn.data import DataError, Raw, fit_picture
+from kattn.data_records import examples
+
+log = logging.getLogger("kattn")
+
+CHUNK = 1024  # records decoded together
+
+
+def tfds_dataset(
+    name: str,
+    size: tuple[int, int] | None,
+    splits: Sequence[str],
+    on_error: str,
+    data_dir: str | Path | None,
+    at_most: int | None = None,
+) -> Raw:
+    """Read a data set of images with one class label each.
+
+    Args:
+        name: As in `tfds.load`: "cifar10", "name/config", "name:version" or "name/config:version".
+        size: Height and width to scale and cut the images to; needed where they differ in size.
+        splits: The splits wanted; others are left unread where that changes nothing.
+        on_error: "raise" or "skip", for images that cannot be decoded.
+        data_dir: The folder that holds the data sets; None is TFDS_DATA_DIR, then ~/tensorflow_datasets.
+        at_most: Read no more than so many images of a split.
+
+    Raises: DataError for an unknown name, and for a data set that is not images with a class label.
+    """
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    folder = find_prepared(root, name) or _prepare(root, name, data_dir)
+    info = json.loads((folder / "dataset_info.json").read_text())
+    if info.get("fileFormat", "tfrecord") != "tfrecord":
+        raise DataError(f"{folder} is stored as {info['fileFormat']}; kattn reads tfrecord. Prepare it in that format.")
+    image_key, label_key = _keys(folder, name)
+    shards = {split["name"]: _shards(folder, info, split) for split in info["splits"]}
+    parts = {}
+    for split in _needed(shards, splits):
+        images, labels = _read(shards[split], image_key, label_key, size, on_error, at_most, f"{name} ({split})")
+        if len(labels) and (labels == -1).all():
+            log.info("%s: the split %s has no labels and is not used", name, split)
+        else:
+            parts[split] = (images, labels)
+    if not parts:
+        raise DataError(f"{name} has none of the splits train, validation, test. It has: {', '.join(shards)}.")
+    return Raw(
+        name,
+        parts,
+        class_names=_class_names(folder, label_key),
+        mirror=not re.match(r"(e?mnist|kmnist|svhn|.*digit|omniglot)", name),
+        source={"version": info.get("version", ""), "decoder": "pillow"},
+    )
+
+
+def find_prepared(root: Path, name: str) -> Path | None:
+    """The folder of a prepared data set, newest version first, or None."""
+    path, _, version = name.partition(":")
+    if not re.fullmatch(r"\w+(/[\w.-]+)?", path):
+        raise DataError(f"{name!r} is neither a folder nor a TFDS name (name, name/config, name:version).")
+    versions = sorted((root / path).glob("*/dataset_info.json"), key=lambda file: _version(file.parent.name))
+    named = [file.parent for file in versions if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
+    matching = [folder for folder in named if not version or folder.name == version]
+    return matching[-1] if matching else None
+
+
+def _prepare(root: Path, name: str, data_dir: str | Path | None) -> Path:
+    """Let tensorflow-datasets download and write the data set."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise DataError(
+            f"{name!r} is not among the data sets under {root}, and there is no tensorflow-datasets here to download it: "
+            "set data_dir or TFDS_DATA_DIR to where it is, or install tensorflow and tensorflow-datasets."
+        ) from error
+    base = re.split(r"[/:]", name)[0]
+    known = tfds.list_builders(with_community_datasets=False)
+    if base not in known:
+        close = difflib.get_close_matches(base, [*known, "digits"], n=3, cutoff=0.5)
+        hint = f" Closest: {', '.join(close)}." if close else ""
+        raise DataError(f"Unknown data {name!r}: no folder of this name, and not in TFDS.{hint} Embedded: digits.")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir, file_format="tfrecord")
+        builder.download_and_prepare()
+    except Exception as error:  # whatever stands between here and the source: network, disk, a manual download
+        raise DataError(
+            f"{name} is not under {root} and could not be downloaded: {str(error).strip()[:300]}"
+        ) from error
+    return Path(builder.data_path)
+
+
+def _needed(shards: dict[str, Any], splits: Sequence[str]) -> list[str]:
+    """The parts to read: all that may end up in, or be carved for, the wanted splits."""
+    if tuple(splits) == ("test",) and "test" in shards and "validation" not in shards:
+        return ["test"]
+    return [split for split in ("train", "validation", "test") if split in shards]
+
+
+def _read(
+    shards: list[Path],
+    image_key: str,
+    label_key: str,
+    size: tuple[int, int] | None,
+    on_error: str,
+    at_most: int | None,
+    where: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    images: list[np.ndarray] = []
+    labels: list[int] = []
+    failed = 0
+    with ThreadPoolExecutor() as pool:
+        for chunk in _chunks(shards, at_most):
+            encoded = [example[image_key][0] for example in chunk]
+            for example, picture in zip(chunk, pool.map(lambda data: _decode(data, size), encoded), strict=True):
+                if isinstance(picture, np.ndarray):
+                    images.append(picture)
+                    labels.append(int(example[label_key][0]))
+                elif on_error == "raise":
+                    raise DataError(
+                        f"{where}: image {len(images)} is not readable: {picture} (on_error='skip' goes on.)"
+                    )
+                else:
+                    failed += 1
+    if failed:
+        log.warning("%s: %d images that are not readable left out", where, failed)
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise DataError(f"{where} holds images of {len(shapes)} shapes, such as {sorted(shapes)[:2]}: pass image_size.")
+    if not images:
+        raise DataError(f"{where} holds no readable image.")
+    return np.stack(images), np.array(labels, "int32")
+
+
+def _chunks(shards: list[Path], at_most: int | None) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for count, example in enumerate(example for shard in shards for example in examples(shard)):
+        if count == at_most:
+            break
+        chunk.append(example)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _decode(encoded: bytes, size: tuple[int, int] | None) -> np.ndarray | Exception:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            picture = picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+            pixels = np.asarray(picture if size is None else fit_picture(picture, size))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return error
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _keys(folder: Path, name: str) -> tuple[str, str]:
+    """The names of the image and of the class label among the features."""
+    features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
+    images = [key for key, value in features.items() if "image" in value]
+    labels = [key for key, value in features.items() if "classLabel" in value]
+    if not images or not labels:
+        raise DataError(f"{name} is not images with a class label. Its features: {', '.join(sorted(features))}.")
+    return ("image" if "image" in images else images[0]), ("label" if "label" in labels else labels[0])
+
+
+def _class_names(folder: Path, label_key: str) -> list[str] | None:
+    file = folder / f"{label_key}.labels.txt"
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else None
+
+
+def _shards(folder: Path, info: dict[str, Any], split: dict[str, Any]) -> list[Path]:
+    """The files of a split, in order."""
+    template = split.get("filepathTemplate") or "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    count = len(split["shardLengths"])
+    names = {"DATASET": info["name"], "SPLIT": split["name"], "FILEFORMAT": "tfrecord"}
+    shards = []
+    for index in range(count):
+        numbers = {"SHARD_INDEX": f"{index:05d}", "NUM_SHARDS": f"{count:05d}"}
+        shards.append(folder / template.format(SHARD_X_OF_Y=f"{index:05d}-of-{count:05d}", **names, **numbers))
+    return shards
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text))

@@ -1,0 +1,209 @@
+"""Training recipes as data: one frozen dataclass, one TOML file each (`zoo/recipes/`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # kattn.schedules.KINDS, known without Keras
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        summary: One line for the list of recipes.
+        source: Paper, code or reason.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        optimizer: "sgd" or "adamw".
+        learning_rate: Peak of the schedule.
+        learning_rate_batch: Batch size that `learning_rate` is meant for: another one scales it in proportion. 0: never.
+        momentum, nesterov: Of SGD.
+        weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times the rate.
+        decay_all: Decay biases and normalisations too, as the papers' code does.
+        body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
+        schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.schedules).
+        warmup_epochs: Epochs of linear rise to the peak; with "cosine" and about a third of the epochs: one-cycle.
+        milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
+        floor: Share of the peak left at the end of "cosine" and "linear".
+        label_smoothing: Share of the target spread over all classes.
+        shift: Random shift, as a share of the image's side (0.125: the usual pad 4 and crop of 32x32).
+        flip: Random mirroring, left to right; left out for data whose mirror images are something else (digits).
+        erase: Probability of random erasing.
+        mixup, cutmix: Strength alpha of the two; with both every batch takes one of them.
+        clip_norm: Largest norm of the whole gradient, 0 for no clipping.
+        accumulate: Batches whose gradients are averaged for one update.
+        ema: Momentum of a moving average of the weights that is evaluated and kept in their place, 0 for none.
+        patience: Stop after so many epochs without a better validation accuracy, 0 for never.
+        select: "last" or "best" (by validation accuracy): the weights that are evaluated and exported in the end.
+
+    Raises: ValueError for a value outside its range.
+    """
+
+    summary: str = ""
+    source: str = ""
+    epochs: int
+    batch_size: int
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    learning_rate_batch: int = 0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_all: bool = False
+    body_rate: float = 1.0
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    milestones: tuple[float, ...] = ()
+    factor: float = 0.1
+    floor: float = 0.0
+    label_smoothing: float = 0.0
+    shift: float = 0.0
+    flip: bool = False
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    ema: float = 0.0
+    patience: int = 0
+    select: str = "last"
+
+    def __post_init__(self) -> None:
+        self._one_of("optimizer", OPTIMIZERS)
+        self._one_of("schedule", SCHEDULES)
+        self._one_of("select", ("last", "best"))
+        for name in ("epochs", "batch_size", "accumulate"):
+            self._within(name, 1, float("inf"))
+        for name in (
+            "weight_decay",
+            "clip_norm",
+            "warmup_epochs",
+            "learning_rate_batch",
+            "patience",
+            "mixup",
+            "cutmix",
+        ):
+            self._within(name, 0, float("inf"))
+        for name in ("momentum", "ema", "label_smoothing", "shift"):
+            self._within(name, 0, 0.99999)
+        for name in ("body_rate", "floor", "erase"):
+            self._within(name, 0, 1)
+        self._within("learning_rate", 1e-12, float("inf"))
+        if any(not 0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones are shares of the run between 0 and 1. Received: {list(self.milestones)}")
+        if self.body_rate != 1.0 and self.optimizer != "sgd":
+            raise ValueError(f"body_rate works with optimizer='sgd'. Received: optimizer={self.optimizer!r}")
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
+            raise ValueError(f"{self.warmup_epochs} epochs of warm-up do not fit into {self.epochs} epochs.")
+
+    @property
+    def peak(self) -> float:
+        """The learning rate for this batch size."""
+        scale = self.batch_size * self.accumulate / self.learning_rate_batch if self.learning_rate_batch else 1.0
+        return self.learning_rate * scale
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field, as JSON and TOML can hold it."""
+        return dataclasses.asdict(self) | {"milestones": list(self.milestones)}
+
+    def _one_of(self, name: str, valid: tuple[str, ...]) -> None:
+        if getattr(self, name) not in valid:
+            raise ValueError(f"{name} must be one of {', '.join(valid)}. Received: {name}={getattr(self, name)!r}")
+
+    def _within(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            upper = f" and at most {high:g}" if high != float("inf") else ""
+            raise ValueError(f"{name} must be at least {low:g}{upper}. Received: {name}={value!r}")
+
+
+def recipe_files() -> dict[str, Path]:
+    """The committed recipes: name -> file. Needs neither Keras nor the zoo's code."""
+    spec = importlib.util.find_spec("kattn.zoo")
+    roots = spec.submodule_search_locations if spec else None
+    folders = [Path(root) / "recipes" for root in roots or []]
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
+
+
+def list_recipes() -> dict[str, str]:
+    """The committed recipes: name -> one line about it."""
+    return {name: load_recipe(name).summary for name in recipe_files()}
+
+
+def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by name, from a TOML file, from a mapping or as it is, with some fields replaced.
+
+    Where `epochs` is overridden and the warm-up is not, the warm-up keeps its share of the run.
+
+    Args:
+        recipe: "quick" or another of `list_recipes()`, the path of a .toml file, {field: value}, or a Recipe.
+        overrides: {field: value}, such as {"epochs": 3}.
+
+    Raises: ValueError for an unknown name or field (with the closest ones), a broken file, or a value out of range.
+    """
+    fields = _fields_of(recipe)
+    changes = dict(overrides or {})
+    if "epochs" in changes and "warmup_epochs" not in changes and fields.get("warmup_epochs") and fields.get("epochs"):
+        changes["warmup_epochs"] = fields["warmup_epochs"] * changes["epochs"] / fields["epochs"]
+    return _build(fields | changes)
+
+
+def _fields_of(recipe: str | Path | Mapping[str, Any] | Recipe) -> dict[str, Any]:
+    if isinstance(recipe, Recipe):
+        return recipe.as_dict()
+    if isinstance(recipe, Mapping):
+        return dict(recipe)
+    if isinstance(recipe, Path) or recipe.endswith(".toml"):
+        file = Path(recipe)
+    else:
+        files = recipe_files()
+        if recipe not in files:
+            close = difflib.get_close_matches(recipe, files, n=3, cutoff=0.3)
+            hint = f" Closest: {', '.join(close)}." if close else ""
+            raise ValueError(f"Unknown recipe {recipe!r}.{hint} All: {', '.join(files)}, or the path of a .toml file.")
+        file = files[recipe]
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The recipe {file} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"The recipe {file} is no valid TOML: {error}.") from error
+
+
+def _build(fields: Mapping[str, Any]) -> Recipe:
+    """A Recipe of these fields, with types checked, so that a file's mistake is named."""
+    known = {field.name: field for field in dataclasses.fields(Recipe)}
+    for name in fields:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            hint = f" Closest: {', '.join(close)}." if close else ""
+            raise ValueError(f"A recipe has no field {name!r}.{hint} All: {', '.join(known)}.")
+    for name in ("epochs", "batch_size"):
+        if name not in fields:
+            raise ValueError(f"A recipe needs the field {name!r}.")
+    return Recipe(**{name: _typed(name, known[name].type, value) for name, value in fields.items()})
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    """The value as the field's type (annotations are strings here)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "float" and number:
+        return float(value)
+    if kind == "tuple[float, ...]" and isinstance(value, (list, tuple)):
+        return tuple(_typed(name, "float", item) for item in value)
+    if kind == "int" and number and value == int(value):
+        return int(value)
+    if (kind == "bool" and isinstance(value, bool)) or (kind == "str" and isinstance(value, str)):
+        return value
+    expected = {"tuple[float, ...]": "a list of numbers", "bool": "true or false", "int": "a whole number"}
+    raise ValueError(f"The recipe's {name} must be {expected.get(kind, f'a {kind}')}. Received: {value!r}")
