@@ -1,0 +1,81 @@
+"""The dense attention product, softmax(scale Q K^T) V, whole or a block of queries at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+MAP_ENTRIES = 2**24  # entries of one sample's attention map kept at once: 64 MiB in float32
+
+
+def wide_dtype(dtype: str) -> str:
+    """float32 for the half precisions, where unscaled logits overflow (float16) or lose their digits (bfloat16)."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def positions(x: Any) -> Any:
+    """A (batch, height, width, channels) map as (batch, height * width, channels), row by row."""
+    _, height, width, channels = ops.shape(x)
+    return ops.reshape(x, (-1, height * width, channels))
+
+
+def query_block(queries: Any, keys: Any) -> int | None:
+    """How many queries to take at once; None for all of them (a small map, or sizes not known in advance)."""
+    if not isinstance(queries, int) or not isinstance(keys, int) or queries * keys <= MAP_ENTRIES:
+        return None
+    blocks = -(-queries // max(1, MAP_ENTRIES // keys))
+    return -(-queries // blocks)
+
+
+def attend(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    scale: float | None = None,
+    block: int | None = None,
+    return_attention: bool = False,
+    training: bool | None = False,
+) -> Any:
+    """Give every query the values, weighed by a softmax over the keys.
+
+    A = softmax over keys of scale * Q K^T;   y = A V
+
+    A softmax row needs no other row, so a map of more than 2^24 entries is made a block of queries at a time: the same
+    numbers in the memory of one block. In training a block's map is made again for the gradient instead of being kept.
+    The logits and their softmax are float32 under mixed precision.
+
+    Args:
+        query, key, value: (batch, queries, c), (batch, keys, c) and (batch, keys, d).
+        scale: Factor of the logits; None for none.
+        block: Queries at once; None lets the size of the map decide.
+        return_attention: Also return A, which is then made whole.
+        training: Whether a gradient will be taken.
+
+    Returns: y, (batch, queries, d), and on request A, (batch, queries, keys), both in value's dtype.
+    """
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    wide = wide_dtype(dtype)
+    query, key = ops.cast(query, wide), ops.transpose(ops.cast(key, wide), (0, 2, 1))
+    if scale is not None:
+        query = query * scale
+
+    def product(query: Any, key: Any, value: Any) -> Any:
+        attention = ops.cast(ops.softmax(ops.matmul(query, key), axis=-1), dtype)
+        return ops.matmul(attention, value), attention
+
+    if return_attention:
+        return product(query, key, value)
+    queries, keys = ops.shape(query)[1], ops.shape(key)[2]
+    block = block or query_block(queries, keys)
+    # The blocks are unrolled, so their number must be known; a map of unknown size is made whole.
+    if block is None or not isinstance(queries, int) or block >= queries:
+        return product(query, key, value)[0]
+
+    def output(query: Any, key: Any, value: Any) -> Any:
+        return product(query, key, value)[0]
+
+    part = keras.remat(output) if training else output
+    return ops.concatenate([part(query[:, i : i + block], key, value) for i in range(0, queries, block)], axis=1)
