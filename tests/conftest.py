@@ -1,0 +1,21 @@
+"""Quiet TensorFlow, one seed a test, and the folder of the reference vectors."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def golden_folder() -> Path:
+    return Path(__file__).parent / "data" / "golden"
