@@ -80,6 +80,10 @@ class Dataset:
     mirror: bool = True
     source: dict[str, Any] = field(default_factory=dict)
 
+    def parts(self) -> tuple[Split, Split, Split]:
+        """Training, validation and test split."""
+        return self.train, self.validation, self.test
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
@@ -236,8 +240,8 @@ def _checked(dataset: Dataset, size: Any, channels: int | None, classes: int | N
     height, width, depth = dataset.image_shape
     if size is not None and (height, width) != tuple(size):
         raise DataError(
-            f"{dataset.name} has images of {height}x{width}, the model takes {size[0]}x{size[1]}. Resize the arrays, or "
-            "build the model with their input_shape."
+            f"{dataset.name} has images of {height}x{width}, the model takes {size[0]}x{size[1]}. Resize the arrays, "
+            "or build the model with their input_shape."
         )
     if channels is not None and depth != channels:
         raise DataError(f"{dataset.name} has images of {depth} channels, the model takes {channels}.")
@@ -254,7 +258,8 @@ def checked_split(images: Any, labels: Any, where: str) -> Split:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
         raise DataError(
-            f"{where}: images are (images, height, width, channels) with 1, 3 or 4 channels. Received: shape {images.shape}"
+            f"{where}: images are (images, height, width, channels) with 1, 3 or 4 channels. "
+            f"Received: shape {images.shape}"
         )
     if images.dtype != np.uint8:
         images = _as_uint8(images, where)
@@ -347,12 +352,12 @@ def _limited(dataset: Dataset, limit: int | None) -> Dataset:
             rank[members] = np.arange(len(members))
         return split.take(np.sort(np.argsort(rank, kind="stable")[:limit]))
 
-    return replace(dataset, **{name: cut(getattr(dataset, name)) for name in SPLITS})
+    return replace(dataset, train=cut(dataset.train), validation=cut(dataset.validation), test=cut(dataset.test))
 
 
 def _mapped(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
-    parts = {name: getattr(dataset, name) for name in SPLITS}
-    return replace(dataset, **{name: Split(change(part.images), part.labels) for name, part in parts.items()})
+    train, validation, test = (Split(change(part.images), part.labels) for part in dataset.parts())
+    return replace(dataset, train=train, validation=validation, test=test)
 
 
 def _is_arrays(data: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,8 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
         on_error: "raise" or "skip", for files that are no readable image.
         at_most: Read about so many images of a part, the first of every class.
 
-    Raises: DataError where the folder, a class or a file is not as described, or where class folders differ between parts.
+    Raises: DataError where the folder, a class or a file is not as described, or where the class folders of the parts
+        differ.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Images come as {root}/class/image.png.")
@@ -78,7 +78,11 @@ def _read_part(
         raise DataError(f"{failed[0]} ({len(failed)} such files; on_error='skip' leaves them out.)")
     for error in failed:
         log.warning("left out: %s", error)
-    good = [(picture, label) for picture, (_, label) in zip(pictures, files, strict=True) if _is_picture(picture)]
+    good = [
+        (picture, label)
+        for picture, (_, label) in zip(pictures, files, strict=True)
+        if not isinstance(picture, Exception)
+    ]
     if not good:
         raise DataError(f"{root} holds no readable image.")
     if failed:
@@ -94,18 +98,14 @@ def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarr
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as file:
             if size is not None:
-                picture.draft(None, (2 * size[1], 2 * size[0]))  # JPEG: decode no finer than needed
-            picture = ImageOps.exif_transpose(picture).convert("RGB" if channels == 3 else "L")
+                file.draft(None, (2 * size[1], 2 * size[0]))  # JPEG: decode no finer than needed
+            picture = ImageOps.exif_transpose(file).convert("RGB" if channels == 3 else "L")
             pixels = np.asarray(picture if size is None else fit_picture(picture, size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return DataError(f"{path} is no readable image: {error}")
     return pixels.reshape(*pixels.shape[:2], channels)
-
-
-def _is_picture(picture: Any) -> bool:
-    return isinstance(picture, np.ndarray)
 
 
 def _folders(root: Path) -> list[Path]:

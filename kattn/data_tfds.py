@@ -88,8 +88,8 @@ def _prepare(root: Path, name: str, data_dir: str | Path | None) -> Path:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise DataError(
-            f"{name!r} is not among the data sets under {root}, and there is no tensorflow-datasets here to download it: "
-            "set data_dir or TFDS_DATA_DIR to where it is, or install tensorflow and tensorflow-datasets."
+            f"{name!r} is not among the data sets under {root}, and there is no tensorflow-datasets here to download "
+            "it: set data_dir or TFDS_DATA_DIR to where it is, or install tensorflow and tensorflow-datasets."
         ) from error
     base = re.split(r"[/:]", name)[0]
     known = tfds.list_builders(with_community_datasets=False)
@@ -166,8 +166,8 @@ def _decode(encoded: bytes, size: tuple[int, int] | None) -> np.ndarray | Except
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(encoded)) as picture:
-            picture = picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+        with Image.open(io.BytesIO(encoded)) as file:
+            picture = file if file.mode in ("L", "RGB") else file.convert("RGB")
             pixels = np.asarray(picture if size is None else fit_picture(picture, size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return error

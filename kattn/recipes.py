@@ -26,7 +26,7 @@ class Recipe:
         batch_size: Images a step.
         optimizer: "sgd" or "adamw".
         learning_rate: Peak of the schedule.
-        learning_rate_batch: Batch size that `learning_rate` is meant for: another one scales it in proportion. 0: never.
+        learning_rate_batch: Batch size that `learning_rate` is meant for: another scales it in proportion. 0: never.
         momentum, nesterov: Of SGD.
         weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times the rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.

@@ -69,11 +69,11 @@ def train(
 ) -> Run:
     """Train a network by a recipe, evaluate it on held-out images, and write everything to a folder.
 
-    A run that was stopped (Ctrl-C, a crash, kill -9) is continued by the same call with resume=True, with the same result
-    as if it had not been stopped. The same call with the same seed on the same machine gives the same run.
+    A run that was stopped (Ctrl-C, a crash, kill -9) is continued by the same call with resume=True, with the same
+    result as if it had not been stopped. The same call with the same seed on the same machine gives the same run.
 
     Args:
-        model: A name of the zoo ("afi_resnet20"), or a functional Keras model that takes raw pixels (it is compiled here).
+        model: A name of the zoo ("afi_resnet20"), or a functional Keras model that takes raw pixels (compiled here).
         data: "digits", a TFDS name, a folder of images, arrays: see kattn.data.load, also for image_size, validation,
             split_seed, limit, on_error and data_dir.
         recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.recipes.Recipe.
@@ -82,7 +82,8 @@ def train(
         options: For a name: passed on to kattn.zoo.create, such as {"reduction": 8} or {"weights": "cifar10"}.
         overrides: Fields of the recipe to replace, such as {"epochs": 3}.
         callbacks: Further Keras callbacks.
-        resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is returned.
+        resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
+            returned as it is.
         overwrite: Start anew in a folder that holds a run. Its files are removed.
         verbose: Print what is trained on what, one line an epoch, and the result.
 
@@ -95,7 +96,7 @@ def train(
     name, options = _named(model, options)
     folder = RunFolder(out or Path("runs") / _run_name(name, data, recipe, seed))
     folder.prepare(resume=resume, overwrite=overwrite)
-    settings = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
+    settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
     settings |= {"data_dir": None if data_dir is None else str(data_dir)}
     dataset = _load(model, data, options, settings, limit, on_error)
     config = _config(name, options, dataset, _spec(data), settings, limit, chosen, recipe, seed)

@@ -28,6 +28,7 @@ class Epoch(keras.callbacks.Callback):
         self.batches = batches
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Set the epoch."""
         self.batches.epoch = epoch
 
 
@@ -41,11 +42,13 @@ class StopOnNaN(keras.callbacks.Callback):
         self.step: int | None = None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Note the first step whose loss is no number."""
         if self.step is None and not math.isfinite(float((logs or {}).get("loss", 0.0))):
             self.step = batch
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Raise TrainingDiverged."""
         loss = float((logs or {}).get("loss", 0.0))
         if self.step is None and math.isfinite(loss):
             return
@@ -90,16 +93,18 @@ class Saver(keras.callbacks.Callback):
         """Position of the best row; the last one where nothing is monitored."""
         if self.monitor is None:
             return len(self.rows) - 1
-        loss = self.monitor.replace("accuracy", "loss")
-        return max(range(len(self.rows)), key=lambda i: (self.rows[i][self.monitor], -self.rows[i].get(loss, 0.0), i))
+        accuracy, loss = self.monitor, self.monitor.replace("accuracy", "loss")
+        return max(range(len(self.rows)), key=lambda i: (self.rows[i][accuracy], -self.rows[i].get(loss, 0.0), i))
 
     def on_train_begin(self, logs: Any = None) -> None:
+        """Put the state back: here, after Keras has built everything."""
         if self.state is not None:
             self._restore(self.state)
             self.state = None
             self.folder.write_history(self.rows)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write the epoch's files."""
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, **row, "learning_rate": self._learning_rate()})
         if self.average:
@@ -154,10 +159,12 @@ class Progress(keras.callbacks.Callback):
         self.done: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
         self.epoch = epoch
         self.began = self.shown = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Show where the epoch is."""
         now = time.perf_counter()
         step = batch + 1
         if self.live and now - self.shown > 0.2 and step < self.steps:
@@ -170,6 +177,7 @@ class Progress(keras.callbacks.Callback):
                 self._print(f"about {_seconds(epoch)} an epoch, {_seconds(epoch * self.epochs)} in all", "\n")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Print the epoch's line."""
         self.done.append(time.perf_counter() - self.began)
         left = sum(self.done[-5:]) / len(self.done[-5:]) * (self.epochs - epoch - 1)
         values = "  ".join(
