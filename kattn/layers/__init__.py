@@ -11,9 +11,26 @@ from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
 from kattn.layers.cbam import CBAM as CBAM
+from kattn.layers.context_encoding import ContextEncoding as ContextEncoding
+from kattn.layers.conv_norm import ConvNormActivation as ConvNormActivation
+from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
+from kattn.layers.criss_cross_head import CrissCrossHead as CrissCrossHead
+from kattn.layers.cross_channel import CrossChannelCommunication as CrossChannelCommunication
+from kattn.layers.dual_attention import ChannelSelfAttention as ChannelSelfAttention
+from kattn.layers.dual_attention import PositionAttention as PositionAttention
+from kattn.layers.dual_attention_head import DualAttentionHead as DualAttentionHead
+from kattn.layers.eca import EfficientChannelAttention as EfficientChannelAttention
+from kattn.layers.encoding import Encoding as Encoding
+from kattn.layers.gather_excite import GatherExcite as GatherExcite
 from kattn.layers.global_context import GlobalContext as GlobalContext
 from kattn.layers.grouped_conv import GroupedConv2D as GroupedConv2D
+from kattn.layers.non_local import NonLocal as NonLocal
 from kattn.layers.non_local_means import NonLocalMeans as NonLocalMeans
+from kattn.layers.object_attention import ObjectAttention as ObjectAttention
+from kattn.layers.object_context import ObjectContext as ObjectContext
+from kattn.layers.object_context_asp import ASPObjectContext as ASPObjectContext
+from kattn.layers.object_context_pyramid import PyramidObjectContext as PyramidObjectContext
+from kattn.layers.psa import PointwiseSpatialAttention as PointwiseSpatialAttention
 from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
 from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
 from kattn.layers.residual_block import ResidualBlock as ResidualBlock
@@ -25,7 +42,11 @@ from kattn.layers.san import LocalSourceResidualAttentionGroup as LocalSourceRes
 from kattn.layers.san import NonLocalResidualGroup as NonLocalResidualGroup
 from kattn.layers.san_region_non_local import RegionNonLocal as RegionNonLocal
 from kattn.layers.san_soca import SecondOrderChannelAttention as SecondOrderChannelAttention
+from kattn.layers.selective_kernel import SelectiveKernel as SelectiveKernel
+from kattn.layers.semantic_encoding_loss import SemanticEncodingLoss as SemanticEncodingLoss
+from kattn.layers.simplified_non_local import SimplifiedNonLocal as SimplifiedNonLocal
 from kattn.layers.spectral_norm import SpectralNorm as SpectralNorm
+from kattn.layers.split_attention import SplitAttention as SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
 from kattn.layers.style_attention import StyleAttention as StyleAttention
 from kattn.layers.style_attention_levels import MultiLevelStyleAttention as MultiLevelStyleAttention
@@ -34,10 +55,26 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "abn": AttentionBranch,
     "afi": AttentiveFeatureIntegration,
     "bam": BottleneckAttention,
+    "c3": CrossChannelCommunication,
     "cbam": CBAM,
+    "ccnet": CrissCrossAttention,
+    "ccnet_head": CrissCrossHead,
+    "context_encoding": ContextEncoding,
+    "danet": DualAttentionHead,
+    "danet_channel": ChannelSelfAttention,
+    "danet_position": PositionAttention,
+    "eca": EfficientChannelAttention,
+    "encoding": Encoding,
     "gc": GlobalContext,
+    "ge": GatherExcite,
     "lsrag": LocalSourceResidualAttentionGroup,
+    "nl": NonLocal,
     "nlm": NonLocalMeans,
+    "object_attention": ObjectAttention,
+    "object_context": ObjectContext,
+    "object_context_asp": ASPObjectContext,
+    "object_context_pyramid": PyramidObjectContext,
+    "psa": PointwiseSpatialAttention,
     "rab": ResidualLocalAttentionBlock,
     "rcab": ResidualChannelAttentionBlock,
     "rcan": ResidualChannelAttentionGroup,
@@ -50,7 +87,10 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "sanet": StyleAttention,
     "sanet_multi": MultiLevelStyleAttention,
     "se": SqueezeExcite,
+    "sk": SelectiveKernel,
+    "snl": SimplifiedNonLocal,
     "soca": SecondOrderChannelAttention,
+    "splat": SplitAttention,
 }
 
 

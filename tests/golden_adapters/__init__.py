@@ -1,5 +1,11 @@
 """One adapter a block: build it from a reference file's config, give it the weights, run it."""
 
-from golden_adapters import first_six, generation, restoration
+from golden_adapters import classification, first_six, generation, restoration, segmentation
 
-ADAPTERS = {**first_six.ADAPTERS, **generation.ADAPTERS, **restoration.ADAPTERS}
+ADAPTERS = {
+    **first_six.ADAPTERS,
+    **classification.ADAPTERS,
+    **generation.ADAPTERS,
+    **restoration.ADAPTERS,
+    **segmentation.ADAPTERS,
+}
