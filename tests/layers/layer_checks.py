@@ -1,4 +1,4 @@
-"""What every layer must do, as one shared body: `check_layer(layer, x)` or, for a layer of several inputs, `(layer, x0, x1)`.
+"""What every layer must do, as one shared body: `check_layer(layer, x)`, or `check_layer(layer, x0, x1)`.
 
 It checks, on the backend that runs: the same numbers after a round trip through `get_config` and through a `.keras`
 file; `compute_output_shape`; that a seed fixes the initial weights; float16 and bfloat16 finite and close to float32;
@@ -80,7 +80,7 @@ def run(layer: keras.Layer, *inputs: np.ndarray, **options: Any) -> list[np.ndar
 
 
 def randomise(layer: keras.Layer, seed: int = 0, scale: float = 0.2) -> None:
-    """Add noise to every weight that started as a constant (zeroed gates, biases, statistics): nothing stays an identity."""
+    """Add noise to every weight that started as a constant (gates, biases, statistics): nothing stays an identity."""
     rng = np.random.default_rng(seed)
     for variable in layer.weights:
         value = np.asarray(ops.convert_to_numpy(variable.value), "float32")
@@ -261,7 +261,7 @@ def serving_function(layer: keras.Layer, *inputs: np.ndarray, batch: int | None)
 
 
 def run_tflite(layer: keras.Layer, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs of the converted layer, sample by sample; fails on an operation outside TFLite's own or a rank over 4."""
+    """The outputs of the converted layer, sample by sample; fails on operations not TFLite's own or a rank over 4."""
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
