@@ -1,0 +1,112 @@
+"""From Keras to a tidy ONNX graph: tf2onnx, then what makes its result portable and repeatable."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from kattn.export.errors import ExportError
+from kattn.export.names import INPUT
+from kattn.export.quiet import converting
+from kattn.export.source import Source
+
+CONVERTED_OPSET = 17  # the newest at which tf2onnx leaves no Transpose; newer ones are reached by ONNX's own converter
+# Protobuf's limit, with room for the graph itself: above it the weights go into a file of their own.
+LARGEST_FILE = 2**31 - 2**24
+
+
+def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> Any:
+    """The simplified float32 graph as a ModelProto."""
+    import onnx
+    import onnxslim
+    import tensorflow as tf
+    import tf2onnx
+
+    signature = [source.signature(batch)]
+    maps = [name for name in source.outputs if len(source.model.output[name].shape) == 4]
+    large = 4 * source.model.count_params() > LARGEST_FILE
+    with converting("The conversion to ONNX"), _numpy_one_names():
+        proto, storage = tf2onnx.convert.from_function(
+            tf.function(source.function(), input_signature=signature),
+            input_signature=signature,
+            opset=min(opset, CONVERTED_OPSET),
+            inputs_as_nchw=[INPUT] if layout == "nchw" else None,
+            outputs_as_nchw=maps if layout == "nchw" and maps else None,
+            large_model=large,
+        )
+        if storage is not None:
+            _take_in(proto, storage)
+        # tf2onnx calls an open batch "unk__123", another number on each run, and leaves shapes that say so inside.
+        del proto.graph.value_info[:]
+        if batch is None:
+            for value in (*proto.graph.input, *proto.graph.output):
+                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        if not large:  # onnxslim hands the graph to protobuf as one message
+            proto = onnxslim.slim(proto)
+        if opset > CONVERTED_OPSET:
+            proto = onnxslim.slim(onnx.version_converter.convert_version(proto, opset))
+        del proto.graph.value_info[:]
+        used = {node.domain for node in proto.graph.node}
+        imports = [entry for entry in proto.opset_import if entry.domain in used]
+        del proto.opset_import[:]
+        proto.opset_import.extend(imports)
+        proto.ir_version = max(proto.ir_version, onnx.helper.find_min_ir_version_for(proto.opset_import))
+    return proto
+
+
+def in_half(graph: Any) -> Any:
+    """Weights and arithmetic in half precision between float32 inputs and outputs."""
+    from onnxruntime.transformers import float16
+
+    with converting("The conversion to float16"):
+        half = float16.convert_float_to_float16(graph, keep_io_types=True)
+        _sort(half.graph)
+    return half
+
+
+def _sort(graph: Any) -> None:
+    """Put the nodes in an order in which each comes after its inputs: the converter appends its casts at the end."""
+    ready = {value.name for value in (*graph.input, *graph.initializer)} | {""}
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        late = []
+        for node in waiting:
+            if ready.issuperset(node.input):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                late.append(node)
+        if len(late) == len(waiting):
+            raise ExportError("The ONNX graph has a cycle.")
+        waiting = late
+    copies = [type(node).FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+@contextlib.contextmanager
+def _numpy_one_names() -> Iterator[None]:
+    """tf2onnx 1.17 still calls numpy.product, which numpy 2 dropped, where it stores large tensors apart."""
+    missing = not hasattr(np, "product")
+    if missing:
+        setattr(np, "product", np.prod)  # noqa: B010
+    try:
+        yield
+    finally:
+        if missing:
+            delattr(np, "product")
+
+
+def _take_in(graph: Any, storage: Any) -> None:
+    """Put the tensors that tf2onnx keeps apart for a large model back into its graph."""
+    for tensor in (
+        *graph.graph.initializer,
+        *(a.t for node in graph.graph.node for a in node.attribute if a.HasField("t")),
+    ):
+        if tensor.external_data:
+            tensor.raw_data = storage.name_to_tensor_data[tensor.external_data[0].value]
+            del tensor.external_data[:]
+            tensor.ClearField("data_location")
