@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -36,3 +38,9 @@ def largest_difference(a: Any, b: Any) -> float:
     """Over all outputs of two structures."""
     pairs = zip(keras.tree.flatten(a), keras.tree.flatten(b), strict=True)
     return max(float(np.max(np.abs(np.asarray(x) - np.asarray(y)))) for x, y in pairs)
+
+
+def architectures() -> list[dict[str, str]]:
+    """Rows of the published networks that have a call on `kattn.zoo`: call, params, macs, ..."""
+    text = (Path(__file__).parent / "data" / "architectures.csv").read_text()
+    return [row for row in csv.DictReader(text.splitlines()) if row["call"]]

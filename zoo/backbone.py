@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 BLOCK_SITES = ("input", "first_conv", "integrated", "spatial_conv", "inner", "residual", "shortcut", "output")
@@ -38,6 +38,7 @@ class Backbone:
         std: Its standard deviation.
         sites: The sites that the network calls.
         options: Names of the network's keyword options that users may set.
+        reasons: Why it lacks a site, where this network's reason is another than its kind's.
     """
 
     network: Callable[..., Any]
@@ -49,10 +50,11 @@ class Backbone:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     sites: tuple[str, ...] = ALL_SITES
     options: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def why_not(self, site: str) -> str:
         """Why the network has no such site."""
-        return NO_SITE[site]
+        return self.reasons.get(site, NO_SITE[site])
 
 
 CIFAR: dict[str, Any] = {

@@ -88,7 +88,7 @@ def _docstring(
     for key, option in (own | options).items():
         detail = {
             "stages": "Stages (counted from 1) that get the attention. Default: the paper's.",
-            "position": "Where in the block the attention stands: input, inner, residual, shortcut or output.",
+            "position": "Where it stands: input, inner, residual, shortcut, output (of blocks), stage_input or between_stages.",
         }.get(key, f"Of the mechanism. Default: {option.default!r}." if key in options else "Of the backbone.")
         parts.append(f"    {key}: {detail}")
     documented = [getattr(attention, site) for site in attention.used_sites()]

@@ -13,7 +13,8 @@ def features(model: keras.Model, levels: Iterable[str] | None = None) -> keras.M
 
     Args:
         model: A zoo model, built or loaded, with or without its top.
-        levels: Names such as ("C3", "C4", "C5"): level Ck has stride 2**k against the input. Default: all that the model
+        levels: Names such as ("C3", "C4", "C5"): level Ck has stride 2**k against the input. Default: all that the
+            model
             has, from its first stage on (an ImageNet ResNet: C2 to C5; a CIFAR ResNet: C0 to C2).
 
     Returns: A functional model whose output is the dict {level: (batch, height, width, channels)}.
@@ -28,4 +29,5 @@ def features(model: keras.Model, levels: Iterable[str] | None = None) -> keras.M
     if unknown := [level for level in wanted if level not in found]:
         raise ValueError(f"{model.name} has no level {', '.join(map(str, unknown))}. Levels: {', '.join(found)}.")
     outputs = {level: model.get_layer(level).output for level in wanted}
-    return keras.Model(model.inputs, outputs, name=f"{model.name}_features")
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(inputs, outputs, name=f"{model.name}_features")

@@ -25,7 +25,8 @@ def load_weights(model: keras.Model, source: Any, name: str) -> None:
     A file of the same network with another number of classes or input channels loads too: those layers stay new, and
     one log line says which.
 
-    Raises: FileNotFoundError for a path that does not exist; ValueError for a tag that is not published, a file of another
+    Raises: FileNotFoundError for a path that does not exist; ValueError for a tag that is not published, a file of
+        another
         kind, or weights of another model.
     """
     path = Path(source)
@@ -97,7 +98,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _layers_of(model: keras.Model, keys: list[str]) -> set[str]:
-    """Names of the layers behind stored keys such as layers/conv2d_3/vars/0: numbered by class in order of construction."""
+    """Layers behind stored keys such as layers/conv2d_3/vars/0, numbered by class in order of construction."""
     counts: dict[str, int] = {}
     stored: dict[str, str] = {}
     for layer in model.layers:

@@ -1,0 +1,290 @@
+"""The command line: `kattn list | info | train | evaluate | export | bench | quickstart`.
+
+Listing and describing answer without importing Keras; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import kattn
+
+EXAMPLES = """\
+examples:
+  kattn quickstart                                    train, export and check an attention network on real images
+  kattn list "afi_*"                                  models of the zoo by name
+  kattn info afi_resnet50                             size, cost, papers and weights of one
+  kattn train cbam_resnet20 --data cifar10 --out runs/cbam20
+  kattn evaluate runs/cbam20                          accuracy of a run, or of a .keras, .tflite, .onnx or SavedModel
+  kattn export runs/cbam20 --to tflite onnx --precision int8
+  kattn bench runs/cbam20/model.tflite                latency
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. An error is one line on stderr (a traceback with --debug)."""
+    # Before anything imports TensorFlow: its start-up messages are none of the user's.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    try:
+        if arguments.needs_keras:
+            _import_keras()
+        return int(arguments.run(arguments) or 0)
+    except KeyboardInterrupt:
+        print("\nkattn: stopped. A training run goes on with the same command and --resume.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has gone
+        sys.stderr.close()
+        return 0
+    except Exception as problem:
+        if arguments.debug:
+            raise
+        kind = (
+            ""
+            if isinstance(problem, ValueError | TypeError | OSError | RuntimeError)
+            else f"{type(problem).__name__}: "
+        )
+        print(f"kattn: error: {kind}{problem}", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="kattn",
+        description="Attention for convolutional networks: models, training, export.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kattn {kattn.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], Any], text: str, example: str
+    ) -> argparse.ArgumentParser:
+        formatter = argparse.RawDescriptionHelpFormatter
+        sub = commands.add_parser(
+            name, help=text, description=text, epilog=f"example:\n  {example}", formatter_class=formatter
+        )
+        sub.set_defaults(run=run, needs_keras=run not in (list_models, info))
+        # Also behind the command; absent there, it must not undo the one in front.
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        return sub
+
+    one = command("list", list_models, "list the models of the zoo", 'kattn list "se_*resnet*"')
+    one.add_argument("pattern", nargs="?", default="*", help='as of file names: "se_*" (default: all)')
+    one.add_argument("--weights", action="store_true", help="only models with published weights")
+
+    one = command("info", info, "describe a model: size, cost, papers, weights", "kattn info afi_resnet50")
+    one.add_argument("name")
+
+    one = command(
+        "train", train, "train a model by a recipe", "kattn train se_resnet20 --data cifar10 --set reduction=8"
+    )
+    one.add_argument("name", help="a model of the zoo")
+    _add_data(one, default="digits")
+    one.add_argument("--recipe", default="quick", help="name of a recipe or a .toml file (default: quick)")
+    one.add_argument("--out", help="folder of the run (default: runs/<model>-<data>-<recipe>-<seed>)")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--epochs", type=int, help="instead of the recipe's")
+    one.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="option of the model; repeatable"
+    )
+    one.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    one.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
+
+    one = command("evaluate", evaluate, "accuracy of a run, a model or an exported file", "kattn evaluate runs/afi20")
+    one.add_argument("path", help="a run's folder, a .keras, .tflite or .onnx file, or a SavedModel folder")
+    _add_data(one, default=None)
+    one.add_argument("--split", default="test", choices=("test", "validation", "train"))
+    one.add_argument("--json", action="store_true", help="print everything as JSON")
+
+    one = command(
+        "export",
+        export,
+        "export a run or a model, with a proof",
+        "kattn export runs/afi20 --to tflite --precision int8",
+    )
+    one.add_argument("path", help="a run's folder, a .keras file, or a model of the zoo (random weights)")
+    one.add_argument("--to", nargs="+", default=["tflite"], choices=("saved_model", "tflite", "onnx"))
+    one.add_argument(
+        "--precision",
+        nargs="+",
+        default=["float32"],
+        choices=("float32", "float16", "dynamic", "int8"),
+        help="of TFLite; several give several files",
+    )
+    one.add_argument("--calibration", help="images for int8: a folder or a TFDS name (default: the run's own data)")
+    one.add_argument("--out", help="folder for the files (default: the run's folder, else the current one)")
+
+    one = command("bench", bench, "latency of exported files", "kattn bench model.tflite model.onnx --threads 1")
+    one.add_argument("paths", nargs="+")
+    one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--json", action="store_true", help="print everything as JSON")
+
+    one = command(
+        "quickstart", quickstart, "train, export and check an attention network on real images", "kattn quickstart"
+    )
+    one.add_argument("--model", default="afi_resnet20", help="a CIFAR-style model of the zoo (default: afi_resnet20)")
+    one.add_argument("--out", default="runs/quickstart", help="folder for everything (default: runs/quickstart)")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--epochs", type=int, help="instead of the recipe's, for a trial")
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
+    text = "digits, a TFDS name, or a folder of images by class"
+    parser.add_argument("--data", default=default, help=f"{text} (default: {default or 'what the run was trained on'})")
+    parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
+    parser.add_argument("--image-size", type=int, help="bring all images to this height and width")
+    parser.add_argument("--limit", type=int, help="at most so many images of each split")
+
+
+def _import_keras() -> None:
+    """Import Keras with its backend in silence: TensorFlow reports its processor before any log level reaches it."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """Print the names that match."""
+    names = kattn.zoo.list_models(arguments.pattern, weights=arguments.weights)
+    if not names:
+        kind = "model with weights" if arguments.weights else "model"
+        raise ValueError(f"no {kind} matches {arguments.pattern!r}; `kattn list` shows all.")
+    print("\n".join(names))
+    return 0
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Print what is known of a model."""
+    print(kattn.zoo.info(arguments.name))
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train, evaluate, write the run's folder."""
+    overrides = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
+    kattn.train(
+        arguments.name,
+        recipe=arguments.recipe,
+        out=arguments.out,
+        seed=arguments.seed,
+        options=_options(arguments.set),
+        overrides={key: value for key, value in overrides.items() if value is not None},
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        **_data(arguments),
+    )
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Print the evaluation of anything that gives predictions."""
+    result = kattn.evaluate(arguments.path, split=arguments.split, **_data(arguments))
+    print(json.dumps(result.to_dict(), indent=1) if arguments.json else result)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Export in every format and precision asked for."""
+    model, folder, images = _open_model(arguments)
+    for form in arguments.to:
+        for precision in arguments.precision if form == "tflite" else ["float32"]:
+            if form == "saved_model":
+                report = kattn.export.saved_model(model, folder / f"{model.name}_saved_model")
+            elif form == "onnx":
+                report = kattn.export.onnx(model, folder / f"{model.name}.onnx")
+            else:
+                calibration = images() if precision == "int8" else None
+                path = folder / f"{model.name}_{precision}.tflite"
+                report = kattn.export.tflite(model, path, precision=precision, calibration=calibration)
+            print(report, flush=True)
+
+
+def _open_model(arguments: argparse.Namespace) -> tuple[Any, Path, Callable[[], Any]]:
+    """The model, the folder its exports go to, and a function that gives calibration images."""
+    from kattn.evaluation import load_keras
+    from kattn.run_folder import RunFolder
+
+    path = Path(arguments.path)
+    spec = arguments.calibration
+    if RunFolder(path).finished:
+        folder = RunFolder(path)
+        model, home = folder.load_model(), path
+        spec = spec or folder.config()["data"]["spec"]
+    elif path.suffix == ".keras":
+        model, home = load_keras(path), Path()
+    elif path.exists():
+        raise ValueError(f"{path} is neither the folder of a finished run nor a .keras file.")
+    else:
+        model, home = kattn.zoo.create(arguments.path), Path()
+
+    def images() -> Any:
+        from kattn.data import load
+
+        if not spec:
+            raise ValueError("int8 needs --calibration: a folder of images, a TFDS name or digits.")
+        _, height, width, channels = model.input_shape
+        size = (height, width) if height and width else None
+        return load(spec, image_size=size, channels=channels, splits=("train",)).train.images.astype("float32")
+
+    out = Path(arguments.out) if arguments.out else home
+    out.mkdir(parents=True, exist_ok=True)
+    return model, out, images
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Print the latency of exported files, measured in turn."""
+    result = kattn.export.bench(*arguments.paths, threads=arguments.threads)
+    print(json.dumps(result.to_dict(), indent=1) if arguments.json else result)
+
+
+def quickstart(arguments: argparse.Namespace) -> None:
+    """From images to files for a phone and a server."""
+    from kattn.quickstart import run
+
+    run(model=arguments.model, out=arguments.out, seed=arguments.seed, epochs=arguments.epochs)
+
+
+def _options(settings: Sequence[str]) -> dict[str, Any]:
+    """OPTION=VALUE pairs; a value is read as a Python literal where it is one, else as text."""
+    options = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--set takes OPTION=VALUE, such as --set reduction=8. Received: {setting!r}")
+        try:
+            options[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[key] = text
+    return options
+
+
+def _data(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "data": arguments.data,
+        "data_dir": arguments.data_dir,
+        "image_size": arguments.image_size,
+        "limit": arguments.limit,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

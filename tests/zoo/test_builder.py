@@ -1,0 +1,122 @@
+"""What every builder does with its arguments."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from helpers import pixels, randomise
+
+import kattn
+from kattn.zoo import create
+
+
+def test_the_function_has_a_signature_of_its_own():
+    parameters = inspect.signature(kattn.zoo.se_resnet50).parameters
+    assert parameters["reduction"].default == 16 and parameters["classes"].default is None
+    assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
+    assert "reduction" not in inspect.signature(kattn.zoo.resnet50).parameters
+    assert "squeeze" in kattn.zoo.se_resnet50.__doc__ and "arXiv:1709.01507" in kattn.zoo.se_resnet50.__doc__
+
+
+def test_create_is_the_function_by_name():
+    assert create("se_resnet20", classes=3).count_params() == kattn.zoo.se_resnet20(classes=3).count_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("se_resnet21", {}, ValueError, "Unknown model 'se_resnet21'. Closest: .*se_resnet20"),
+        ("se_resnet20", {"ratio": 4}, TypeError, "no option ratio. Options of this model: .*reduction"),
+        ("resnet20", {"reduction": 4}, TypeError, "no option reduction. Options of this model: none"),
+        ("abn_resnet20", {"stages": (1,)}, TypeError, "no option stages"),
+        ("se_resnet20", {"classes": 0}, ValueError, "classes must be an integer of at least 1. Received: classes=0"),
+        ("se_resnet20", {"classes": 2.5}, ValueError, "classes must be an integer"),
+        ("se_resnet20", {"input_shape": (32, 32)}, ValueError, r"input_shape must be .*Received: \(32, 32\)"),
+        ("se_resnet20", {"input_shape": (0, 32, 3)}, ValueError, r"Received: \(0, 32, 3\)"),
+        ("se_resnet20", {"input_shape": (32, 32, None)}, ValueError, "channels at least 1"),
+        ("se_resnet20", {"pooling": "mean"}, ValueError, 'pooling must be None, "avg" or "max"'),
+        ("se_resnet20", {"position": "everywhere"}, ValueError, "position must be one of input, inner"),
+        ("se_resnet20", {"stages": (4,)}, ValueError, r"stages must name some of 1..3. Received: \[4\]"),
+        ("se_resnet20", {"stages": ()}, ValueError, "stages must name some of"),
+        ("se_resnet20", {"reduction": 0}, ValueError, "reduction must be an integer of at least 1"),
+        ("abn_resnet20", {"mechanism": "add"}, ValueError, 'mechanism must be "residual"'),
+        ("se_resnet20", {"input_tensor": np.zeros(3)}, ValueError, "input_tensor must be a Keras tensor"),
+        ("se_resnet20", {"weights": 3}, ValueError, "weights must be None, a tag or a path"),
+    ],
+)
+def test_bad_arguments_are_named(name, options, error, message):
+    with pytest.raises(error, match=message):
+        create(name, **options)
+
+
+def test_an_unknown_attribute_is_an_attribute_error_with_the_closest_names():
+    with pytest.raises(AttributeError, match="Closest: .*resnet20"):
+        kattn.zoo.resnet21  # noqa: B018
+
+
+@pytest.mark.parametrize(("pooling", "shape"), [(None, (None, 8, 8, 64)), ("avg", (None, 64)), ("max", (None, 64))])
+def test_without_the_top_it_gives_features(pooling, shape):
+    for name in ("resnet20", "abn_resnet20"):
+        model = create(name, include_top=False, pooling=pooling)
+        assert tuple(model.output.shape) == shape
+
+
+def test_pixels_are_normalised_inside():
+    model, bare = create("resnet20"), create("resnet20", include_preprocessing=False)
+    randomise(model)
+    bare.set_weights(model.get_weights())
+    x = pixels((2, 32, 32, 3))
+    mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])
+    np.testing.assert_allclose(np.asarray(model(x)), np.asarray(bare((x / 255 - mean) / std)), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_multispectral_images_are_taken(channels):
+    y = create("cbam_resnet20", input_shape=(16, 16, channels))(pixels((2, 16, 16, channels)))
+    np.testing.assert_allclose(np.asarray(y).sum(-1), 1, rtol=1e-5)
+
+
+def test_an_input_tensor_is_built_on():
+    x = keras.Input((16, 16, 1))
+    three = keras.layers.Conv2D(3, 1)(x)
+    model = create("resnet20", input_tensor=three)
+    assert model.input_shape == (None, 16, 16, 1)
+
+
+def test_logits_on_request():
+    model = create("resnet20", classifier_activation=None)
+    randomise(model)
+    assert np.asarray(model(pixels((1, 32, 32, 3)))).min() < 0
+
+
+def test_half_precision_gives_scores_in_single():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for name in ("afi_resnet20", "abn_resnet20"):
+            outputs = create(name, input_shape=(16, 16, 3))(pixels((1, 16, 16, 3)))
+            assert {keras.backend.standardize_dtype(y.dtype) for y in keras.tree.flatten(outputs)} == {"float32"}
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_channels_first_is_refused_with_the_way_out():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="channels_last"):
+            create("resnet20")
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_every_model_of_one_backbone_trains_a_step_without_a_warning():
+    """Warnings are errors here: a weight without gradient (AFI's scores of a single map) would be one."""
+    x, y = pixels((4, 16, 16, 3)), np.arange(4)
+    for name in kattn.zoo.list_models("*resnet20"):
+        if "wide" in name or name.startswith("c3"):
+            continue
+        model = create(name, input_shape=(16, 16, 3))
+        model.compile(keras.optimizers.SGD(0.01), loss="sparse_categorical_crossentropy")
+        target = {key: y for key in model.output} if isinstance(model.output, dict) else y
+        loss = model.fit(x, target, batch_size=4, verbose=0).history["loss"][0]
+        assert np.isfinite(loss), name

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from helpers import pixels
+
+import keras
+from kattn.zoo import create, features
+
+
+def test_levels_have_the_stride_of_their_name():
+    model = features(create("bam_resnet50", input_shape=(64, 96, 3)))
+    shapes = {level: tuple(y.shape) for level, y in model.output.items()}
+    assert shapes == {f"C{k}": (None, 64 >> k, 96 >> k, 64 << k) for k in (2, 3, 4, 5)}
+
+
+def test_the_last_level_is_what_the_head_takes():
+    model = create("abn_resnet20", include_top=False)
+    x = pixels((1, 32, 32, 3))
+    np.testing.assert_array_equal(np.asarray(features(model, "C2")(x)["C2"]), np.asarray(model(x)))
+
+
+def test_a_loaded_model_has_its_levels(tmp_path):
+    create("resnet20").save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras", compile=False)
+    assert list(features(loaded).output) == ["C0", "C1", "C2"]
+
+
+def test_unknown_levels_and_foreign_models_are_refused():
+    with pytest.raises(ValueError, match="has no level C5. Levels: C0, C1, C2"):
+        features(create("resnet20"), levels=("C2", "C5"))
+    x = keras.Input((4, 4, 3))
+    with pytest.raises(ValueError, match="takes models of kattn.zoo"):
+        features(keras.Model(x, keras.layers.Conv2D(1, 1)(x)))
