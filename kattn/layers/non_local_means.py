@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.dense_attention import attend, map_size, to_map, to_sequence
+from kattn.layers.attend import positions
+from kattn.layers.attend_maps import attend_maps, map_size
 from kattn.layers.helpers import feature_map_channels
 
 DISTANCES = ("sum", "mean")
@@ -22,7 +23,7 @@ class NonLocalMeans(keras.Layer):
     y_p = sum over q of w_pq x_q / sum over q of w_pq, w_pq = exp(-d_pq / (2 sigma^2))
 
     The sum runs over the whole image, or over a square window around p as far as it lies in the image; p itself counts.
-    The 2005 paper writes exp(-d / h^2) and weighs the patch with a Gaussian; h^2 = 2 sigma^2 where, as here, it is flat.
+    The 2005 paper writes exp(-d / h^2) with a Gaussian-weighted patch; h^2 = 2 sigma^2 where, as here, it is flat.
     As sigma goes to 0 the result goes to the input, as it goes to infinity to the mean of the window.
 
     Over the whole image this is attention with logits (2 V_p.V_q - |V_q|^2) / (2 sigma^2) on centred patches. In a
@@ -38,8 +39,8 @@ class NonLocalMeans(keras.Layer):
 
     Shapes: (batch, height, width, channels) in and out; weights (batch, N, N) for the whole image, N = H * W, or
         (batch, N, search_size^2) for a window, row by row.
-    Memory: 4 N^2 bytes a sample for the whole image, at inference on a known size at most 32 MiB of it at a time, and
-        4 N P^2 C for the patches; 8 N S^2 for a window of side S.
+    Memory: 4 N^2 bytes a sample for the whole image, on a known size at most 64 MiB of it at a time unless it is
+        returned, and 4 N P^2 C for the patches; about 8 N S^2 for a window of side S.
     Raises: ValueError for an even size, a sigma that is not positive, an unknown distance or padding, a map that is not
         larger than the reflected border, or an input that is no feature map.
     Paper: Buades, Coll, Morel. A Non-Local Algorithm for Image Denoising. CVPR 2005.
@@ -84,10 +85,10 @@ class NonLocalMeans(keras.Layer):
         values = self.patch_size**2 * channels if self.distance == "mean" else 1
         self.factor = 1.0 / (2.0 * self.sigma**2 * values)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, training: bool | None = None) -> Any:
         """Average over similar surroundings."""
         wide = ops.cast(x, "float32")  # weights are exponentials of differences of squares
-        y, weights = self._whole(wide) if self.search_size is None else self._window(wide, self.search_size)
+        y, weights = self._whole(wide, training) if self.search_size is None else self._window(wide, self.search_size)
         y = ops.cast(y, x.dtype)
         return (y, weights) if self.return_attention else y
 
@@ -113,18 +114,19 @@ class NonLocalMeans(keras.Layer):
     def _pad(self, x: Any, border: int, mode: str) -> Any:
         return ops.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode=mode) if border else x
 
-    def _whole(self, x: Any) -> tuple[Any, Any]:
+    def _whole(self, x: Any, training: bool | None) -> tuple[Any, Any]:
         # Products of large values lose the digits of their difference: the mean goes first.
         centred = x - ops.mean(x, axis=(1, 2), keepdims=True)
-        patches = to_sequence(shifts(self._pad(centred, self.patch_size // 2, self.patch_padding), self.patch_size))
+        patches = shifts(self._pad(centred, self.patch_size // 2, self.patch_padding), self.patch_size)
         norms = ops.sum(ops.square(patches), axis=-1, keepdims=True)
         # |V_p|^2 is the same for all q and cancels; |V_q|^2 rides as one more feature.
         query = ops.concatenate([patches * (2.0 * self.factor), ops.ones_like(norms)], axis=-1)
         key = ops.concatenate([patches, norms * -self.factor], axis=-1)
-        y, weights = attend(query, key, to_sequence(x), return_attention=self.return_attention)
-        return to_map(y, like=x), weights
+        return attend_maps(query, key, x, return_attention=self.return_attention, training=training)
 
     def _window(self, x: Any, size: int) -> tuple[Any, Any]:
+        if size == 1:
+            return x, ops.ones_like(positions(x)[:, :, :1])
         border, reach = self.patch_size // 2, size // 2
         padded = self._pad(x, border, self.patch_padding)
         differences, neighbours = 0.0, []
@@ -140,7 +142,7 @@ class NonLocalMeans(keras.Layer):
         inside = shifts(self._pad(ops.ones_like(x[..., :1]), reach, "constant"), size)
         weights = ops.softmax(distances * -self.factor + (inside - 1.0) * 1e9, axis=-1)
         y = ops.concatenate([ops.sum(weights * around, axis=-1, keepdims=True) for around in neighbours], axis=-1)
-        return y, to_sequence(weights)
+        return y, positions(weights)
 
     def _inside(self, x: Any, border: int) -> Any:
         return x[:, border:-border, border:-border] if border else x

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
-from kattn.layers.dense_attention import attend, map_size, to_map, to_sequence
+from kattn.layers.attend import positions, query_block, wide_dtype
+from kattn.layers.attend_maps import attend_maps, map_size
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.maps import to_map
 
-SOFTMAX_OVER = {"query": "queries", "key": "keys"}
+SOFTMAX_AXES = ("query", "key")
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -28,8 +31,8 @@ class RNANNonLocal(keras.Layer):
         return_attention: Also return A.
 
     Shapes: (batch, height, width, channels) in and out; attention (batch, N, N), N = H * W.
-    Memory: the matrix, 4 N^2 bytes a sample, in training and where it is returned; at inference on a map of known size
-        at most 32 MiB of it at a time.
+    Memory: the matrix, 4 N^2 bytes a sample; on a map of known size at most 64 MiB of it at a time, unless it is
+        returned.
     Raises: ValueError for an unknown axis or an input that is no feature map.
     Paper: Zhang, Li, Li, Zhong, Fu. Residual Non-local Attention Networks for Image Restoration. ICLR 2019.
         arXiv:1903.10082
@@ -45,7 +48,7 @@ class RNANNonLocal(keras.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if softmax_axis not in SOFTMAX_OVER:
+        if softmax_axis not in SOFTMAX_AXES:
             raise ValueError(f"softmax_axis must be 'query' or 'key'. Received: softmax_axis={softmax_axis!r}")
         self.softmax_axis = softmax_axis
         self.reduction = reduction
@@ -64,12 +67,13 @@ class RNANNonLocal(keras.Layer):
             layer.build((None, None, None, channels))
         self.w.build((None, None, None, inter))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, training: bool | None = None) -> Any:
         """Add what each position is given by the others."""
-        query, key, value = (to_sequence(projection(x)) for projection in (self.theta, self.phi, self.g))
-        over = SOFTMAX_OVER[self.softmax_axis]
-        given, attention = attend(query, key, value, over=over, return_attention=self.return_attention)
-        y = self.w(to_map(given, like=x)) + x
+        weighed = distribute_maps if self.softmax_axis == "query" else attend_maps
+        given, attention = weighed(
+            self.theta(x), self.phi(x), self.g(x), return_attention=self.return_attention, training=training
+        )
+        y = self.w(given) + x
         return (y, attention) if self.return_attention else y
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -87,3 +91,37 @@ class RNANNonLocal(keras.Layer):
             "inter_channels": self.inter_channels,
             "return_attention": self.return_attention,
         }
+
+
+def distribute_maps(
+    query: Any, key: Any, value: Any, *, return_attention: bool = False, training: bool | None = False
+) -> tuple[Any, Any | None]:
+    """As attend_maps, with the softmax over the queries: every key's value is shared out among them.
+
+    What a key hands out depends on no other key: where the matrix is large it is made, and its part of the sum
+    added up, for a block of keys at a time, and in training made again for the gradient.
+    """
+    like, dtype = query, keras.backend.standardize_dtype(value.dtype)
+    query, key = (ops.cast(positions(t), wide_dtype(dtype)) for t in (query, key))
+    query, value = ops.transpose(query, (0, 2, 1)), ops.transpose(positions(value), (0, 2, 1))
+
+    def shares(key: Any, query: Any) -> Any:
+        if query.shape[2] == 1:  # a softmax over one query, of which Keras would warn
+            return ops.ones_like(key[:, :, :1])
+        return ops.cast(ops.softmax(ops.matmul(key, query), axis=-1), dtype)
+
+    # (c, keys) x (keys, queries) transposes the values, which are small, and not the matrix.
+    def given(key: Any, query: Any, value: Any) -> Any:
+        return ops.matmul(value, shares(key, query))
+
+    keys = ops.shape(key)[1]
+    block = None if return_attention else query_block(keys, ops.shape(query)[2])
+    if block is None:
+        matrix = shares(key, query)
+        rows = ops.matmul(value, matrix)
+    else:
+        matrix, part = None, keras.remat(given) if training else given
+        parts = [part(key[:, i : i + block], query, value[:, :, i : i + block]) for i in range(0, keys, block)]
+        rows = sum(parts[1:], start=parts[0])
+    attention = ops.transpose(matrix, (0, 2, 1)) if return_attention else None
+    return to_map(ops.transpose(rows, (0, 2, 1)), like), attention

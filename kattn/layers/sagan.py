@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kattn.layers.dense_attention import attend, map_size, max_pooled, to_map, to_sequence
+from kattn.layers.attend_maps import attend_maps, map_size, max_pooled
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.spectral_norm import SpectralNorm
 
@@ -58,8 +58,8 @@ class SAGANAttention(keras.Layer):
         return_attention: Also return softmax(Q K^T).
 
     Shapes: (batch, height, width, channels) in and out; attention (batch, N, N / pool^2), N = H * W.
-    Memory: the matrix, 4 N^2 / pool^2 bytes a sample, in training and where it is returned; at inference on a map of
-        known size at most 32 MiB of it at a time.
+    Memory: the matrix, 4 N^2 / pool^2 bytes a sample; on a map of known size at most 64 MiB of it at a time, unless it
+        is returned.
     Raises: ValueError for an unknown form, reduced values without a projection, or an input that is no feature map.
     Paper: Zhang, Goodfellow, Metaxas, Odena. Self-Attention Generative Adversarial Networks. ICML 2019.
         arXiv:1805.08318
@@ -110,13 +110,10 @@ class SAGANAttention(keras.Layer):
             self.output_projection = self._projection(values, channels, "output_projection")
         self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, training: bool | None = None) -> Any:
         """Add what each position gathers from the others."""
         key, value = (max_pooled(projection(x), self.pool) for projection in (self.key, self.value))
-        gathered, attention = attend(
-            to_sequence(self.query(x)), to_sequence(key), to_sequence(value), return_attention=self.return_attention
-        )
-        y = to_map(gathered, like=x)
+        y, attention = attend_maps(self.query(x), key, value, return_attention=self.return_attention, training=training)
         y = self.gamma * (self.output_projection(y) if self.project else y) + x
         return (y, attention) if self.return_attention else y
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.dense_attention import attend, map_size, max_pooled, to_map, to_sequence
+from kattn.layers.attend_maps import attend_maps, map_size, max_pooled
 from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
 
 
@@ -90,10 +90,10 @@ class RegionNonLocal(keras.Layer):
             for left, right in self._cuts(ops.shape(x)[2]):
                 query, key, value = (t[:, top:bottom, left:right] for t in (theta, phi, g))
                 key, value = max_pooled(key, self.pool), max_pooled(value, self.pool)
-                gathered, attention = attend(
-                    to_sequence(query), to_sequence(key), to_sequence(value), return_attention=self.return_attention
+                gathered, attention = attend_maps(
+                    query, key, value, return_attention=self.return_attention, training=training
                 )
-                row.append(to_map(gathered, like=query))
+                row.append(gathered)
                 maps.append(attention)
             rows.append(ops.concatenate(row, axis=2))
         y = self.w(ops.concatenate(rows, axis=1))

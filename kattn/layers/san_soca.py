@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.dense_attention import to_sequence
+from kattn.layers.attend import positions
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 
 
@@ -61,7 +61,7 @@ class SecondOrderChannelAttention(keras.Layer):
 
     def call(self, x: Any) -> Any:
         """Gate every channel of x."""
-        features = ops.cast(to_sequence(self._centre(x)), "float32")
+        features = ops.cast(positions(self._centre(x)), "float32")
         z = ops.reshape(mean_of_covariance_root(features, self.iterations), (-1, 1, 1, x.shape[-1]))
         return x * self.expand(self.reduce(ops.cast(z, x.dtype)))
 
@@ -92,6 +92,9 @@ class SecondOrderChannelAttention(keras.Layer):
 
 def mean_of_covariance_root(features: Any, iterations: int) -> Any:
     """Mean over the rows of the Newton-Schulz root of the covariance: (batch, positions, channels) to (batch, 1, C)."""
+    # Any shift leaves the covariance as it is. This one makes a constant map exactly zero: the mean of equal numbers
+    # may differ from them in the last digit, and the root would show it.
+    features = features - ops.stop_gradient(features[:, :1])
     centred = features - ops.mean(features, axis=1, keepdims=True)
     # The root is as large as the features: dividing them by a constant and multiplying it back leaves every value
     # and every gradient as they are, hence no gradient through the scale.

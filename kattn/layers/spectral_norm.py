@@ -79,7 +79,9 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "power_iterations": self.power_iterations, "epsilon": self.epsilon}
+        config = super().get_config()
+        config["layer"].pop("build_config", None)  # a shape that this layer's own build passes on
+        return {**config, "power_iterations": self.power_iterations, "epsilon": self.epsilon}
 
     def _transposed_matrix(self, kernel: Any) -> Any:
         """W^T: the last axis, the output's (the input's for a transposed convolution), has the columns."""

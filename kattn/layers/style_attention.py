@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.dense_attention import attend, map_size, to_map, to_sequence
+from kattn.layers.attend_maps import attend_maps, map_size
 from kattn.layers.helpers import feature_map_channels, pointwise
 
 
@@ -29,8 +29,8 @@ class StyleAttention(keras.Layer):
 
     Inputs: [content, style], (batch, height, width, channels) each; height, width and channels may differ.
     Shapes: the content's out; attention (batch, Nc, Ns), the numbers of positions.
-    Memory: 4 Nc Ns bytes a sample for the matrix in training and where it is returned; at inference on maps of known
-        size at most 32 MiB of it at a time.
+    Memory: 4 Nc Ns bytes a sample for the matrix; on maps of known size at most 64 MiB of it at a time, unless it is
+        returned.
     Raises: ValueError for anything but two feature maps.
     Paper: Park, Lee. Arbitrary Style Transfer With Style-Attentional Networks. CVPR 2019. arXiv:1812.02342
     """
@@ -62,14 +62,14 @@ class StyleAttention(keras.Layer):
         self.value.build((None, None, None, style))
         self.output_projection.build((None, None, None, content))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Dress the content in the style."""
         content, style = inputs
         query, key = self.query(self._normalise(content)), self.key(self._normalise(style))
-        gathered, attention = attend(
-            to_sequence(query), to_sequence(key), to_sequence(self.value(style)), return_attention=self.return_attention
+        gathered, attention = attend_maps(
+            query, key, self.value(style), return_attention=self.return_attention, training=training
         )
-        y = self.output_projection(to_map(gathered, like=content)) + content
+        y = self.output_projection(gathered) + content
         return (y, attention) if self.return_attention else y
 
     def compute_output_shape(self, input_shape: Any) -> Any:
