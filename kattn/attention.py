@@ -26,53 +26,108 @@ from typing import Any
 import keras
 
 from kattn.layers.grouped_conv import GroupedConv2D
-from kattn.layers.helpers import batch_norm
+from kattn.layers.helpers import BN_EPSILON, batch_norm
 
 Factory = Callable[..., Any]
-KERNEL_INITIALIZER = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 # ---------------------------------------------------------------- pieces that backbones are written with
 
 
+def kernel_initializer() -> keras.initializers.Initializer:
+    """He's, by fan-out. One instance a layer: an instance without a seed of its own repeats its numbers in Keras 3."""
+    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+
+
 def conv(
-    x: Any, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1, use_bias: bool = False, name: str
+    x: Any,
+    filters: int,
+    kernel_size: int | tuple[int, int],
+    strides: int = 1,
+    *,
+    groups: int = 1,
+    use_bias: bool = False,
+    padding: str = "same",
+    separable: bool = False,
+    name: str,
 ) -> Any:
-    """A convolution that pads like the references: symmetrically, also where it strides (Keras's "same" does not)."""
-    pad = kernel_size // 2
-    if strides > 1 and pad:
-        x = keras.layers.ZeroPadding2D(pad, data_format="channels_last", name=f"{name}_pad")(x)
+    """A convolution that pads like the references: symmetrically, also where it strides (Keras's "same" does not).
+
+    Args:
+        padding: "valid" leaves the padding out.
+        separable: A depthwise convolution, then a 1x1 convolution to the filters.
+    """
+    if strides > 1 and padding == "same":
+        x, padding = symmetric_padding(x, kernel_size, name=name), "valid"
     options: dict[str, Any] = {
         "strides": strides,
-        "padding": "valid" if strides > 1 else "same",
+        "padding": padding,
         "use_bias": use_bias,
-        "kernel_initializer": KERNEL_INITIALIZER,
         "data_format": "channels_last",
         "name": name,
     }
+    if separable:
+        initializers = {f"{part}_initializer": kernel_initializer() for part in ("depthwise", "pointwise")}
+        return keras.layers.SeparableConv2D(filters, kernel_size, **initializers, **options)(x)
+    options["kernel_initializer"] = kernel_initializer()
     if groups > 1:
         return GroupedConv2D(filters, kernel_size, groups=groups, **options)(x)
     return keras.layers.Conv2D(filters, kernel_size, **options)(x)
 
 
-def bn_act(x: Any, activation: str | None = "relu", *, name: str) -> Any:
+def symmetric_padding(x: Any, kernel_size: int | tuple[int, int], *, name: str) -> Any:
+    """Zeros on all sides, as many as an odd kernel needs."""
+    height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    if height == width == 1:
+        return x
+    return keras.layers.ZeroPadding2D((height // 2, width // 2), data_format="channels_last", name=f"{name}_pad")(x)
+
+
+def bn_act(x: Any, activation: str | None = "relu", *, epsilon: float = BN_EPSILON, name: str) -> Any:
     """Batch normalisation, then an activation or none."""
-    x = batch_norm(name=f"{name}_bn")(x)
+    x = batch_norm(epsilon=epsilon, name=f"{name}_bn")(x)
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
 def conv_bn(
     x: Any,
     filters: int,
-    kernel_size: int,
+    kernel_size: int | tuple[int, int],
     strides: int = 1,
     *,
     activation: str | None = "relu",
-    groups: int = 1,
+    norm: bool = True,
+    epsilon: float = BN_EPSILON,
     name: str,
+    **options: Any,
 ) -> Any:
-    """Bias-free convolution, batch normalisation, activation."""
-    return bn_act(conv(x, filters, kernel_size, strides, groups=groups, name=name), activation, name=name)
+    """Bias-free convolution, batch normalisation, activation.
+
+    Args:
+        norm: False leaves normalisation and activation to the next block, as a dense layer's last convolution does.
+        epsilon: Of the normalisation.
+        options: Of `conv`: groups, padding, separable.
+    """
+    x = conv(x, filters, kernel_size, strides, name=name, **options)
+    return bn_act(x, activation, epsilon=epsilon, name=name) if norm else x
+
+
+def depthwise_bn(
+    x: Any, kernel_size: int = 3, strides: int = 1, *, activation: str | None = "relu", name: str
+) -> Any:
+    """Bias-free depthwise convolution, padded symmetrically, batch normalisation, activation."""
+    if strides > 1:
+        x = symmetric_padding(x, kernel_size, name=name)
+    x = keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides,
+        padding="valid" if strides > 1 else "same",
+        use_bias=False,
+        depthwise_initializer=kernel_initializer(),
+        data_format="channels_last",
+        name=name,
+    )(x)
+    return bn_act(x, activation, name=name)
 
 
 # ---------------------------------------------------------------- the sites
@@ -154,9 +209,9 @@ class Attention:
         return tuple(site for site in SITES if getattr(self, site) is not SITES[site])
 
     def movable(self) -> str | None:
-        """The one site whose layer `position=` can move to another place in the block, if there is one."""
+        """The one site whose layer `position=` can move to another place, if there is one."""
         used = self.used_sites()
-        return used[0] if len(used) == 1 and used[0] in BLOCK_POSITIONS else None
+        return used[0] if len(used) == 1 and used[0] in POSITIONS else None
 
     def options(self) -> dict[str, inspect.Parameter]:
         """What a user can set by keyword: the options of the factories, then `stages` and `position`."""
@@ -194,8 +249,8 @@ class Attention:
             changes["stages"] = _stage_rule(options["stages"])
         position = options.get("position", self.movable())
         if position != self.movable():
-            if position not in BLOCK_POSITIONS:
-                raise ValueError(f"position must be one of {', '.join(BLOCK_POSITIONS)}. Received: {position!r}")
+            if position not in POSITIONS:
+                raise ValueError(f"position must be one of {', '.join(POSITIONS)}. Received: {position!r}")
             home = self.movable()
             assert home is not None  # position is an option only where something can be moved
             changes |= {position: changes.get(home, getattr(self, home)), home: identity}
@@ -207,8 +262,9 @@ SITES: Mapping[str, Factory] = {
     for field in dataclasses.fields(Attention)
     if field.name not in ("stages", "blocks", "paper")
 }
-BLOCK_POSITIONS = ("input", "inner", "residual", "shortcut", "output")
-NOT_OPTIONS = {"self", "name", "dtype", "filters", "strides", "groups", "x", "last_stage", "head", "kwargs"}
+POSITIONS = ("input", "inner", "residual", "shortcut", "output", "stage_input", "between_stages")
+# What a backbone decides, not its user; a layer that also returned its attention would be no step of a network.
+NOT_OPTIONS = {"self", "name", "dtype", "filters", "strides", "groups", "x", "last_stage", "head", "return_attention"}
 
 
 def factory_options(factory: Factory) -> list[inspect.Parameter]:
@@ -227,11 +283,16 @@ def factory_options(factory: Factory) -> list[inspect.Parameter]:
 
 
 def as_conv(layer: type[keras.layers.Layer]) -> Factory:
-    """A `spatial_conv` factory from a layer class that takes filters and strides and replaces the 3x3 convolution."""
+    """A `spatial_conv` factory from a layer class that replaces the 3x3 convolution with its normalisation.
+
+    The layer takes filters, strides and groups: those of the convolution it replaces, as SKNet in its ResNeXt.
+    """
 
     def factory(**options: Any) -> Callable[..., Any]:
-        def apply(x: Any, filters: int, kernel_size: int, strides: int, *, name: str, **_: Any) -> Any:
-            return layer(filters, strides=strides, name=f"{name}_{_snake(layer)}", **options)(x)
+        def apply(
+            x: Any, filters: int, kernel_size: int, strides: int, *, name: str, groups: int = 1, **_: Any
+        ) -> Any:
+            return layer(filters, strides=strides, groups=groups, name=f"{name}_{_snake(layer)}", **options)(x)
 
         return apply
 
@@ -286,13 +347,20 @@ class StageSites:
     def __init__(self, sites: Sites, number: int, blocks: int, prefix: str) -> None:
         self.attention = sites.attention
         self.applies = sites.applies(number)
+        self.number = number
         self.blocks = blocks
         self.name = f"{prefix}stage{number}"
         self.start_run()
 
     def start_run(self) -> None:
-        """Start a new run of blocks: `first_conv` remembers the maps of one run, which is the stage in most networks."""
-        self.first_conv = self.attention.first_conv() if self.applies else plain_conv()
+        """Start a new run of blocks: `first_conv` remembers the maps of one run, in most networks the stage."""
+        self.first_convs: dict[str, Callable[..., Any]] = {}
+
+    def first_conv(self, branch: str = "") -> Callable[..., Any]:
+        """The run's first convolution; a block of several branches has a run of maps in each."""
+        if branch not in self.first_convs:
+            self.first_convs[branch] = self.attention.first_conv() if self.applies else plain_conv()
+        return self.first_convs[branch]
 
     def stage_input(self, x: Any) -> Any:
         """What the stage's first block takes."""
@@ -308,6 +376,7 @@ class BlockSites:
 
     def __init__(self, stage: StageSites, number: int) -> None:
         self.stage = stage
+        self.number = number
         self.attention = stage.attention
         self.applies = stage.applies and stage.attention.blocks(number, stage.blocks)
         self.name = f"{stage.name}_block{number}"
@@ -337,18 +406,27 @@ class BlockSites:
         return _apply(self.attention.output, x, self.name, self.applies)
 
     def first_conv(
-        self, x: Any, filters: int, kernel_size: int, strides: int = 1, *, later_strides: int = 1, **options: Any
+        self,
+        x: Any,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        *,
+        later_strides: int = 1,
+        branch: str = "",
+        **options: Any,
     ) -> Any:
         """The block's first convolution with its normalisation and activation.
 
         Args:
             later_strides: By what the rest of the block shrinks the map: a 1x1 convolution before a strided 3x3 gives
                 maps at twice the stage's resolution.
+            branch: Which of the block's branches, where it has several.
         """
         if self.attention.first_conv is plain_conv and kernel_size > 1:
             return self.spatial_conv(x, filters, kernel_size, strides, number=1, **options)
-        name = f"{self.name}_conv1"
-        return self.stage.first_conv(
+        name = f"{self.name}_{branch}_conv1" if branch else f"{self.name}_conv1"
+        return self.stage.first_conv(branch)(
             x, filters, kernel_size, strides, name=name, at=self, later_strides=later_strides, **options
         )
 
@@ -467,7 +545,8 @@ def assemble(
     finish: Callable[[Any], Any] = unchanged,
     widen: Callable[[Any], Any] = unchanged,
 ) -> Any:
-    """The network behind its stem: stages with their boundaries, then the tail, which is given the last stage as a function.
+    """The network behind its stem: stages with their boundaries, then the tail, which is given the last stage as a
+    function.
 
     The map at the end of a resolution is marked by a layer named after its level ("C3" has stride 8), which is what
     `kattn.zoo.features` looks for.
@@ -484,6 +563,8 @@ def assemble(
     if len(stages) != sites.count:
         raise ValueError(f"sites were made for {sites.count} stages, the network has {len(stages)}")
     strides = stem_strides
+    if stages[0].strides > 1:
+        x = _mark_level(x, strides)
     for number, stage in enumerate(stages[:-1], start=1):
         strides *= stage.strides
         x = sites.between_stages(stage.build(x, stage.strides, ""), number)

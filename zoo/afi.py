@@ -17,10 +17,14 @@ class AFIConv:
     Block 1 keeps its full-width convolution. Every later block computes c = filters // 2 maps X and concatenates them
     with R, the integration of what the stage has so far: [X, R].
 
-    What block 1 offers are the consecutive c-wide slices of its activated convolution (two in a ResNet): this reproduces
-    the paper's parameter counts to the digit and its CIFAR multiply counts (2 + 3 + 4 + 5 scored maps in a stage of five
-    blocks), where the text says less. Where its convolution comes before the block's stride, the slices are
-    average-pooled to the stage's resolution.
+    What block 1 offers are the consecutive c-wide slices of its activated convolution, two in a ResNet. Where they are
+    fewer than two (MobileNetV2, whose width grows with the run), a block's own X is integrated too. So the module of
+    block i scores i maps, which reproduces the paper's parameter counts to the digit and its multiply counts on CIFAR
+    (2 + 3 + 4 + 5 maps in a stage of five blocks; MobileNetV2's 2.67 G), where the text says one map less. Where the
+    convolution comes before the block's stride, the slices are average-pooled to the stage's resolution.
+
+    A block keeps its width where half of it is no whole number, or none that the convolution's groups divide: R takes
+    the next smaller width that they do, X the rest.
 
     Args:
         reduction: Hidden width of the scoring network is c // reduction, at least 1.
@@ -30,6 +34,7 @@ class AFIConv:
     def __init__(self, reduction: int = 4, use_bias: bool = False) -> None:
         self.options: dict[str, Any] = {"reduction": reduction, "use_bias": use_bias}
         self.maps: list[Any] = []
+        self.with_own = False
 
     def __call__(
         self,
@@ -44,16 +49,23 @@ class AFIConv:
         **options: Any,
     ) -> Any:
         """One block's first convolution: see `Attention.first_conv`."""
-        width = filters // 2
-        if not self.maps or self.maps[0].shape[-1] < width:
+        groups = options.get("groups", 1)
+        width = filters // 2 // groups * groups
+        if width < 1 or not self.maps or self.maps[0].shape[-1] < width:
             # The stage's first block; or the first one wide enough to offer anything (a width can more than double).
             y = conv_bn(x, filters, kernel_size, strides, name=name, **options)
             self.maps = [_shrink(y, later_strides, name)]
+            self.with_own = False
             return y
-        self.maps = [part for one in self.maps for part in _slices(one, width)]
-        y = conv_bn(x, width, kernel_size, strides, name=name, **options)
-        integrated = AttentiveFeatureIntegration(name=f"{name}_integrate", **self.options)(self.maps)
-        self.maps.append(_shrink(y, later_strides, name))
+        first, *later = self.maps
+        slices = _slices(first, width)
+        self.with_own |= len(slices) == 1 and not later
+        self.maps = [*slices, *(part for one in later for part in _slices(one, width))]
+        y = conv_bn(x, filters - width, kernel_size, strides, name=name, **options)
+        own = _shrink(y, later_strides, name)
+        maps = [*self.maps, *_slices(own, width)] if self.with_own else self.maps
+        integrated = AttentiveFeatureIntegration(name=f"{name}_integrate", **self.options)(maps)
+        self.maps.append(own)
         return keras.layers.Concatenate(name=f"{name}_concat")([y, at.integrated(integrated)])
 
 

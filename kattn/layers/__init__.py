@@ -11,6 +11,7 @@ from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
 from kattn.layers.cbam import CBAM as CBAM
+from kattn.layers.channel_shuffle import ChannelShuffle as ChannelShuffle
 from kattn.layers.context_encoding import ContextEncoding as ContextEncoding
 from kattn.layers.conv_norm import ConvNormActivation as ConvNormActivation
 from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
