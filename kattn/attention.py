@@ -112,9 +112,7 @@ def conv_bn(
     return bn_act(x, activation, epsilon=epsilon, name=name) if norm else x
 
 
-def depthwise_bn(
-    x: Any, kernel_size: int = 3, strides: int = 1, *, activation: str | None = "relu", name: str
-) -> Any:
+def depthwise_bn(x: Any, kernel_size: int = 3, strides: int = 1, *, activation: str | None = "relu", name: str) -> Any:
     """Bias-free depthwise convolution, padded symmetrically, batch normalisation, activation."""
     if strides > 1:
         x = symmetric_padding(x, kernel_size, name=name)
@@ -289,9 +287,7 @@ def as_conv(layer: type[keras.layers.Layer]) -> Factory:
     """
 
     def factory(**options: Any) -> Callable[..., Any]:
-        def apply(
-            x: Any, filters: int, kernel_size: int, strides: int, *, name: str, groups: int = 1, **_: Any
-        ) -> Any:
+        def apply(x: Any, filters: int, kernel_size: int, strides: int, *, name: str, groups: int = 1, **_: Any) -> Any:
             return layer(filters, strides=strides, groups=groups, name=f"{name}_{_snake(layer)}", **options)(x)
 
         return apply

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage
+from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage, unchanged
 from kattn.zoo.backbone import CIFAR, Backbone
 
 PAPER = "He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385"
@@ -22,9 +22,9 @@ def cifar_stem(x: Any) -> Any:
     return conv_bn(x, 16, 3, name="stem_conv")
 
 
-def imagenet_stem(x: Any) -> Any:
+def imagenet_stem(x: Any, filters: int = 64) -> Any:
     """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2."""
-    x = conv_bn(x, 64, 7, 2, name="stem_conv")
+    x = conv_bn(x, filters, 7, 2, name="stem_conv")
     # Zeros do no harm to a maximum behind a ReLU; torch pads with minus infinity.
     x = keras.layers.ZeroPadding2D(1, data_format="channels_last", name="stem_pool_pad")(x)
     return keras.layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
@@ -74,6 +74,7 @@ def resnet(
     widths: Sequence[int],
     stem: Callable[[Any], Any],
     stem_strides: int,
+    finish: Callable[[Any], Any] = unchanged,
 ) -> Any:
     """Stem, stages of blocks that halve the map and change the width, head."""
 
@@ -84,21 +85,31 @@ def resnet(
         return Stage(build, strides=1 if number == 1 else 2)
 
     stages = [stage(i, depth, width) for i, (depth, width) in enumerate(zip(depths, widths, strict=True), start=1)]
-    return assemble(stem(x), stages, sites, head, stem_strides=stem_strides)
+    return assemble(stem(x), stages, sites, head, stem_strides=stem_strides, finish=finish)
 
 
-def cifar(block: Callable[..., Any], depth: int) -> Backbone:
-    """Three equal stages of 16, 32 and 64 filters."""
+def cifar(
+    block: Callable[..., Any], depth: int, *, widths: Sequence[int] = (16, 32, 64), paper: str = PAPER, **options: Any
+) -> Backbone:
+    """Three stages of equal depth behind a stem of 16 filters."""
     network = functools.partial(
-        resnet, block=block, depths=(depth,) * 3, widths=(16, 32, 64), stem=cifar_stem, stem_strides=1
+        resnet, block=block, depths=(depth,) * 3, widths=widths, stem=cifar_stem, stem_strides=1, **options
     )
-    return Backbone(network, stages=3, paper=PAPER, **CIFAR)
+    return Backbone(network, stages=3, paper=paper, **CIFAR)
 
 
-def imagenet(block: Callable[..., Any], *depths: int, widths: Sequence[int] = (64, 128, 256, 512)) -> Backbone:
+def imagenet(
+    block: Callable[..., Any],
+    *depths: int,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    paper: str = PAPER,
+    **options: Any,
+) -> Backbone:
     """Four stages behind the strided stem."""
-    network = functools.partial(resnet, block=block, depths=depths, widths=widths, stem=imagenet_stem, stem_strides=4)
-    return Backbone(network, stages=4, paper=PAPER)
+    network = functools.partial(
+        resnet, block=block, depths=depths, widths=widths, stem=imagenet_stem, stem_strides=4, **options
+    )
+    return Backbone(network, stages=4, paper=paper)
 
 
 bottleneck_v1 = functools.partial(bottleneck, v1=True)

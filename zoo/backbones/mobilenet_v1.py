@@ -1,0 +1,65 @@
+"""MobileNet v1: pairs of a depthwise and a pointwise convolution.
+
+Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets. 2017. arXiv:1704.04861
+
+A pair is the block. It has no shortcut; `residual` and `output` both stand at its end, as SE's authors take the whole
+transformation of a network without shortcuts for the branch. A stage is what has one resolution, which here is also
+what has one width: BAM's boundaries, ABN's last stage and AFI's runs agree. AFI was not published for this network: of
+a pair it halves the pointwise convolution, the one that makes new maps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
+from kattn.zoo.backbone import ALL_SITES, Backbone
+
+PAPER = (
+    "Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets: Efficient Convolutional Neural "
+    "Networks for Mobile Vision Applications. 2017. arXiv:1704.04861"
+)
+STAGES = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))  # channels, pairs
+
+
+def scaled(channels: int, alpha: float) -> int:
+    """alpha * channels, rounded down as the sizes printed for alpha = 0.7 tell; not to multiples of eight."""
+    return max(1, int(alpha * channels))
+
+
+def pair(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
+    """Depthwise 3x3, then pointwise 1x1."""
+    y = at.inner(depthwise_bn(at.input(x), 3, strides, name=f"{at.name}_depthwise"))
+    return at.output(at.residual(at.first_conv(y, filters, 1)))
+
+
+def mobilenet_v1(x: Any, sites: Sites, head: Head, *, alpha: float = 1.0) -> Any:
+    """Stem, thirteen pairs, head.
+
+    Args:
+        alpha: Factor of all widths.
+    """
+    if alpha <= 0:
+        raise ValueError(f"alpha must be above 0. Received: alpha={alpha}")
+
+    def stage(number: int, channels: int, pairs: int) -> Stage:
+        def build(x: Any, strides: int, prefix: str) -> Any:
+            filters = scaled(channels, alpha)
+            return run_stage(x, pair, pairs, sites, number, filters=filters, strides=strides, prefix=prefix)
+
+        return Stage(build, strides=1 if number == 1 else 2)
+
+    stages = [stage(i, channels, pairs) for i, (channels, pairs) in enumerate(STAGES, start=1)]
+    x = conv_bn(x, scaled(32, alpha), 3, 2, name="stem_conv")
+    return assemble(x, stages, sites, head, stem_strides=2)
+
+
+BACKBONES: dict[str, Backbone] = {
+    "mobilenet_v1": Backbone(
+        mobilenet_v1,
+        stages=len(STAGES),
+        paper=PAPER,
+        sites=tuple(site for site in ALL_SITES if site not in ("spatial_conv", "shortcut")),
+        options=("alpha",),
+    ),
+}

@@ -1,0 +1,76 @@
+"""Pre-activation ResNet: normalisation and ReLU before the convolutions, nothing after the sum.
+
+He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027
+
+As the paper says of the first and the last unit: the stem's activation serves both paths of the first block, which has
+none of its own, and the last sum is activated before the pooling. Where the shape changes, both paths share the
+activation and the shortcut is a bare 1x1 convolution. The authors' CIFAR bottlenecks stride in the first 1x1.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+
+from kattn.attention import BlockSites, bn_act, conv
+from kattn.zoo.backbone import Backbone
+from kattn.zoo.backbones import resnet
+
+PAPER = "He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027"
+
+
+def pre_activate(x: Any, at: BlockSites) -> Any:
+    """What the residual branch takes: the first block of the network finds it activated by the stem."""
+    first = at.stage.number == 1 and at.number == 1
+    return x if first else bn_act(x, name=f"{at.name}_preact")
+
+
+def project(x: Any, activated: Any, filters: int, strides: int, at: BlockSites) -> Any:
+    """The sum as it is, or a 1x1 convolution of the activated one where the shape changes."""
+    if strides == 1 and x.shape[-1] == filters:
+        return x
+    return conv(activated, filters, 1, strides, name=f"{at.name}_shortcut")
+
+
+def add(shortcut: Any, y: Any, at: BlockSites) -> Any:
+    """End of a block."""
+    return keras.layers.Add(name=f"{at.name}_add")([shortcut, y])
+
+
+def finish(x: Any) -> Any:
+    """Activation of the last sum."""
+    return bn_act(x, name="finish")
+
+
+def basic_block(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
+    """Two 3x3 convolutions; the normalisation and ReLU of the second end the first one's site."""
+    activated = pre_activate(x, at)
+    shortcut = at.shortcut(project(x, activated, filters, strides, at))
+    y = at.inner(at.first_conv(at.input(activated), filters, 3, strides))
+    y = at.residual(conv(y, filters, 3, name=f"{at.name}_conv2"))
+    return at.output(add(shortcut, y, at))
+
+
+def bottleneck(x: Any, filters: int, strides: int, at: BlockSites, *, v1: bool = False) -> Any:
+    """1x1, 3x3, 1x1 to four times the filters; the stride is in the 3x3 or, with `v1`, in the first 1x1."""
+    early, late = (strides, 1) if v1 else (1, strides)
+    activated = pre_activate(x, at)
+    shortcut = at.shortcut(project(x, activated, 4 * filters, strides, at))
+    y = at.first_conv(at.input(activated), filters, 1, early, later_strides=late)
+    y = at.inner(at.spatial_conv(y, filters, 3, late))
+    y = at.residual(conv(y, 4 * filters, 1, name=f"{at.name}_conv3"))
+    return at.output(add(shortcut, y, at))
+
+
+cifar = functools.partial(resnet.cifar, finish=finish, paper=PAPER)
+imagenet = functools.partial(resnet.imagenet, finish=finish, paper=PAPER)
+bottleneck_v1 = functools.partial(bottleneck, v1=True)
+
+BACKBONES: dict[str, Backbone] = {
+    "preact_resnet110": cifar(basic_block, 18),
+    "preact_resnet164": cifar(bottleneck_v1, 18),
+    "preact_resnet18": imagenet(basic_block, 2, 2, 2, 2),
+    "preact_resnet50": imagenet(bottleneck, 3, 4, 6, 3),
+}
