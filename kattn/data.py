@@ -20,7 +20,7 @@ log = logging.getLogger("kattn")
 
 SPLITS = ("train", "validation", "test")
 TEST_FRACTION = 0.2  # of a source that comes as one piece
-DIGITS_SIZE = 8  # the native size; the largest value of a pixel there is 16
+DIGITS_SIZE = (16, 16)  # shown at twice their 8x8: three stages of a network then end on maps of 4x4, not 2x2
 
 
 class DataError(ValueError):
@@ -123,7 +123,7 @@ def load(
             (`class/image`, or `train/class/image` and `test/class/image`), arrays `(images, labels)`,
             `((images, labels), (test_images, test_labels))` or {"train": (images, labels), ...}, or a Dataset.
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
-            middle is cut out. None keeps them. Arrays passed in are never resized: a difference is an error.
+            middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an error.
         channels: 3 shows grey images as RGB. None keeps what the source has (digits and folders: 3).
         classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
         validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
@@ -142,6 +142,7 @@ def load(
     if limit is not None and limit < 1:
         raise DataError(f"limit is a number of images of at least 1. Received: limit={limit}")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = DIGITS_SIZE if size is None and isinstance(data, str) and data == "digits" else size
     if isinstance(data, Dataset):
         return _checked(_limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
@@ -151,7 +152,7 @@ def load(
     if wanted == 3:
         dataset = _mapped(dataset, show_as_rgb)
     if size is not None and dataset.image_shape[:2] != tuple(size) and not _is_arrays(data):
-        log.info("%s: images resized from %s to %s", dataset.name, dataset.image_shape[:2], tuple(size))
+        log.debug("%s: images resized from %s to %s", dataset.name, dataset.image_shape[:2], tuple(size))
         dataset = _mapped(dataset, lambda images: resize(images, size))
     return _checked(dataset, size, channels, classes, splits)
 
@@ -172,7 +173,7 @@ def from_arrays(data: Any) -> Raw:
 
 
 def digits() -> Raw:
-    """Handwritten digits from scikit-learn's wheel: 1797 grey images of 8x8, classes 0-9."""
+    """Handwritten digits from scikit-learn's wheel: 1797 grey images of 8x8, pixels 0-16, classes 0-9."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

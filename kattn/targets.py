@@ -21,8 +21,8 @@ def targets_for(model: Any) -> Callable[[Any], Any]:
     returns its argument, so that the same three lines serve every model of the zoo.
 
     Args:
-        model: A Keras model of one output, or of a dict of outputs. Outputs (batch, classes) take the labels; others,
-            such as an attention map, take none.
+        model: A Keras model of one output, or of a dict of outputs. Outputs (batch, classes) take a loss and metrics;
+            others, such as an attention map, take none, but Keras wants a label for them too, which it does not use.
 
     Returns: labels -> labels, or labels -> {output: labels}.
     Raises: ValueError for a model whose outputs come as a list, or without an output of rank 2.
@@ -30,7 +30,7 @@ def targets_for(model: Any) -> Callable[[Any], Any]:
     names = class_outputs(model)
     if names is None:
         return lambda labels: labels
-    return lambda labels: dict.fromkeys(names, labels)
+    return lambda labels: dict.fromkeys(model.output if hasattr(labels, "shape") else names, labels)
 
 
 def class_outputs(model: Any) -> list[str] | None:

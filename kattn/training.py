@@ -151,6 +151,7 @@ def compile_for(model: Any, recipe: Recipe, steps: int) -> None:
         loss=losses[None] if single else losses,
         metrics=metrics[None] if single else metrics,
     )
+    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
 
 
 def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any:
@@ -247,9 +248,9 @@ def _load_selected(model: Any, recipe: Recipe, folder: RunFolder) -> None:
 def _named(model: Any, options: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """A name for the run's files and the options, after the checks that need no data."""
     if isinstance(model, str):
-        from kattn.zoo import info
+        from kattn.zoo.tables import builder
 
-        info(model)  # an unknown name is an error here, with the closest ones
+        builder(model)  # an unknown name is an error here, with the closest ones
         return model, dict(options or {})
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(f"model is a name of the zoo or a functional Keras model. Received: {type(model).__name__}")

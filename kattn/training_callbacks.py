@@ -155,7 +155,7 @@ class Progress(keras.callbacks.Callback):
         self.steps = steps
         self.names = names
         self.live = sys.stdout.isatty()
-        self.began = self.shown = 0.0
+        self.began = self.shown = self.first_step = 0.0
         self.done: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -167,19 +167,23 @@ class Progress(keras.callbacks.Callback):
         """Show where the epoch is."""
         now = time.perf_counter()
         step = batch + 1
+        if step == 1:
+            self.first_step = now  # compiling is over: what follows says how long a step takes
+            return
+        each = (now - self.first_step) / (step - 1)
         if self.live and now - self.shown > 0.2 and step < self.steps:
             self.shown = now
-            left = (now - self.began) / step * (self.steps - step)
-            self._print(f"epoch {self.epoch + 1}/{self.epochs}  step {step}/{self.steps}, {_seconds(left)} left", "")
-        elif not self.live and step == 10 and not self.done:
-            epoch = (now - self.began) / step * self.steps
-            if epoch > 20:
-                self._print(f"about {_seconds(epoch)} an epoch, {_seconds(epoch * self.epochs)} in all", "\n")
+            left = _seconds(each * (self.steps - step))
+            self._print(f"epoch {self.epoch + 1}/{self.epochs}  step {step}/{self.steps}, {left} left", "")
+        elif not self.live and step == 10 and not self.done and each * self.steps > 20:
+            whole = _seconds(each * self.steps * (self.epochs - self.epoch))
+            self._print(f"about {_seconds(each * self.steps)} an epoch, {whole} in all", "\n")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print the epoch's line."""
         self.done.append(time.perf_counter() - self.began)
-        left = sum(self.done[-5:]) / len(self.done[-5:]) * (self.epochs - epoch - 1)
+        recent = self.done[1:][-5:] or [time.perf_counter() - self.first_step]  # the first one includes compiling
+        left = sum(recent) / len(recent) * (self.epochs - epoch - 1)
         values = "  ".join(
             f"{title} {float(logs[name]):.4f}" for title, name in self.names.items() if name in (logs or {})
         )
