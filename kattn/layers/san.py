@@ -140,8 +140,9 @@ class NonLocalResidualGroup(keras.Layer):
             )
             for i in range(self.groups)
         ]
-        for layer in (self.non_local, *self.body):
-            layer.build(input_shape)
+        self.non_local.build(input_shape)
+        for group in self.body:
+            group.build(input_shape)
         self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
 
     def call(self, x: Any) -> Any:

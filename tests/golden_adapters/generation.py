@@ -18,7 +18,8 @@ def side(text: str | None) -> int:
 
 def sagan(cfg: dict[str, Any], w: Weights, x: Sequence[np.ndarray]) -> Sequence[Any]:
     """The form without an output convolution, its weights spectrally normalised or not."""
-    layer = SAGANAttention(qk_reduction=cfg["qk_reduction"], return_attention=True)
+    bias = has_bias(w, "query_conv", "key_conv", "value_conv")
+    layer = SAGANAttention(qk_reduction=cfg["qk_reduction"], use_bias=bias, return_attention=True)
     layer.build(x[0].shape)
     for conv, name in ((layer.query, "query_conv"), (layer.key, "key_conv"), (layer.value, "value_conv")):
         load_conv(conv, w, name)
