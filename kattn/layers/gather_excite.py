@@ -84,7 +84,7 @@ class GatherExcite(keras.Layer):
                 name=f"gather{number}",
                 **common,
             )
-            conv.build((None, *input_shape[1:]))
+            conv.build((None, None, None, channels) if self.extent else (None, *input_shape[1:]))
             norm = batch_norm(momentum=BN_MOMENTUM, name=f"gather{number}_bn", **common)
             norm.build((None, None, None, channels))
             self.convs.append(conv)

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import keras
 import numpy as np
 from keras import ops
 
+PROPERTY = hypothesis.settings(max_examples=15, deadline=None, derandomize=True)  # for the property-based tests
 HALF_TOLERANCES = {"mixed_float16": 1e-2, "mixed_bfloat16": 8e-2}
 
 
@@ -61,6 +63,16 @@ def check_layer(
 # ---------------------------------------------------------------- running a layer
 
 
+def image(*shape: int, seed: int = 0) -> np.ndarray:
+    """Standard normal numbers."""
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+def parameters(layer: keras.Layer) -> int:
+    """Trainable parameters."""
+    return sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
+
+
 def structure(values: Sequence[Any]) -> Any:
     """What a layer is called with: the one input itself, or the list of them."""
     return values[0] if len(values) == 1 else list(values)
@@ -80,11 +92,11 @@ def run(layer: keras.Layer, *inputs: np.ndarray, **options: Any) -> list[np.ndar
 
 
 def randomise(layer: keras.Layer, seed: int = 0, scale: float = 0.2) -> None:
-    """Add noise to every weight that started as a constant (gates, biases, statistics): nothing stays an identity."""
+    """Add noise to every weight that is nearly constant (gates, biases, statistics): no block stays an identity."""
     rng = np.random.default_rng(seed)
     for variable in layer.weights:
         value = np.asarray(ops.convert_to_numpy(variable.value), "float32")
-        if not keras.backend.is_float_dtype(variable.dtype) or (value.size > 1 and np.ptp(value) > 0):
+        if not keras.backend.is_float_dtype(variable.dtype) or (value.size > 1 and np.std(value) > 0.05):
             continue
         noise = rng.normal(0, scale, value.shape)
         variable.assign(np.exp(noise) if "variance" in variable.path else value + noise)
@@ -177,6 +189,24 @@ def check_export(layer: keras.Layer, *inputs: np.ndarray, tolerance: float = 1e-
     for name, export in {"TFLite": run_tflite, "ONNX": run_onnx}.items():
         found = error(export(layer, *inputs), want)
         assert found <= tolerance, f"{name} is off by {found:.1e} (allowed {tolerance:.0e})"
+
+
+def check_free_sizes(layer: keras.Layer, x: np.ndarray) -> None:
+    """The same numbers from a model of unknown height and width, on TensorFlow as a graph. Not in `check_layer`."""
+    build(layer, x)
+    randomise(layer)
+    want = run(layer, x)
+    free = keras.Input((None, None, x.shape[-1]))
+    model = keras.Model(free, layer(free))
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, x.shape[-1]))])
+        got = [y.numpy().astype("float64") for y in keras.tree.flatten(graph(x))]
+    else:
+        got = run(model, x)
+    found = error(got, want)
+    assert found <= 1e-5, f"other numbers with unknown height and width: off by {found:.1e}"
 
 
 # ---------------------------------------------------------------- pieces
