@@ -63,3 +63,9 @@ CIFAR: dict[str, Any] = {
     "mean": (0.4914, 0.4822, 0.4465),
     "std": (0.2470, 0.2435, 0.2616),
 }
+
+
+def require_size(x: Any, smallest: int, network: str) -> None:
+    """Raise a ValueError for an image too small for the network's unpadded convolutions and poolings."""
+    if any(size is not None and size < smallest for size in x.shape[1:3]):
+        raise ValueError(f"{network} takes at least {smallest}x{smallest} pixels. Received: {tuple(x.shape[1:3])}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kattn.zoo.backbone import Backbone
 from kattn.zoo.backbones import (
+    bn_inception,
     densenet,
+    inception_resnet_v2,
     mobilenet_v1,
     mobilenet_v2,
     preact_resnet,
@@ -12,7 +14,10 @@ from kattn.zoo.backbones import (
     resnext,
     shufflenet_v1,
     shufflenet_v2,
+    squeezenet,
+    vgg,
     wide_resnet,
+    xception,
 )
 
 BACKBONES: dict[str, Backbone] = {
@@ -25,4 +30,9 @@ BACKBONES: dict[str, Backbone] = {
     **mobilenet_v2.BACKBONES,
     **shufflenet_v1.BACKBONES,
     **shufflenet_v2.BACKBONES,
+    **squeezenet.BACKBONES,
+    **vgg.BACKBONES,
+    **bn_inception.BACKBONES,
+    **inception_resnet_v2.BACKBONES,
+    **xception.BACKBONES,
 }

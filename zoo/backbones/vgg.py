@@ -1,0 +1,94 @@
+"""VGG: 3x3 convolutions in five stages, three dense layers; with and without batch normalisation.
+
+A stage is one block: `residual` and `output` stand behind its last convolution, where the published cost of SE-VGG-16
+puts SE. The max-pooling before a stage belongs to it as its stride, so BAM stands before the pooling and ABN's copy of
+the last stage runs without it. The dense layers fix the input size; without the top any size will do.
+
+Simonyan, Zisserman. Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR 2015. arXiv:1409.1556
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kattn.attention import Head, Sites, Stage, assemble, bn_act, conv
+from kattn.zoo.backbone import Backbone, require_size
+
+PAPER = "Simonyan, Zisserman. Very Deep Convolutional Networks. ICLR 2015. arXiv:1409.1556"
+WIDTHS = (64, 128, 256, 512, 512)
+SMALLEST = 32  # five times halved
+
+
+def max_pool(x: Any, name: str) -> Any:
+    """2x2 max-pooling, stride 2."""
+    return keras.layers.MaxPooling2D(2, 2, data_format="channels_last", name=name)(x)
+
+
+def classifier(x: Any, head: Head) -> Any:
+    """Two dense layers of 4096 with dropout, and one to the classes."""
+    if None in x.shape[1:]:
+        raise ValueError(
+            f"VGG's dense layers need a known height and width. Received: a last map of {tuple(x.shape[1:])}. "
+            'Give input_shape=(height, width, channels), or build with include_top=False, pooling="avg".'
+        )
+    x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
+    for number in (1, 2):
+        x = keras.layers.Dense(4096, "relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+        x = keras.layers.Dropout(0.5, name=f"dropout{number}")(x)
+    return head.dense(x)
+
+
+def vgg(x: Any, sites: Sites, head: Head, *, depths: Sequence[int], norm: bool) -> Any:
+    """Five stages, each but the first behind a pooling; a last pooling; head."""
+    require_size(x, SMALLEST, "VGG")
+
+    def stage(number: int, depth: int, width: int) -> Stage:
+        def build(x: Any, strides: int, prefix: str) -> Any:
+            at = sites.stage(number, 1, prefix)
+            x = at.stage_input(x)
+            if strides > 1:
+                x = max_pool(x, name=f"{at.name}_pool")
+            block = at.block(1)
+            for i in range(1, depth + 1):
+                name = f"{at.name}_conv{i}"
+                x = conv(x, width, 3, use_bias=True, name=name)
+                x = bn_act(x, name=name) if norm else keras.layers.Activation("relu", name=f"{name}_relu")(x)
+            return block.output(block.residual(x))
+
+        return Stage(build, strides=1 if number == 1 else 2)
+
+    def last_pool(x: Any) -> Any:
+        return keras.layers.Identity(name="C5")(max_pool(x, name="last_pool"))
+
+    stages = [stage(i, *row) for i, row in enumerate(zip(depths, WIDTHS, strict=True), start=1)]
+    head = dataclasses.replace(head, classifier=classifier)
+    return assemble(x, stages, sites, head, stem_strides=1, widen=last_pool)
+
+
+def row(norm: bool, *depths: int) -> Backbone:
+    """The paper's ImageNet form; the variant with normalisation keeps the biases."""
+    reason = "AFI integrates maps along a residual path, and VGG has no shortcut"
+    return Backbone(
+        functools.partial(vgg, depths=depths, norm=norm),
+        stages=5,
+        paper=PAPER,
+        sites=("residual", "output", "stage_input", "between_stages", "tail"),
+        reasons={
+            "first_conv": reason,
+            "integrated": reason,
+            "spatial_conv": "its 3x3 convolutions are the whole network, with no 1x1 convolutions around them",
+        },
+    )
+
+
+BACKBONES: dict[str, Backbone] = {
+    "vgg16": row(False, 2, 2, 3, 3, 3),
+    "vgg19": row(False, 2, 2, 4, 4, 4),
+    "vgg16_bn": row(True, 2, 2, 3, 3, 3),
+    "vgg19_bn": row(True, 2, 2, 4, 4, 4),
+}
