@@ -87,8 +87,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
-        images = next(part.images for part in (self.train, self.test, self.validation) if len(part))
-        return images.shape[1:]
+        return next((part for part in self.parts() if len(part)), self.train).images.shape[1:]
 
     def describe(self) -> dict[str, Any]:
         """Name, sizes and a fingerprint: equal for equal data, so that a resumed run can tell."""
@@ -123,7 +122,8 @@ def load(
             (`class/image`, or `train/class/image` and `test/class/image`), arrays `(images, labels)`,
             `((images, labels), (test_images, test_labels))` or {"train": (images, labels), ...}, or a Dataset.
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
-            middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an error.
+            middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an
+            error.
         channels: 3 shows grey images as RGB. None keeps what the source has (digits and folders: 3).
         classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
         validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
@@ -147,12 +147,11 @@ def load(
         return _checked(_limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
     raw = _read(data, size, channels, splits, on_error, data_dir, at_most)
-    dataset = _limited(_complete(raw, validation, split_seed, splits), limit)
+    dataset = _limited(_complete(raw, validation, split_seed, splits, classes), limit)
     wanted = channels if channels is not None else raw.channels
     if wanted == 3:
         dataset = _mapped(dataset, show_as_rgb)
-    if size is not None and dataset.image_shape[:2] != tuple(size) and not _is_arrays(data):
-        log.debug("%s: images resized from %s to %s", dataset.name, dataset.image_shape[:2], tuple(size))
+    if size is not None and not _is_arrays(data):
         dataset = _mapped(dataset, lambda images: resize(images, size))
     return _checked(dataset, size, channels, classes, splits)
 
@@ -212,9 +211,9 @@ def _read(
     raise DataError(f"data is 'digits', a TFDS name, a folder, arrays or a kattn.data.Dataset. {_got(data)}")
 
 
-def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str]) -> Dataset:
+def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:
     """Check every part and take what is missing out of the training part."""
-    parts = {name: checked_split(*pair, where=f"{raw.name} ({name})") for name, pair in raw.parts.items()}
+    parts = {name: checked_split(*pair, f"{raw.name} ({name})", classes) for name, pair in raw.parts.items()}
     if "test" not in parts and "validation" in parts:
         log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
         parts["test"] = parts.pop("validation")
@@ -238,6 +237,9 @@ def _checked(dataset: Dataset, size: Any, channels: int | None, classes: int | N
             raise DataError(f"The {name} split of {dataset.name} is empty: there is nothing to work on.")
         limit = len(dataset.class_names) if classes is None else classes
         check_labels(part.labels, limit, f"{dataset.name} ({name})")
+    shapes = {part.images.shape[1:] for part in dataset.parts() if len(part)}
+    if len(shapes) > 1:
+        raise DataError(f"The splits of {dataset.name} hold images of different shapes: {sorted(shapes)}.")
     height, width, depth = dataset.image_shape
     if size is not None and (height, width) != tuple(size):
         raise DataError(
@@ -252,7 +254,7 @@ def _checked(dataset: Dataset, size: Any, channels: int | None, classes: int | N
     return dataset
 
 
-def checked_split(images: Any, labels: Any, where: str) -> Split:
+def checked_split(images: Any, labels: Any, where: str, classes: int | None = None) -> Split:
     """Images and labels as the interface wants them, or an error that says what is wrong with them."""
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim == 3:
@@ -275,7 +277,7 @@ def checked_split(images: Any, labels: Any, where: str) -> Split:
         raise DataError(f"{where}: {len(images)} images but {len(labels)} labels.")
     if not len(images):
         raise DataError(f"{where} is empty: there is nothing to work on.")
-    check_labels(labels, None, where)
+    check_labels(labels, classes, where)
     return Split(images, labels.astype("int32"))
 
 
@@ -309,6 +311,8 @@ def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Scale the shorter side, cut out the middle (bicubic, on uint8)."""
     from PIL import Image
 
+    if images.shape[1:3] == tuple(size):
+        return images
     resized = np.empty((len(images), *size, images.shape[-1]), "uint8")
     for i, image in enumerate(images):
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -98,6 +98,7 @@ def evaluate(
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
     dataset = load(data, channels=predictor.channels, classes=predictor.classes, splits=(split,), **settings)
+    _same_classes(run, dataset)
     part: Split = getattr(dataset, split)
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
@@ -243,6 +244,18 @@ def _run_config(model: Any) -> dict[str, Any] | None:
     if not file.is_file() or not (file.parent / "model.json").is_file():
         return None
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _same_classes(run: dict[str, Any] | None, dataset: Dataset) -> None:
+    """Class 3 must mean the same to the run and to the data, where both have names for their classes."""
+    if run is None:
+        return
+    learned, here = run["data"]["class_names"], list(dataset.class_names)
+    numbers = [[str(i) for i in range(len(names))] for names in (learned, here)]
+    if learned != here and learned != numbers[0] and here != numbers[1]:
+        raise DataError(
+            f"The run learned the classes {learned[:5]}..., {dataset.name} has {here[:5]}...: not the same."
+        )
 
 
 def _data_name(dataset: Dataset, split: str) -> str:

@@ -97,6 +97,7 @@ def test_only_the_split_that_is_asked_for_is_filled():
         (lambda x, y: (x, y), {"image_size": 32}, "has images of 8x8, the model takes 32x32"),
         (lambda x, y: (x, y, y), {}, "two"),
         (lambda x, y: {"training": (x, y)}, {}, "Splits are called train, validation, test. Received: 'training'"),
+        (lambda x, y: ((x, y), (x[:, 1:], y)), {}, r"different shapes: \[\(7, 8, 3\), \(8, 8, 3\)\]"),
         (lambda x, y: (x, y), {"limit": 0}, "limit is a number of images"),
         (lambda x, y: (x, y), {"validation": 1.0}, "validation is a share"),
         (lambda x, y: (x, y), {"on_error": "ignore"}, "on_error must be"),
@@ -191,7 +192,7 @@ def test_folders_that_hold_no_classes_or_no_images_are_an_error(tmp_path):
 def test_images_of_several_sizes_need_a_size(tmp_path):
     write_folder(tmp_path, classes=("ant",), size=(9, 12))
     write_folder(tmp_path, classes=("bee",), size=(9, 9))
-    with pytest.raises(DataError, match="2 sizes.*pass image_size"):
+    with pytest.raises(DataError, match=r"2 sizes.*pass image_size"):
         load(tmp_path)
     assert load(tmp_path, image_size=8).image_shape == (8, 8, 3)
 

@@ -156,7 +156,7 @@ def test_an_unknown_name_names_the_closest(tmp_path, monkeypatch):
             return ["cifar10", "cifar100", "mnist"]
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", Builders)
-    with pytest.raises(DataError, match="Unknown data 'cifr10'.*Closest: cifar10, cifar100"):
+    with pytest.raises(DataError, match=r"Unknown data 'cifr10'.*Closest: cifar10, cifar100"):
         load("cifr10", data_dir=tmp_path)
 
 
