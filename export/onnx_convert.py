@@ -30,7 +30,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
     large = 4 * source.model.count_params() > LARGEST_FILE
     with converting("The conversion to ONNX"), _numpy_one_names():
         proto, storage = tf2onnx.convert.from_function(
-            tf.function(source.function(), input_signature=signature),
+            tf.function(source.function(), input_signature=signature, autograph=False),
             input_signature=signature,
             opset=min(opset, CONVERTED_OPSET),
             inputs_as_nchw=[INPUT] if layout == "nchw" else None,

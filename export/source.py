@@ -63,7 +63,9 @@ class Source:
         """The layers that compute some of these TensorFlow operators."""
         import tensorflow as tf
 
-        graph = tf.function(self.function()).get_concrete_function(self.signature(1)).graph.as_graph_def()
+        graph = (
+            tf.function(self.function(), autograph=False).get_concrete_function(self.signature(1)).graph.as_graph_def()
+        )
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
         return list(dict.fromkeys(self.layer_of(node.name) for node in nodes if node.op in operators))
 
@@ -130,7 +132,7 @@ def run_keras(model: keras.Model, outputs: Sequence[str], images: np.ndarray) ->
     # A concrete function: tf.function warns of retracing when many models are exported in one process.
     image = model.inputs[0]
     spec = tf.TensorSpec((None, *images.shape[1:]), image.dtype, name=INPUT)
-    function = tf.function(named_function(model, outputs)).get_concrete_function(spec)
+    function = tf.function(named_function(model, outputs), autograph=False).get_concrete_function(spec)
     size = max(1, min(64, BATCH_BYTES // max(1, images[0].nbytes * 16)))
     parts = [function(tf.constant(images[i : i + size], image.dtype)) for i in range(0, len(images), size)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in outputs}

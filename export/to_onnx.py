@@ -93,8 +93,8 @@ def onnx(
         refused = [text for name, text in found.items() if name not in allow]
         if strict and refused:
             raise ExportError(
-                f"The ONNX graph holds what slows it down or ties it to a shape: {'; '.join(refused)}. Change the layers "
-                "named, or pass strict=False (or allow=) to have the file with these as warnings."
+                f"The ONNX graph holds what slows it down or ties it to a shape: {'; '.join(refused)}. Change the "
+                "layers named, or pass strict=False (or allow=) to have the file with these as warnings."
             )
         if precision == "float16":
             graph = in_half(graph)

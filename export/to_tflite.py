@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kattn.export.canary import run_apart
 from kattn.export.certify import certify, comparison_images
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.images import collect, spans_pixels
@@ -20,6 +21,7 @@ from kattn.export.quiet import converting
 from kattn.export.report import Report
 from kattn.export.source import Source, prepare
 from kattn.export.staging import staged
+from kattn.export.tflite_calibrate import quantise, widen_dead_ranges
 from kattn.export.tflite_graph import Tensor, TFLiteGraph, findings, read_tflite
 from kattn.export.tflite_names import named_tensors
 from kattn.export.to_saved_model import write_saved_model
@@ -92,8 +94,10 @@ def tflite(
     with staged(target, folder=False, overwrite=overwrite) as stage:
         folder = stage.scratch / "model"
         write_saved_model(source, folder, batch=batch)
-        content = _convert(source, folder, precision, io_type, samples, select_tf_ops)
+        content, notes = _convert(source, folder, precision, io_type, samples, select_tf_ops)
         stage.path.write_bytes(content)
+        if precision in INTEGER:
+            run_apart(stage.path)
         graph = read_tflite(stage.path)
         found = findings(
             graph,
@@ -105,9 +109,7 @@ def tflite(
         refused = [text for key, text in found.items() if key.split(":")[0] not in allow]
         if strict and refused:
             raise ExportError(
-                "The .tflite file would not run everywhere: "
-                + "; ".join(refused)
-                + ". Change the layers named, or pass "
+                f"The .tflite file would not run everywhere: {'; '.join(refused)}. Change the layers named, or pass "
                 "strict=False (or allow=) to have the file with these as warnings."
             )
         report = certify(
@@ -121,7 +123,7 @@ def tflite(
             min_agreement=min_agreement,
             ops=graph.histogram,
             checks=_checks(graph, found, fixed_batch=batch is not None, integer=precision in INTEGER),
-            warnings=list(found.values()),
+            warnings=[*notes, *found.values()],
             inputs={tensor.name: _described(tensor) for tensor in graph.inputs},
             outputs={tensor.name: _described(tensor) for tensor in graph.outputs},
             packages=("ai-edge-litert",),
@@ -144,31 +146,40 @@ def _check_arguments(precision: str, io_type: str | None, batch: int | None) -> 
 
 def _convert(
     source: Source, folder: Path, precision: str, io_type: str | None, samples: np.ndarray | None, select_tf_ops: bool
-) -> bytes:
-    """The flatbuffer of a SavedModel whose batch is as the file's is to be."""
+) -> tuple[bytes, list[str]]:
+    """The flatbuffer of a SavedModel whose batch is as the file's is to be, and what was mended on the way."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
     ops = tf.lite.OpsSet
-    supported = {"int8": [ops.TFLITE_BUILTINS_INT8]}.get(precision, [ops.TFLITE_BUILTINS])
-    if precision == "int16":
-        supported = [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision in INTEGER:
-        assert samples is not None
-        converter.representative_dataset = lambda: _representative(source, samples)
-        number = getattr(tf, io_type or precision)
-        converter.inference_input_type = converter.inference_output_type = number
-    converter.target_spec.supported_ops = [*supported, ops.SELECT_TF_OPS] if select_tf_ops else supported
+    supported = {
+        "int8": ops.TFLITE_BUILTINS_INT8,
+        "int16": ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }.get(precision, ops.TFLITE_BUILTINS)
+    number = getattr(tf, io_type or precision) if precision in INTEGER else None
+    notes: list[str] = []
     try:
         with converting("TensorFlow Lite's converter"):
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
+            converter.target_spec.supported_ops = [supported, *([ops.SELECT_TF_OPS] if select_tf_ops else [])]
+            if precision != "float32":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if precision == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            if samples is not None:
+                converter.representative_dataset = lambda: _representative(source, samples)
+                converter.inference_input_type = converter.inference_output_type = number
+            # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
+            converter._experimental_calibrate_only = precision == "int8"
             content = converter.convert()
+            if precision == "int8":
+                content, widened = widen_dead_ranges(content)
+                content = quantise(content, number)
+                if widened:
+                    layers = ", ".join(dict.fromkeys(map(source.layer_of, widened)))
+                    notes.append(f"units that no calibration image woke were given a small range (layers: {layers})")
     except ExportError as error:
         raise _named_error(source, error) from error
-    return named_tensors(content)
+    return named_tensors(content), notes
 
 
 def _representative(source: Source, samples: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
