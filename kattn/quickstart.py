@@ -1,4 +1,4 @@
-"""`kattn quickstart`: from real images to files for a phone and a server, each proven to compute what the model computes."""
+"""`kattn quickstart`: from real images to files for a phone and a server, each proven to compute what the model does."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from kattn.attention import conv_bn
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration
@@ -76,7 +75,7 @@ def _shrink(x: Any, strides: int, name: str) -> Any:
 
 
 def _slices(x: Any, width: int) -> list[Any]:
-    count = x.shape[-1] // width
-    if count == 1:
-        return [x if x.shape[-1] == width else x[..., :width]]
-    return list(ops.split(x[..., : count * width] if x.shape[-1] % width else x, count, axis=-1))
+    """The consecutive slices of so many channels; indexing exports without a transpose, where splitting does not."""
+    if x.shape[-1] == width:
+        return [x]
+    return [x[..., start : start + width] for start in range(0, x.shape[-1] - width + 1, width)]

@@ -33,8 +33,8 @@ def grad_cam(
         batch_size: Images at a time.
 
     Returns: float32 (images, height, width) in 0-1; all zero where nothing speaks for the class.
-    Raises: ValueError for a layer that is none of the model's, or is no feature map on the way to the score; for classes
-        out of range; for images that are no batch.
+    Raises: ValueError for a layer that is none of the model's, or is no feature map on the way to the score; for
+        classes out of range; for images that are no batch.
     Paper: Selvaraju et al. Grad-CAM. ICCV 2017. arXiv:1610.02391
     """
     images = np.asarray(images, "float32")
