@@ -31,9 +31,11 @@ from kattn.layers.object_attention import ObjectAttention as ObjectAttention
 from kattn.layers.object_context import ObjectContext as ObjectContext
 from kattn.layers.object_context_asp import ASPObjectContext as ASPObjectContext
 from kattn.layers.object_context_pyramid import PyramidObjectContext as PyramidObjectContext
+from kattn.layers.pre_activation import PreActivationBottleneck as PreActivationBottleneck
 from kattn.layers.psa import PointwiseSpatialAttention as PointwiseSpatialAttention
 from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
 from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
+from kattn.layers.residual_attention import ResidualAttention as ResidualAttention
 from kattn.layers.residual_block import ResidualBlock as ResidualBlock
 from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
 from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
@@ -46,6 +48,8 @@ from kattn.layers.san_soca import SecondOrderChannelAttention as SecondOrderChan
 from kattn.layers.selective_kernel import SelectiveKernel as SelectiveKernel
 from kattn.layers.semantic_encoding_loss import SemanticEncodingLoss as SemanticEncodingLoss
 from kattn.layers.simplified_non_local import SimplifiedNonLocal as SimplifiedNonLocal
+from kattn.layers.spatial_transformer import SpatialTransformer as SpatialTransformer
+from kattn.layers.spatial_transformer import SpatialTransformerSampler as SpatialTransformerSampler
 from kattn.layers.spectral_norm import SpectralNorm as SpectralNorm
 from kattn.layers.split_attention import SplitAttention as SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
@@ -77,6 +81,7 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "object_context_pyramid": PyramidObjectContext,
     "psa": PointwiseSpatialAttention,
     "rab": ResidualLocalAttentionBlock,
+    "ran": ResidualAttention,
     "rcab": ResidualChannelAttentionBlock,
     "rcan": ResidualChannelAttentionGroup,
     "rcan_ca": SqueezeExcite,
@@ -92,6 +97,8 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "snl": SimplifiedNonLocal,
     "soca": SecondOrderChannelAttention,
     "splat": SplitAttention,
+    "stn": SpatialTransformer,
+    "stn_sampler": SpatialTransformerSampler,
 }
 
 

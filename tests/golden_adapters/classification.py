@@ -198,6 +198,51 @@ def c3(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
     return [layer(inputs[0])]
 
 
+def load_unit(unit: Any, w: Weights, name: str) -> None:
+    for place in (1, 2, 3):
+        load_norm(getattr(unit, f"norm{place}"), w, f"{name}.bn{place}")
+        load_conv(getattr(unit, f"conv{place}"), w, f"{name}.conv{place}")
+
+
+def ran(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
+    """The files number the mask's parts along the graph: downwards, upwards, the head."""
+    depth = int(config.get("depth", 3))
+    layer = layers.ResidualAttention(
+        depth=depth,
+        attention=config.get("attention", "mixed"),
+        pre_units=int(config.get("p", 1)),
+        trunk_units=int(config.get("t", 2)),
+        mask_units=int(config.get("r", 1)),
+        reduction=reduction_for(inputs[0].shape[-1], config["bottleneck"]) if "bottleneck" in config else 4,
+        return_attention=True,
+    )
+    layer.build(inputs[0].shape)
+    parts = {"first": "first_residual_blocks", "trunk": "trunk_branches", "last": "last_blocks"}
+    for level in range(1, depth + 1):
+        parts |= {f"down{level}": f"softmax{level}_blocks", f"skip{level}": f"skip{level}_connection_residual_block"}
+        parts |= {f"up{level}": f"softmax{2 * depth - level}_blocks"}
+    for name, unit in layer.units.items():
+        part, place = name.split("_")
+        source = parts[part] if f"{parts[part]}.bn1.weight" in w else f"{parts[part]}.{place}"
+        load_unit(unit, w, source)
+    head = f"softmax{2 * depth}_blocks"
+    load_norm(layer.head_norm1, w, f"{head}.0")
+    load_conv(layer.head_conv1, w, f"{head}.2")
+    load_norm(layer.head_norm2, w, f"{head}.3")
+    load_conv(layer.head_conv2, w, f"{head}.5")
+    y, mask = layer(inputs[0])
+    trunk = layer.trunk(layer.first(inputs[0]))
+    found = {"module output": y, "mask M": mask, "trunk T": trunk}
+    return [found[name] for name in config.get("outputs", list(found))]
+
+
+def stn(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
+    x, theta = inputs
+    size = tuple(config["out_size"]) if config.get("out_size") else None
+    layer = layers.SpatialTransformerSampler(size, align_corners=bool(config.get("align_corners", False)))
+    return [layer([x, theta.reshape(-1, 6)])]
+
+
 ADAPTERS = {
     "nonlocal": nonlocal_,
     "snl": snl,
@@ -206,4 +251,6 @@ ADAPTERS = {
     "sk": sk,
     "splat": splat,
     "c3": c3,
+    "ran": ran,
+    "stn": stn,
 }

@@ -191,20 +191,22 @@ def check_export(layer: keras.Layer, *inputs: np.ndarray, tolerance: float = 1e-
         assert found <= tolerance, f"{name} is off by {found:.1e} (allowed {tolerance:.0e})"
 
 
-def check_free_sizes(layer: keras.Layer, x: np.ndarray) -> None:
+def check_free_sizes(layer: keras.Layer, *inputs: np.ndarray) -> None:
     """The same numbers from a model of unknown height and width, on TensorFlow as a graph. Not in `check_layer`."""
-    build(layer, x)
+    build(layer, *inputs)
     randomise(layer)
-    want = run(layer, x)
-    free = keras.Input((None, None, x.shape[-1]))
-    model = keras.Model(free, layer(free))
+    want = run(layer, *inputs)
+    shapes = [(None, None, x.shape[-1]) if x.ndim == 4 else x.shape[1:] for x in inputs]
+    symbols = structure([keras.Input(shape) for shape in shapes])
+    model = keras.Model(symbols, layer(symbols))
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, x.shape[-1]))])
-        got = [y.numpy().astype("float64") for y in keras.tree.flatten(graph(x))]
+        signature = structure([tf.TensorSpec((None, *shape)) for shape in shapes])
+        outputs = tf.function(model, input_signature=[signature])(structure([tf.constant(x) for x in inputs]))
+        got = [y.numpy().astype("float64") for y in keras.tree.flatten(outputs)]
     else:
-        got = run(model, x)
+        got = run(model, *inputs)
     found = error(got, want)
     assert found <= 1e-5, f"other numbers with unknown height and width: off by {found:.1e}"
 
