@@ -44,3 +44,31 @@ def architectures() -> list[dict[str, str]]:
     """Rows of the published networks that have a call on `kattn.zoo`: call, params, macs, ..."""
     text = (Path(__file__).parent / "data" / "architectures.csv").read_text()
     return [row for row in csv.DictReader(text.splitlines()) if row["call"]]
+
+
+def rows_of(*backbones: str) -> list[dict[str, str]]:
+    """The published networks with one of these backbones, plain or with a mechanism."""
+    return [row for row in architectures() if row["call"].split("(")[0].endswith(backbones)]
+
+
+def assert_published(row: dict[str, str]) -> None:
+    """Parameters and MACs of the call are the published ones."""
+    import kattn
+
+    model = eval(f"kattn.zoo.{row['call']}", {"kattn": kattn})
+    assert (trainable(model), kattn.profile(model).macs) == (int(row["params"]), int(row["macs"]))
+
+
+def assert_probabilities(name: str, size: tuple[int, int] = (32, 32), **options: Any) -> Any:
+    """The model maps random pixels to finite scores that sum to one; gives the model back."""
+    import kattn
+
+    model = kattn.zoo.create(name, input_shape=(*size, 3), classes=5, **options)
+    for y in keras.tree.flatten(model(pixels((2, *size, 3)))):
+        np.testing.assert_allclose(np.asarray(y).sum(-1), 1, rtol=1e-4)
+    return model
+
+
+def layers_of(model: Any, kind: str) -> list[str]:
+    """Names of the model's layers of a class, in order."""
+    return [layer.name for layer in model.layers if type(layer).__name__ == kind]
