@@ -71,11 +71,13 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-            if overwrite and not resume:
-                for name in FILES:
-                    (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"The run's folder {self.path} cannot be written: {error.strerror}.") from error
+
+    def clear(self) -> None:
+        """Remove a run's files, and nothing else."""
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     def config(self) -> dict[str, Any]:
         """What config.json holds."""

@@ -84,7 +84,7 @@ def train(
         callbacks: Further Keras callbacks.
         resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
             returned as it is.
-        overwrite: Start anew in a folder that holds a run. Its files are removed.
+        overwrite: Start anew in a folder that holds a run. Its files are removed once everything else has been checked.
         verbose: Print what is trained on what, one line an epoch, and the result.
 
     Returns: The Run.
@@ -107,6 +107,8 @@ def train(
             return open_run(folder.path)
     keras.utils.set_random_seed(seed)
     network = _network(model, options, dataset)
+    if overwrite and not resume:
+        folder.clear()  # only now: a mistake in the call leaves the old run in place
     folder.write_json(CONFIG, config)
     folder.write_json(MODEL, _architecture(network))
     if verbose:

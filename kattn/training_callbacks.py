@@ -103,10 +103,14 @@ class Saver(keras.callbacks.Callback):
             self.state = None
             self.folder.write_history(self.rows)
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the learning rate that the epoch begins with."""
+        self.rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the epoch's files."""
         row = {name: float(value) for name, value in (logs or {}).items()}
-        self.rows.append({"epoch": epoch + 1, **row, "learning_rate": self._learning_rate()})
+        self.rows.append({"epoch": epoch + 1, **row, "learning_rate": self.rate})
         if self.average:
             self.average.on_test_begin()
         if self.best_epoch == len(self.rows) - 1:
@@ -134,9 +138,6 @@ class Saver(keras.callbacks.Callback):
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         for i, variable in enumerate(self._variables()):
             variable.assign(state[f"{i:05d}"])
-
-    def _learning_rate(self) -> float:
-        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
 
 class Progress(keras.callbacks.Callback):

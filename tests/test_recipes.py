@@ -172,7 +172,7 @@ def test_the_head_learns_at_the_full_rate_and_the_body_slower():
     slower = dict(zip([v.path for v in model.trainable_variables], model.optimizer.slower, strict=True))
     assert {path.split("/")[0] for path, slow in slower.items() if not slow} == {"predictions"}
     before = [np.array(v) for v in model.trainable_variables]
-    ones = [keras.ops.ones_like(v) for v in model.trainable_variables]
+    ones = [keras.ops.ones(v.shape) for v in model.trainable_variables]
     model.optimizer.l2, model.optimizer.decaying = 0.0, [False] * len(ones)
     model.optimizer.apply(ones, model.trainable_variables)
     moved = [float(np.mean(b - np.asarray(v))) for b, v in zip(before, model.trainable_variables, strict=True)]

@@ -176,6 +176,11 @@ def test_a_finished_run_is_not_overwritten_unasked(straight, tmp_path):
     (out / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match=r"holds a finished run.*overwrite=True"):
         run(out, recipe=short)
+    with pytest.raises(ValueError, match="has no field"):
+        run(out, recipe={**short, "epoch": 1}, overwrite=True)
+    with pytest.raises(DataError, match="out of range"):
+        run(out, recipe=short, overwrite=True, model=tiny_model(classes=2))
+    assert open_run(out).config["seed"] == 0
     assert len(run(out, recipe=short, overwrite=True, seed=5).history) == 1
     assert RunFolder(out).config()["seed"] == 5
     assert (out / "notes.txt").read_text() == "mine"
