@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kattn.layers.aggregated_bottleneck import AggregatedBottleneck as AggregatedBottleneck
 from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
@@ -36,6 +37,7 @@ from kattn.layers.psa import PointwiseSpatialAttention as PointwiseSpatialAttent
 from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
 from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
 from kattn.layers.residual_attention import ResidualAttention as ResidualAttention
+from kattn.layers.residual_attention_next import ResidualAttentionNeXt as ResidualAttentionNeXt
 from kattn.layers.residual_block import ResidualBlock as ResidualBlock
 from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
 from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
@@ -82,6 +84,7 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "psa": PointwiseSpatialAttention,
     "rab": ResidualLocalAttentionBlock,
     "ran": ResidualAttention,
+    "ran_next": ResidualAttentionNeXt,
     "rcab": ResidualChannelAttentionBlock,
     "rcan": ResidualChannelAttentionGroup,
     "rcan_ca": SqueezeExcite,

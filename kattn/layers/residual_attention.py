@@ -62,6 +62,8 @@ class ResidualAttention(keras.Layer):
         the map that only gives each enlargement its size; this layer does not.
     """
 
+    pre_activation = True  # of the units: what comes out of them is a bare sum
+
     def __init__(
         self,
         depth: int = 3,
@@ -107,15 +109,20 @@ class ResidualAttention(keras.Layer):
         for part, count in self._counts().items():
             for number in range(count):
                 name = f"{part}_{number}"
-                self.units[name] = PreActivationBottleneck(channels, reduction=self.reduction, name=name, **common)
+                self.units[name] = self._unit(channels, name=name, **common)
                 self.units[name].build(shape)
         conv: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal", **common}
-        self.head_norm1 = batch_norm(name="head_bn1", **common)
+        self.head_norm1 = batch_norm(name="head_bn1", **common) if self.pre_activation else None
         self.head_conv1 = pointwise(channels, name="head_conv1", **conv)
         self.head_norm2 = batch_norm(name="head_bn2", **common)
         self.head_conv2 = pointwise(channels, name="head_conv2", **conv)
         for layer in (self.head_norm1, self.head_conv1, self.head_norm2, self.head_conv2):
-            layer.build(shape)
+            if layer is not None:
+                layer.build(shape)
+
+    def _unit(self, channels: int, **options: Any) -> keras.Layer:
+        """A residual unit."""
+        return PreActivationBottleneck(channels, reduction=self.reduction, **options)
 
     def _through(self, part: str, x: Any, training: bool | None) -> Any:
         for number in range(self._counts()[part]):
@@ -141,7 +148,9 @@ class ResidualAttention(keras.Layer):
             skip = skips[level - 1]
             y = self._through(f"up{level}", resize_align_corners(y, ops.shape(skip)[1:3]) + skip, training)
         y = resize_align_corners(y, ops.shape(z)[1:3])
-        y = self.head_conv1(ops.relu(self.head_norm1(y, training=training)))
+        if self.head_norm1 is not None:
+            y = ops.relu(self.head_norm1(y, training=training))
+        y = self.head_conv1(y)
         y = self.head_conv2(ops.relu(self.head_norm2(y, training=training)))
         return ATTENTIONS[self.attention](y)
 

@@ -10,6 +10,7 @@ from kattn.zoo.backbones import (
     mobilenet_v1,
     mobilenet_v2,
     preact_resnet,
+    residual_attention_network,
     resnet,
     resnext,
     shufflenet_v1,
@@ -35,4 +36,5 @@ BACKBONES: dict[str, Backbone] = {
     **bn_inception.BACKBONES,
     **inception_resnet_v2.BACKBONES,
     **xception.BACKBONES,
+    **residual_attention_network.BACKBONES,
 }

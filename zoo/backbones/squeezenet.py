@@ -23,7 +23,7 @@ STAGES = (  # (squeeze, expand) of each fire module
     ((32, 128), (32, 128)),
     ((48, 192), (48, 192), (64, 256), (64, 256)),
 )
-SMALLEST = 15  # an input that leaves the last stage a pixel
+SMALLEST = 17  # an input that leaves the last stage a pixel
 
 
 def conv_relu(x: Any, filters: int, kernel_size: int, strides: int = 1, *, name: str, **options: Any) -> Any:
