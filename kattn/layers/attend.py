@@ -15,6 +15,11 @@ def wide_dtype(dtype: str) -> str:
     return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
+def softmax(logits: Any) -> Any:
+    """Softmax over the last axis. Over one entry it is 1 by definition, which Keras would warn about."""
+    return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+
+
 def positions(x: Any) -> Any:
     """A (batch, height, width, channels) map as (batch, height * width, channels), row by row."""
     _, height, width, channels = ops.shape(x)
@@ -63,7 +68,7 @@ def attend(
         query = query * scale
 
     def product(query: Any, key: Any, value: Any) -> Any:
-        attention = ops.cast(ops.softmax(ops.matmul(query, key), axis=-1), dtype)
+        attention = ops.cast(softmax(ops.matmul(query, key)), dtype)
         return ops.matmul(attention, value), attention
 
     if return_attention:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import attend, positions, wide_dtype
+from kattn.layers.attend import attend, positions, softmax, wide_dtype
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 
 
@@ -123,7 +123,7 @@ class ChannelSelfAttention(keras.Layer):
         wide = ops.cast(flat, wide_dtype(keras.backend.standardize_dtype(x.dtype)))
         energy = ops.matmul(ops.transpose(wide, (0, 2, 1)), wide)
         # The code's (row maximum - E) differs from -E by a constant a row, which the softmax takes away.
-        attention = ops.cast(ops.softmax(-energy if self.negate else energy, axis=-1), x.dtype)
+        attention = ops.cast(softmax(-energy if self.negate else energy), x.dtype)
         y = ops.reshape(ops.matmul(flat, ops.transpose(attention, (0, 2, 1))), (-1, *ops.shape(x)[1:]))
         y = x + ops.cast(self.gamma, x.dtype) * y
         return (y, attention) if self.return_attention else y

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions, wide_dtype
+from kattn.layers.attend import positions, softmax, wide_dtype
 from kattn.layers.helpers import feature_map_channels
 
 
@@ -63,7 +63,7 @@ class Encoding(keras.Layer):
         product = ops.matmul(flat, ops.transpose(-2.0 * codewords))
         squares = ops.sum(ops.square(flat), axis=-1, keepdims=True)
         distance = squares + product + ops.sum(ops.square(codewords), axis=-1)
-        assigned = ops.softmax(scale * distance, axis=-1)
+        assigned = softmax(scale * distance)
         total = ops.expand_dims(ops.sum(assigned, axis=1), -1)
         encoded = ops.matmul(ops.transpose(assigned, (0, 2, 1)), flat) - total * codewords
         encoded = ops.cast(encoded, self.compute_dtype)

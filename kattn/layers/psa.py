@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kattn.layers.align_corners import resize_align_corners
-from kattn.layers.attend import positions, wide_dtype
+from kattn.layers.attend import positions, softmax, wide_dtype
 from kattn.layers.conv_norm import ConvNormActivation
 from kattn.layers.helpers import feature_map_channels, pointwise
 from kattn.layers.psa_mask import psa_mask
@@ -138,7 +138,7 @@ class PointwiseSpatialAttention(keras.Layer):
         else:
             attention = positions(m)
             attention = ops.transpose(attention, (0, 2, 1)) if mode == "distribute" else attention
-        attention = ops.cast(ops.softmax(attention, axis=-1) if self.softmax else attention, r.dtype)
+        attention = ops.cast(softmax(attention) if self.softmax else attention, r.dtype)
         normalization = self.mask[0] * self.mask[1] if self.normalization is None else self.normalization
         z = ops.matmul(attention, positions(r))
         z = z if normalization == 1 else z * (1.0 / normalization)

@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import ops
-
-
-def fit(x: Any, axis: int, extent: Any) -> Any:
-    """Crop or zero-pad an odd axis about its middle to 2 * extent - 1 offsets."""
-    middle = (x.shape[axis] - 1) // 2
-    if isinstance(extent, int):
-        missing, surplus = max(0, extent - 1 - middle), max(0, middle - extent + 1)
-    else:
-        missing, surplus = ops.maximum(0, extent - 1 - middle), ops.maximum(0, middle - extent + 1)
-    if isinstance(surplus, int) and isinstance(missing, int) and not surplus and not missing:
-        return x
-    keep = [slice(None)] * 4
-    keep[axis] = slice(surplus, x.shape[axis] - surplus)
-    pad: list[Any] = [(0, 0)] * 4
-    pad[axis] = (missing, missing)
-    return ops.pad(x[tuple(keep)], pad)
-
-
-def skew(x: Any, rows: Any) -> Any:
-    """(batch, rows * (2 rows - 1), c) with one row of offsets a position to (batch, rows, rows, c) with one a target.
-
-    Row r of the result is row r of the offsets shifted by r: out[r, t] = x[r, t - r + rows - 1]. Reading the flat array
-    from rows - 1 with a row length one shorter than it has does that shift, with no index table.
-    """
-    length = max(2 * rows - 2, 1) if isinstance(rows, int) else ops.maximum(2 * rows - 2, 1)
-    channels = ops.shape(x)[-1]
-    x = x[:, rows - 1 : rows - 1 + rows * length]
-    return ops.reshape(x, (-1, rows, length, channels))[:, :, :rows]
 
 
 def psa_mask(x: Any, mask_size: tuple[int, int], distribute: bool = False) -> Any:
     """Weights between positions from the weights of relative offsets.
 
     T[(i, j), (k, l)] = x[i, j, (k - i + (mh - 1) / 2) mw + (l - j + (mw - 1) / 2)], 0 for an offset outside the mask.
+
+    One gather from the flattened map, by constant indices where the map's size is known in advance.
 
     Args:
         x: (batch, height, width, mh * mw), at each position one value an offset.
@@ -47,13 +22,27 @@ def psa_mask(x: Any, mask_size: tuple[int, int], distribute: bool = False) -> An
 
     Returns: (batch, height * width, height * width): one row an output position, one column a source position.
     """
+    mask_height, mask_width = mask_size
+    entries = mask_height * mask_width
     _, height, width, _ = ops.shape(x)
-    offsets_down, offsets_across = 2 * height - 1, 2 * width - 1
-    x = fit(fit(ops.reshape(x, (-1, width, *mask_size)), 2, height), 3, width)
-    # (b i, j, down, across) -> columns: (b i, down, j, l) -> rows: (b, i, k, j l)
-    x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, width * offsets_across, 1))
-    x = ops.reshape(skew(x, width), (-1, height * offsets_down, width * width))
-    x = ops.reshape(skew(x, height), (-1, height, width, width))
     n = height * width
-    x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, n, n))
-    return ops.transpose(x, (0, 2, 1)) if distribute else x
+    known = isinstance(height, int) and isinstance(width, int)
+    xp: Any = np if known else ops
+
+    def offsets(size: Any, middle: int) -> tuple[Any, Any]:
+        """(owner, target): the mask's entry along one axis, clipped to it, and whether it had to be."""
+        at = xp.arange(size, dtype="int32")
+        offset = at[None, :] - at[:, None] + middle
+        return xp.clip(offset, 0, 2 * middle), (offset >= 0) & (offset <= 2 * middle)
+
+    down, down_inside = offsets(height, (mask_height - 1) // 2)
+    across, across_inside = offsets(width, (mask_width - 1) // 2)
+    owner = xp.reshape(xp.arange(n, dtype="int32") * entries, (height, width, 1, 1))
+    index = owner + down[:, None, :, None] * mask_width + across[None, :, None, :]
+    inside = down_inside[:, None, :, None] & across_inside[None, :, None, :]
+    index, inside = xp.reshape(index, (n, n)), xp.reshape(inside, (n, n))
+    if distribute:
+        index, inside = xp.transpose(index), xp.transpose(inside)
+    weights = ops.take(ops.reshape(x, (-1, n * entries)), xp.reshape(index, (-1,)), axis=1)
+    weights = ops.reshape(weights, (-1, n, n))
+    return weights if known and inside.all() else weights * ops.cast(inside, x.dtype)

@@ -24,10 +24,16 @@ def reduction(config: Config, key: str, channels: int, hidden: int) -> int:
     return next(r for r in range(1, channels + 1) if max(1, channels // r) == hidden)
 
 
-def load_unit(unit: Any, w: Weights, conv: str, norm: str) -> None:
+def load_bn(layer: Any, config: Config, w: Weights, name: str) -> None:
+    """Batch normalisation with the file's epsilon."""
+    load_norm(layer, w, name)
+    layer.epsilon = config.get("bn_eps", layer.epsilon)
+
+
+def load_unit(unit: Any, config: Config, w: Weights, conv: str, norm: str) -> None:
     """A ConvNormActivation."""
     load_conv(unit.conv, w, conv)
-    load_norm(unit.norm, w, norm)
+    load_bn(unit.norm, config, w, norm)
 
 
 def mask(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
@@ -50,10 +56,10 @@ def psa(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
     layer.build(inputs[0].shape)
     for i, stack in enumerate(layer.reduce):
         suffix = "_p" if i else ""
-        load_unit(layer.reduce[stack], w, f"reduce{suffix}.0", f"reduce{suffix}.1")
-        load_unit(layer.hidden[stack], w, f"attention{suffix}.0", f"attention{suffix}.1")
+        load_unit(layer.reduce[stack], config, w, f"reduce{suffix}.0", f"reduce{suffix}.1")
+        load_unit(layer.hidden[stack], config, w, f"attention{suffix}.0", f"attention{suffix}.1")
         load_conv(layer.offsets[stack], w, f"attention{suffix}.3")
-    load_unit(layer.project, w, "proj.0", "proj.1")
+    load_unit(layer.project, config, w, "proj.0", "proj.1")
     return [layer(inputs[0])]
 
 
@@ -73,9 +79,9 @@ def context_encoding(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
     classes = config["nclass"] if config.get("se_loss", True) else None
     layer = layers.ContextEncoding(config["ncodes"], classes)
     layer.build(inputs[0].shape)
-    load_unit(layer.project, w, "encoding.0", "encoding.1")
+    load_unit(layer.project, config, w, "encoding.0", "encoding.1")
     load_encoding(layer.encoding, w, "encoding.3.")
-    load_norm(layer.norm, w, "encoding.4")
+    load_bn(layer.norm, config, w, "encoding.4")
     load_conv(layer.gate, w, "fc.0")
     if classes is None:
         w.ignore(*w.names("selayer."))
@@ -84,18 +90,18 @@ def context_encoding(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
     return list(layer(inputs[0]))
 
 
-def load_stage(stage: Any, w: Weights, prefix: str) -> None:
+def load_stage(stage: Any, config: Config, w: Weights, prefix: str) -> None:
     """An ObjectAttention, whose one projection the file holds twice."""
-    load_unit(stage.key, w, f"{prefix}.f_key.0", f"{prefix}.f_key.1")
+    load_unit(stage.key, config, w, f"{prefix}.f_key.0", f"{prefix}.f_key.1")
     w.ignore(*w.names(f"{prefix}.f_query."))
     load_conv(stage.value, w, f"{prefix}.f_value")
     load_conv(stage.out, w, f"{prefix}.W")
 
 
-def load_object_context(layer: Any, w: Weights, prefix: str = "") -> None:
+def load_object_context(layer: Any, config: Config, w: Weights, prefix: str = "") -> None:
     for i, stage in enumerate(layer.stages):
-        load_stage(stage, w, f"{prefix}stages.{i}")
-    load_unit(layer.fuse, w, f"{prefix}conv_bn_dropout.0", f"{prefix}conv_bn_dropout.1")
+        load_stage(stage, config, w, f"{prefix}stages.{i}")
+    load_unit(layer.fuse, config, w, f"{prefix}conv_bn_dropout.0", f"{prefix}conv_bn_dropout.1")
 
 
 def object_context(concat: bool) -> Any:
@@ -109,7 +115,7 @@ def object_context(concat: bool) -> Any:
             negative_slope=config.get("leaky_slope", 0.01),
         )
         layer.build(inputs[0].shape)
-        load_object_context(layer, w)
+        load_object_context(layer, config, w)
         return [layer(inputs[0])]
 
     return adapter
@@ -124,8 +130,8 @@ def object_context_pyramid(config: Config, w: Weights, inputs: Inputs) -> list[A
         negative_slope=config.get("leaky_slope", 0.01),
     )
     layer.build(inputs[0].shape)
-    load_object_context(layer, w)
-    load_unit(layer.widen, w, "up_dr.0", "up_dr.1")
+    load_object_context(layer, config, w)
+    load_unit(layer.widen, config, w, "up_dr.0", "up_dr.1")
     return [layer(inputs[0])]
 
 
@@ -140,11 +146,11 @@ def object_context_asp(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
         negative_slope=config.get("leaky_slope", 0.01),
     )
     layer.build(inputs[0].shape)
-    load_unit(layer.context_in, w, "context.0", "context.1")
-    load_object_context(layer.context, w, "context.2.")
+    load_unit(layer.context_in, config, w, "context.0", "context.1")
+    load_object_context(layer.context, config, w, "context.2.")
     for i, branch in enumerate(layer.branches):
-        load_unit(branch, w, f"conv{i + 2}.0", f"conv{i + 2}.1")
-    load_unit(layer.fuse, w, "conv_bn_dropout.0", "conv_bn_dropout.1")
+        load_unit(branch, config, w, f"conv{i + 2}.0", f"conv{i + 2}.1")
+    load_unit(layer.fuse, config, w, "conv_bn_dropout.0", "conv_bn_dropout.1")
     return [layer(inputs[0])]
 
 
@@ -183,7 +189,7 @@ def dual_attention_head(config: Config, w: Weights, inputs: Inputs) -> list[Any]
     layer.build(inputs[0].shape)
     units = {"position_in": "conv5a", "channel_in": "conv5c", "position_out": "conv51", "channel_out": "conv52"}
     for unit, name in units.items():
-        load_unit(getattr(layer, unit), w, f"{name}.0", f"{name}.1")
+        load_unit(getattr(layer, unit), config, w, f"{name}.0", f"{name}.1")
     load_projections(layer.position, w, "sa.")
     load_gamma(layer.channel, w, "sc.")
     for classifier, name in zip(layer.classifiers, ("conv8.1", "conv6.1", "conv7.1"), strict=True):
@@ -208,10 +214,10 @@ def criss_cross_head(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
         negative_slope=config.get("leaky_slope", 0.01),
     )
     layer.build(inputs[0].shape)
-    load_unit(layer.reduce, w, "conva.0", "conva.1")
+    load_unit(layer.reduce, config, w, "conva.0", "conva.1")
     load_projections(layer.attention, w, "cca.")
-    load_unit(layer.refine, w, "convb.0", "convb.1")
-    load_unit(layer.fuse, w, "bottleneck.0", "bottleneck.1")
+    load_unit(layer.refine, config, w, "convb.0", "convb.1")
+    load_unit(layer.fuse, config, w, "bottleneck.0", "bottleneck.1")
     load_conv(layer.classify, w, "bottleneck.3")
     return [layer(inputs[0])]
 
