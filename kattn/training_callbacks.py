@@ -30,6 +30,10 @@ class Epoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the epoch."""
         self.batches.epoch = epoch
+        if keras.backend.backend() == "torch":  # its dropout draws from torch's own generator, not from Keras's seeds
+            import torch
+
+            torch.manual_seed(int(np.random.default_rng([self.batches.seed, epoch]).integers(2**62)))
 
 
 class StopOnNaN(keras.callbacks.Callback):
