@@ -14,6 +14,7 @@ are the plain network. So no backbone knows a mechanism and no mechanism knows a
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -421,9 +422,12 @@ class BlockSites:
         """
         if self.attention.first_conv is plain_conv and kernel_size > 1:
             return self.spatial_conv(x, filters, kernel_size, strides, number=1, **options)
-        name = f"{self.name}_{branch}_conv1" if branch else f"{self.name}_conv1"
+        at = self
+        if branch:
+            at = copy.copy(self)
+            at.name = f"{self.name}_{branch}"
         return self.stage.first_conv(branch)(
-            x, filters, kernel_size, strides, name=name, at=self, later_strides=later_strides, **options
+            x, filters, kernel_size, strides, name=f"{at.name}_conv1", at=at, later_strides=later_strides, **options
         )
 
     def spatial_conv(

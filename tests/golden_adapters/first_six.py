@@ -166,7 +166,7 @@ def afi_block(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[
     attention = ATTENTIONS["afi"].bind(reduction=reduction(config, half, w["afi.fc1.weight"].shape[0]))
     stage = Sites(attention, 1).stage(1, blocks=2)
     x, *earlier = (keras.Input((None, None, i.shape[-1])) for i in inputs)
-    stage.first_conv.maps = list(earlier)
+    stage.first_conv().maps = list(earlier)
     at = BlockSites(stage, 2)
     y = resnet.basic_block(x, channels, 1, at)
     integrate = f"{at.name}_conv1_integrate"

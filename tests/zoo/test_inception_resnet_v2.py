@@ -21,10 +21,11 @@ def test_se_stands_in_the_forty_residual_blocks_and_the_smallest_image_passes():
 
 @pytest.mark.slow
 def test_afi_runs_in_every_branch_of_its_own():
-    model = create("afi_inception_resnet_v2", input_shape=(75, 75, 3))
+    model = create("afi_se_inception_resnet_v2", input_shape=(75, 75, 3))
     for branch, width in ((1, 96), (2, 64)):
         maps = model.get_layer(f"stage3_block20_branch{branch}_conv1_integrate").input
         assert len(maps) == 20 and {x.shape[-1] for x in maps} == {width}
+        assert model.get_layer(f"stage3_block20_branch{branch}_squeeze_excite").output.shape[-1] == width
 
 
 @pytest.mark.slow
