@@ -116,22 +116,35 @@ class GatherExcite(keras.Layer):
         return self.expand(self.reduce(ops.relu(x))) if self.variant == "theta_plus" else x
 
     def _average(self, x: Any) -> Any:
-        """Average pooling whose windows are centred on every e-th pixel and count only what lies inside."""
-        side, pad = 2 * self.extent - 1, self.extent - 1
-        border = ((0, 0), (pad, pad), (pad, pad), (0, 0))
-        options: dict[str, Any] = {"strides": self.extent, "padding": "valid", "data_format": "channels_last"}
-        pooled = ops.average_pool(ops.pad(x, border), side, **options)
-        height, width = ops.shape(x)[1:3]
-        if isinstance(height, int) and isinstance(width, int):
-            inside = np.outer(self._counts(height), self._counts(width))
-            share = ops.convert_to_tensor((side**2 / inside)[None, :, :, None], dtype=x.dtype)
-        else:
-            share = ops.reciprocal(ops.average_pool(ops.pad(ops.ones_like(x[..., :1]), border), side, **options))
-        return pooled * share
+        """Average pooling whose windows are centred on every e-th pixel and count only what lies inside.
 
-    def _counts(self, length: int) -> np.ndarray:
+        One axis after the other: for an extent of 8 that reads each value twice instead of 3.5 times.
+        """
+        side, pad = 2 * self.extent - 1, self.extent - 1
+        for axis in (1, 2):
+            window, strides, border = [1, 1], [1, 1], [(0, 0)] * 4
+            window[axis - 1], strides[axis - 1] = side, self.extent
+            length = ops.shape(x)[axis]
+            fixed = isinstance(length, int)
+            border[axis] = (pad, -length % self.extent if fixed else pad)
+            options: dict[str, Any] = {
+                "pool_size": tuple(window),
+                "strides": tuple(strides),
+                "padding": "valid",
+                "data_format": "channels_last",
+            }
+            if fixed:
+                share = ops.convert_to_tensor(self._share(length, axis), dtype=x.dtype)
+            else:
+                share = ops.reciprocal(ops.average_pool(ops.pad(ops.ones_like(x[..., :1]), border), **options))
+            x = ops.average_pool(ops.pad(x, border), **options) * share
+        return x
+
+    def _share(self, length: int, axis: int) -> np.ndarray:
+        """Window size over the number of its pixels inside the map, along one axis."""
         centres = np.arange(0, length, self.extent)
-        return np.minimum(centres + self.extent, length) - np.maximum(centres - self.extent + 1, 0)
+        inside = np.minimum(centres + self.extent, length) - np.maximum(centres - self.extent + 1, 0)
+        return np.expand_dims((2 * self.extent - 1) / inside, [a for a in range(4) if a != axis])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the gate's where it is returned."""

@@ -33,12 +33,21 @@ def max_pool_3x3(x: Any) -> Any:
 
 
 def nearest(x: Any, height: Any, width: Any) -> Any:
-    """Nearest-neighbour resize as torch's and caffe's: output i takes input floor(i * input size / output size)."""
-    for axis, new in ((1, height), (2, width)):
-        old = ops.shape(x)[axis]
-        if isinstance(old, int) and isinstance(new, int):
-            if old != new:
-                x = ops.take(x, np.arange(new) * old // new, axis=axis)
-        else:
-            x = ops.take(x, ops.arange(new) * old // new, axis=axis)
-    return x
+    """Nearest-neighbour resize as torch's and caffe's: output i takes input floor(i * input size / output size).
+
+    Keras's resize measures from pixel centres instead, which is the same for whole factors upwards and no other.
+    """
+    _, old_height, old_width, _ = ops.shape(x)
+    sizes = (old_height, old_width, height, width)
+    if not all(isinstance(size, int) for size in sizes):
+        x = ops.take(x, ops.arange(height) * old_height // height, axis=1)
+        return ops.take(x, ops.arange(width) * old_width // width, axis=2)
+    if (old_height, old_width) == (height, width):
+        return x
+    if height % old_height == 0 and width % old_width == 0:
+        return ops.image.resize(x, (height, width), interpolation="nearest", data_format="channels_last")
+    if old_height % height == 0 and old_width % width == 0:
+        return x[:, :: old_height // height, :: old_width // width]
+    # Slower backwards than the two above: the gradient of a gather is a scatter.
+    x = ops.take(x, np.arange(height) * old_height // height, axis=1)
+    return ops.take(x, np.arange(width) * old_width // width, axis=2)

@@ -50,8 +50,10 @@ class PreActivationBottleneck(keras.Layer):
         self.norm1, self.norm2, self.norm3 = norm("bn1", channels), norm("bn2", width), norm("bn3", width)
         self.conv1 = pointwise(width, name="conv1", **conv)
         self.conv1.build((None, None, None, channels))
+        # Keras pads alike on all sides only at stride 1.
+        padding = "same" if self.strides == 1 else "valid"
         self.conv2 = keras.layers.Conv2D(
-            width, 3, strides=self.strides, data_format="channels_last", name="conv2", **conv
+            width, 3, strides=self.strides, padding=padding, data_format="channels_last", name="conv2", **conv
         )
         self.conv2.build((None, None, None, width))
         self.conv3 = pointwise(self.filters, name="conv3", **conv)
@@ -65,7 +67,9 @@ class PreActivationBottleneck(keras.Layer):
         """Add the bottleneck of x to x."""
         activated = ops.relu(self.norm1(x, training=training))
         y = ops.relu(self.norm2(self.conv1(activated), training=training))
-        y = self.conv2(ops.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0))))
+        if self.strides > 1:
+            y = ops.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        y = self.conv2(y)
         y = self.conv3(ops.relu(self.norm3(y, training=training)))
         return y + (x if self.shortcut is None else self.shortcut(activated))
 

@@ -94,6 +94,7 @@ class SelectiveKernel(keras.Layer):
                 self.filters,
                 side,
                 strides=self.strides if dilation == 1 else 1,
+                padding="same" if self.strides == 1 else "valid",  # alike on all sides only at stride 1
                 dilation_rate=self._remaining_dilation(dilation),
                 groups=self.groups,
                 use_bias=False,
@@ -123,8 +124,10 @@ class SelectiveKernel(keras.Layer):
         remaining = self._remaining_dilation(dilation)
         if step > 1 and remaining != dilation:
             x = x[:, ::step, ::step, :]
-        pad = remaining * (self._sides[number] // 2)
-        y = self.convs[number](ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))))
+        if step > 1:
+            pad = remaining * (self._sides[number] // 2)
+            x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        y = self.convs[number](x)
         if step > 1 and remaining == dilation != 1:
             y = y[:, ::step, ::step, :]
         return ops.relu(self.norms[number](y, training=training))

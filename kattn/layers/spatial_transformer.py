@@ -61,7 +61,7 @@ class SpatialTransformerSampler(keras.Layer):
     def __init__(self, size: int | tuple[int, int] | None = None, align_corners: bool = False, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False} | kwargs)  # theta keeps its precision; the map is cast in call
         output_size(size)
-        self.size = size if size is None or isinstance(size, int) else tuple(size)
+        self.size = size if size is None or isinstance(size, int) else (size[0], size[1])
         self.align_corners = align_corners
 
     def build(self, input_shape: Any) -> None:
@@ -158,7 +158,7 @@ class SpatialTransformer(keras.Layer):
             raise ValueError(f"hidden must be at least 1. Received: hidden={hidden}")
         output_size(size)
         self.hidden = hidden
-        self.size = size if size is None or isinstance(size, int) else tuple(size)
+        self.size = size if size is None or isinstance(size, int) else (size[0], size[1])
         self.align_corners = align_corners
         self.return_attention = return_attention
 

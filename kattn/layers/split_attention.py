@@ -90,6 +90,7 @@ class SplitAttention(keras.Layer):
             self.filters * self.radix,
             self.kernel_size,
             strides=1 if self.pool else self.strides,
+            padding="same" if self.pool or self.strides == 1 else "valid",  # alike on all sides only at stride 1
             groups=self.groups * self.radix,
             use_bias=self.use_bias,
             kernel_initializer="he_normal",
@@ -112,8 +113,9 @@ class SplitAttention(keras.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Convolve and mix the splits."""
-        pad = self.kernel_size // 2
-        x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        if self.conv.padding == "valid":
+            pad = self.kernel_size // 2
+            x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         packed = ops.relu(self.conv_norm(self.conv(x), training=training))
         splits = ops.split(packed, self.radix, axis=-1) if self.radix > 1 else [packed]
         squeezed = functools.reduce(ops.add, [ops.mean(u, axis=(1, 2), keepdims=True) for u in splits])
