@@ -86,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("list", list_models, "list the models of the zoo", 'kattn list "se_*resnet*"')
     one.add_argument("pattern", nargs="?", default="*", help='as of file names: "se_*" (default: all)')
     one.add_argument("--weights", action="store_true", help="only models with published weights")
+    one.add_argument("--published", action="store_true", help="only pairs for which a paper prints an accuracy")
 
     one = command("info", info, "describe a model: size, cost, papers, weights", "kattn info afi_resnet50")
     one.add_argument("name")
@@ -167,7 +168,7 @@ def _import_keras() -> None:
 
 def list_models(arguments: argparse.Namespace) -> int:
     """Print the names that match."""
-    names = kattn.zoo.list_models(arguments.pattern, weights=arguments.weights)
+    names = kattn.zoo.list_models(arguments.pattern, weights=arguments.weights, published=arguments.published)
     if not names:
         kind = "model with weights" if arguments.weights else "model"
         raise ValueError(f"no {kind} matches {arguments.pattern!r}; `kattn list` shows all.")

@@ -24,6 +24,8 @@ _MODULES = (
     "catalog",
     "generate",
     "levels",
+    "models_page",
+    "stubs",
     "tables",
     "weights",
 )

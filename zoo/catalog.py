@@ -56,7 +56,10 @@ class ModelInfo:
             "weights": ", ".join(self.weights) or "none published",
         }
         lines = [self.name, *(f"  {key:<11}{value}" for key, value in rows.items())]
-        return "\n".join([*lines, *(f"  {'paper':<11}{paper}" for paper in self.papers)])
+        lines += [f"  {'paper':<11}{paper}" for paper in self.papers]
+        for result in published_results(self.name):
+            lines.append(f"  {'printed':<11}{result.top1} % {result.dataset} top-1: {result.call}, {result.source}")
+        return "\n".join(lines)
 
 
 @functools.cache
@@ -80,20 +83,64 @@ def _table() -> dict[str, ModelInfo]:
     return table
 
 
+@dataclass(frozen=True)
+class PublishedResult:
+    """An accuracy that a paper prints for a network of the zoo.
+
+    Attributes:
+        name, call: The model, and the call that builds exactly the network.
+        dataset: It was trained and tested on.
+        top1, top5: Accuracy in percent, as printed or as 100 less the printed error; empty where not printed.
+        source: Paper and table.
+    """
+
+    name: str
+    call: str
+    dataset: str
+    top1: str
+    top5: str
+    source: str
+
+
+@functools.cache
+def _published() -> dict[str, tuple[PublishedResult, ...]]:
+    results: dict[str, tuple[PublishedResult, ...]] = {}
+    with resources.files("kattn.zoo").joinpath("published.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            results[row["name"]] = (*results.get(row["name"], ()), PublishedResult(**row))
+    return results
+
+
+def published_results(name: str) -> tuple[PublishedResult, ...]:
+    """What papers print for a model; empty for a pair that none reports."""
+    return _published().get(name, ())
+
+
+def forget() -> None:
+    """Read the tables anew at the next question."""
+    _table.cache_clear()
+    _published.cache_clear()
+
+
 def natural(name: str) -> list[Any]:
     """Sort key that puts resnet20 before resnet110."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
+def list_models(pattern: str = "*", *, weights: bool = False, published: bool = False) -> list[str]:
     """Names of the models, in natural order.
 
     Args:
         pattern: As of file names: "se_*", "*mobilenet*".
         weights: Only models with published weights.
+        published: Only pairs of mechanism and backbone for which a paper prints an accuracy.
     """
     found = (one for one in _table().values() if fnmatch.fnmatchcase(one.name, pattern))
-    return sorted((one.name for one in found if one.weights or not weights), key=natural)
+    if weights:
+        found = (one for one in found if one.weights)
+    if published:
+        found = (one for one in found if published_results(one.name))
+    return sorted((one.name for one in found), key=natural)
 
 
 def info(name: str) -> ModelInfo:

@@ -1,4 +1,4 @@
-"""`python -m kattn.zoo.generate [--all]`: write `models.csv` by building models and counting.
+"""`python -m kattn.zoo.generate [--all]`: write `models.csv`, `MODELS.md` and the type stub `__init__.pyi`.
 
 Only models that the table does not have are built, and rows of models that are gone are dropped; `--all` counts every
 model anew. With KERAS_BACKEND=torch no weight is allocated, which is several times faster.
@@ -17,7 +17,10 @@ from typing import Any
 import keras
 
 from kattn.profiling import profile
+from kattn.zoo import catalog
 from kattn.zoo.catalog import TABLE, natural
+from kattn.zoo.models_page import page
+from kattn.zoo.stubs import stub_text
 from kattn.zoo.tables import builder, pairs, rows
 
 
@@ -78,6 +81,10 @@ def main(arguments: list[str]) -> None:
         with table_path().open(encoding="utf-8", newline="") as file:
             known = {row["name"]: row for row in csv.DictReader(file)}
     print(f"{len(generate(known))} models in {TABLE}")
+    catalog.forget()
+    for name, text in (("__init__.pyi", stub_text()), ("MODELS.md", page())):
+        table_path().with_name(name).write_text(text, encoding="utf-8")
+        print(name)
 
 
 if __name__ == "__main__":

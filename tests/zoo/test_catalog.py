@@ -1,0 +1,80 @@
+"""The table of models agrees with the code, and answers without it."""
+
+import math
+import random
+
+import pytest
+from helpers import architectures
+
+import kattn
+from kattn.zoo import catalog, info, list_models
+from kattn.zoo.generate import row_of, table_path
+from kattn.zoo.models_page import page
+from kattn.zoo.stubs import stub_text
+from kattn.zoo.tables import pairs
+
+HINT = "run python -m kattn.zoo.generate"
+
+
+def test_the_table_lists_exactly_the_models_that_can_be_built():
+    assert sorted(list_models()) == sorted(name for name, *_ in pairs()), HINT
+
+
+def test_page_and_stub_are_up_to_date():
+    assert table_path().with_name("MODELS.md").read_text() == page(), HINT
+    assert table_path().with_name("__init__.pyi").read_text() == stub_text(), HINT
+
+
+def check(name, attention, backbone):
+    row, one = row_of(name, attention, backbone), info(name)
+    assert (row["parameters"], row["macs"], row["matmul_macs"]) == (one.parameters, one.macs, one.matmul_macs), HINT
+
+
+@pytest.mark.parametrize("pair", random.Random(0).sample([p for p in pairs() if "20" in p[2] or "cifar" in p[2]], 6))
+def test_a_sample_of_the_table_has_the_counts_of_the_code(pair):
+    check(*pair)
+
+
+@pytest.mark.slow
+def test_the_whole_table_has_the_counts_of_the_code():
+    for pair in pairs():
+        check(*pair)
+
+
+@pytest.mark.parametrize("row", [r for r in architectures() if r["call"].endswith("()")], ids=lambda row: row["call"])
+def test_published_networks_are_in_the_table_with_their_size(row):
+    one = info(row["call"].removesuffix("()"))
+    assert (one.parameters, one.macs) == (int(row["params"]), int(row["macs"]))
+
+
+def test_lists_are_in_natural_order_and_filtered():
+    names = list_models("se_resnet*")
+    assert names.index("se_resnet20") < names.index("se_resnet110")
+    assert all(name.startswith("se_resnet") for name in names)
+    published = list_models(published=True)
+    assert "se_resnet50_v1" in published and "gc_densenet121" not in published
+    assert list_models(weights=True) == []
+
+
+def test_info_says_what_the_papers_print():
+    one = info("se_resnet50_v1")
+    assert one.parameters == 28_088_024 and one.attention == "se" and one.backbone == "resnet50_v1"
+    text = str(one)
+    assert "arXiv:1709.01507" in text and "arXiv:1512.03385" in text and "76.71 % ImageNet top-1" in text
+
+
+def test_every_printed_accuracy_belongs_to_a_model_and_is_a_percentage():
+    for name, results in catalog._published().items():
+        assert name in list_models()
+        assert all(0 < float(r.top1) < 100 and r.call.startswith(f"{name}(") for r in results)
+
+
+def test_an_unknown_name_gets_the_closest_ones():
+    with pytest.raises(ValueError, match="Unknown model 'cbam_resnet5O'. Closest: .*cbam_resnet50"):
+        info("cbam_resnet5O")
+
+
+def test_every_model_is_an_attribute_with_help():
+    assert "cbam_densenet121" in dir(kattn.zoo)
+    assert "reduction" in kattn.zoo.cbam_densenet121.__doc__
+    assert math.prod(info("resnet20").input_shape) == 32 * 32 * 3
