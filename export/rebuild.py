@@ -25,8 +25,8 @@ def reasons_to_rebuild(model: keras.Model) -> list[str]:
                 f"Layer {layer.name!r} was quantised by Keras ({layer.quantization_mode}). Export the model as it was "
                 'before model.quantize, with precision="int8".'
             )
-        if _dtype_names(layer.get_config() if not isinstance(layer, keras.Model) else {}) - {"float32"}:
-            reasons[f"policy {layer.dtype_policy.name}"] = None
+        for policy in sorted(_policies(layer) - {"float32"}):
+            reasons[f"policy {policy}"] = None
         if is_foreign_grouped(layer):
             reasons["grouped convolutions that Keras compiles by XLA"] = None
     if any(_half_cast(operation) for operation in getattr(model, "operations", ())):
@@ -67,7 +67,14 @@ def _clone(layer: Any) -> Any:
     if not isinstance(layer, keras.Layer):
         return layer
     cls = GroupedConv2D if is_foreign_grouped(layer) else type(layer)
-    return cls.from_config(_in_float32(layer.get_config()))
+    try:
+        return cls.from_config(_in_float32(layer.get_config()))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ExportInputError(
+            f"Layer {layer.name!r} ({cls.__name__}) could not be rebuilt in float32: {reason}. Its get_config must "
+            "give its constructor's arguments."
+        ) from error
 
 
 def _half_cast(operation: Any) -> bool:
@@ -86,6 +93,14 @@ def _in_float32(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
         return type(config)(_in_float32(value) for value in config)
     return config
+
+
+def _policies(layer: keras.Layer) -> set[str]:
+    """Dtype policies of a layer and of the layers in its configuration."""
+    try:
+        return _dtype_names(layer.get_config())
+    except Exception:  # a layer of somebody's that has no configuration: all there is to know is its own policy
+        return {layer.dtype_policy.name}
 
 
 def _dtype_names(config: Any) -> set[str]:

@@ -24,7 +24,7 @@ class Runner(abc.ABC):
         format: "keras", "saved_model", "tflite" or "onnx".
         shape: Of one image in (height, width, channels); None for what the artefact leaves open.
         batch: The batch it is fixed to; None for any.
-        outputs: Names.
+        outputs: Names; of a Keras model with one output that has no name of its own, "predictions".
         runtime: The packages that run it.
     """
 
@@ -126,9 +126,12 @@ class KerasRunner(Runner):
 
         self.model = keras.models.load_model(path, compile=False)
         shape = tuple(self.model.inputs[0].shape[1:])
-        output = self.model.output
-        names = tuple(output) if isinstance(output, dict) else tuple(self.model.output_names)
-        super().__init__(path, shape, None, names if len(names) > 1 or isinstance(output, dict) else (PREDICTIONS,))
+        output = getattr(self.model, "output", None)  # a Sequential model that was not called has none
+        if isinstance(output, dict):
+            names = tuple(output)
+        else:
+            names = (PREDICTIONS,) if len(self.model.outputs) == 1 else tuple(self.model.output_names)
+        super().__init__(path, shape, None, names)
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """The model's prediction."""
@@ -155,10 +158,8 @@ class SavedModelRunner(Runner):
             )
         self.input, spec = next(iter(inputs.items()))
         self.dtype = spec.dtype
-        names = tuple(self.function.structured_outputs)
-        self.names = names
         shape = tuple(spec.shape)
-        super().__init__(path, shape[1:], shape[0], names if len(names) > 1 else (PREDICTIONS,))
+        super().__init__(path, shape[1:], shape[0], tuple(self.function.structured_outputs))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """The images in the signature's type."""
@@ -169,7 +170,7 @@ class SavedModelRunner(Runner):
         import tensorflow as tf
 
         result = self.function(**{self.input: tf.constant(tensor)})
-        return {name: result[own].numpy() for name, own in zip(self.outputs, self.names, strict=True)}
+        return {name: result[name].numpy() for name in self.outputs}
 
 
 class TFLiteRunner(Runner):
@@ -219,10 +220,8 @@ class TFLiteRunner(Runner):
         if signatures:
             key = "serving_default" if "serving_default" in signatures else next(iter(signatures))
             runner = self.interpreter.get_signature_runner(key)
-            named = {name: details[detail["index"]] for name, detail in runner.get_output_details().items()}
-        else:
-            named = {detail["name"]: detail for detail in details.values()}
-        return named if len(named) > 1 else {PREDICTIONS: next(iter(named.values()))}
+            return {name: details[detail["index"]] for name, detail in runner.get_output_details().items()}
+        return {detail["name"]: detail for detail in details.values()}
 
 
 class ONNXRunner(Runner):
@@ -248,9 +247,7 @@ class ONNXRunner(Runner):
         layout = self.session.get_modelmeta().custom_metadata_map.get("layout")
         self.nchw = layout == "nchw" if layout else len(dims) == 4 and dims[1] in channels and dims[3] not in channels
         shape = (dims[2], dims[3], dims[1]) if self.nchw else dims[1:]
-        names = tuple(output.name for output in self.session.get_outputs())
-        self.names = names
-        super().__init__(path, shape, dims[0], names if len(names) > 1 else (PREDICTIONS,))
+        super().__init__(path, shape, dims[0], tuple(output.name for output in self.session.get_outputs()))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """The images in the input's layout and type."""
@@ -270,7 +267,7 @@ class ONNXRunner(Runner):
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """One run of the session."""
-        results = self.session.run(list(self.names), {self.input.name: tensor})
+        results = self.session.run(list(self.outputs), {self.input.name: tensor})
         return dict(zip(self.outputs, results, strict=True))
 
 

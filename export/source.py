@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.export.errors import ExportError, ExportInputError
+from kattn.export.errors import ExportInputError
 from kattn.export.names import INPUT, PREDICTIONS
 from kattn.export.rebuild import all_layers, reasons_to_rebuild, rebuild
 
@@ -101,7 +101,7 @@ def prepare(model: Any, outputs: str | Sequence[str] | None = None, input_shape:
     reference, notes = _with_shape(reference, shape), []
     twin = reference
     if reasons := reasons_to_rebuild(reference):
-        twin = _rebuilt(reference)
+        twin = rebuild(reference)
         notes.append(f"the model was rebuilt in float32 for conversion: {', '.join(reasons)}")
         if any(reason != "grouped convolutions that Keras compiles by XLA" for reason in reasons):
             reference = twin
@@ -252,18 +252,6 @@ def _with_shape(model: keras.Model, shape: tuple[int, ...]) -> keras.Model:
         return keras.Model(x, model(x), name=model.name)
     except Exception as error:
         raise ExportInputError(f"The model does not take images of shape {shape}: {error}") from error
-
-
-def _rebuilt(model: keras.Model) -> keras.Model:
-    try:
-        return rebuild(model)
-    except ExportError:
-        raise
-    except Exception as error:
-        raise ExportInputError(
-            f"Model {model.name!r} could not be rebuilt in float32 from its layers' configurations: {error} "
-            "Every layer's get_config must give back its constructor's arguments."
-        ) from error
 
 
 def _safe_name(name: str) -> str:

@@ -107,6 +107,7 @@ def disk_error(target: Path, error: OSError) -> ExportError:
         errno.EPERM: "the folder is not writable",
         errno.EROFS: "the disk is read-only",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
+        errno.EEXIST: "a part of the path is a file, not a folder",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return ExportError(

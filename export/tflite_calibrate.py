@@ -1,4 +1,4 @@
-"""Integer TFLite in two steps: ranges of activations from real images, then scales; what lies between is mended here."""
+"""Integer TFLite in two steps, ranges of activations from real images, then scales; here is what lies between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
 def widen_dead_ranges(content: bytes) -> tuple[bytes, list[str]]:
     """Give activations that did not move on the calibration images a range that integer kernels can work with.
 
-    A hidden unit that no calibration image wakes (usual in a gate of one or two units), or a normalisation over a single
+    A hidden unit that no calibration image wakes (usual in a gate of one or two units), or a normalisation over one
     channel, has the range 0..0, from which the converter makes a scale of 1e-8: the next bias then overflows 32 bits,
     and runtimes refuse the file or crash. A small part of the range of the operator's input leaves such a value as
     silent as it was.
@@ -40,15 +40,16 @@ def widen_dead_ranges(content: bytes) -> tuple[bytes, list[str]]:
             code = model.OperatorCodes(operator.OpcodeIndex())
             name = operator_names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
             inputs = [ranges.get(operator.Inputs(j)) for j in range(operator.InputsLength())]
-            known = [max(high, 0.0) - min(low, 0.0) for low, high in filter(None, inputs)]
+            known = [_width(found) for found in inputs if found is not None]
             size = max(known, default=0.0) ** (2 if name in PRODUCTS and len(known) == len(inputs) else 1)
             for j in range(operator.OutputsLength()):
                 output = operator.Outputs(j)
                 found = ranges.get(output)
-                if found is None or max(found[1], 0.0) - min(found[0], 0.0) >= size * DEAD:
+                if found is None or _width(found) >= size * DEAD:
                     continue
-                ranges[output] = (-size * GIVEN, 0.0) if found[0] < 0 >= found[1] else (0.0, size * GIVEN)
-                _write(result, graph.Tensors(output), *ranges[output])
+                widened = (-size * GIVEN, 0.0) if found[0] < 0 >= found[1] else (0.0, size * GIVEN)
+                ranges[output] = widened
+                _write(result, graph.Tensors(output), *widened)
                 changed.append(graph.Tensors(output).Name().decode())
     return bytes(result), changed
 
@@ -66,6 +67,11 @@ def _range(tensor: Any) -> tuple[float, float] | None:
     if quantisation is None or quantisation.MinLength() != 1 or quantisation.MaxLength() != 1:
         return None
     return float(quantisation.Min(0)), float(quantisation.Max(0))
+
+
+def _width(limits: tuple[float, float]) -> float:
+    """Of a range as it is quantised: with zero in it."""
+    return max(limits[1], 0.0) - min(limits[0], 0.0)
 
 
 def _write(content: bytearray, tensor: Any, low: float, high: float) -> None:

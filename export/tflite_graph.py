@@ -69,14 +69,14 @@ class TFLiteGraph:
         )
 
 
-def read_tflite(path: Path) -> TFLiteGraph:
+def read_tflite(path: str | Path) -> TFLiteGraph:
     """The graph of a file.
 
     Raises: ExportError for a file that is no complete .tflite model.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    content = path.read_bytes()
+    content = Path(path).read_bytes()
     if content[4:8] != b"TFL3":
         raise ExportError(f"{path} is no .tflite file: it does not start with a TFL3 header.")
     try:
@@ -131,7 +131,10 @@ def findings(
             reasons.append(_floating(operator, graph))
         for reason in filter(None, reasons):
             names = [tensor.name for tensor in (*operator.outputs, *operator.inputs)]
-            found.setdefault(f"{operator.name}: {reason}", []).append(next(map(layer_of, names), "?"))
+            layers = [layer_of(name) for name in names]
+            # A tensor at the boundary has the output's name: one of the operator's other tensors tells the layer.
+            known = [layer for layer, name in zip(layers, names, strict=True) if layer != name] or layers
+            found.setdefault(f"{operator.name}: {reason}", []).append(known[0])
     return {key: f"{key} (layers: {_listed(layers)})" for key, layers in found.items()}
 
 

@@ -184,5 +184,5 @@ def _write(graph: Any, path: Path) -> None:
     import onnx
 
     weights = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-    apart = {"all_tensors_to_one_file": True, "location": f"{path.name}.data"}
-    onnx.save(graph, str(path), **({"save_as_external_data": True, **apart} if weights > LARGEST_FILE else {}))
+    # With save_as_external_data=False the location is not looked at.
+    onnx.save(graph, str(path), save_as_external_data=weights > LARGEST_FILE, location=f"{path.name}.data")

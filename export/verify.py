@@ -73,8 +73,8 @@ def weak_comparison(expected: Mapping[str, np.ndarray]) -> list[str]:
         scale = max(1.0, float(np.abs(value).max()))
         if len(value) > 1 and float(np.ptp(value, axis=0).max()) <= VARIED * scale:
             weak.append(
-                f"output {name!r} hardly differs between the images compared: the comparison says little "
-                "(an untrained model, or images unlike its data; give images=)"
+                f"output {name!r} hardly differs from image to image, so the comparison says little: an untrained "
+                "model, or images unlike its data (give images=)"
             )
     return weak
 

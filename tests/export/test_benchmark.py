@@ -1,0 +1,57 @@
+"""bench: one row an artefact, and errors for what it cannot time. No test looks at a time."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import pytest
+
+from kattn.export import ExportInputError, bench, onnx, saved_model, tflite
+
+
+@pytest.fixture(scope="module")
+def folder(model, images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    saved_model(model, folder / "m")
+    tflite(model, folder / "m.tflite", precision="int8", calibration=images)
+    onnx(model, folder / "m.onnx")
+    return folder
+
+
+def test_rows_in_the_order_given(folder, tmp_path):
+    paths = [folder / "m.onnx", folder / "m.tflite", folder / "m"]
+    result = bench(*paths, calls=12, warmup=1, json_path=tmp_path / "bench.json")
+    assert [row.path for row in result] == [str(path) for path in paths]
+    assert [row.format for row in result] == ["onnx", "tflite", "saved_model"]
+    assert [row.threads for row in result] == [1, 1, None]
+    for row in result:
+        assert row.calls == 12 and row.bytes > 1000
+        assert 0 < row.min_ms <= row.p50_ms <= row.p95_ms and row.load_ms > 0
+    assert result[0].ratio == 1.0 and len(result) == 3
+    assert {"onnxruntime", "ai-edge-litert", "tensorflow"} <= set(result.versions)
+    assert json.loads((tmp_path / "bench.json").read_text()) == json.loads(json.dumps(result.to_dict()))
+    assert len(str(result).splitlines()) == 4
+
+
+def test_a_batch_where_the_artefact_leaves_it_open(folder):
+    rows = bench(folder / "m.onnx", folder / "m.tflite", calls=2, warmup=0, batch=3)
+    assert [row.batch for row in rows] == [3, 1]
+
+
+def test_mistakes_are_named(folder, tmp_path):
+    with pytest.raises(ExportInputError, match="at least one artefact"):
+        bench()
+    with pytest.raises(ExportInputError, match="threads must be at least 1"):
+        bench(folder / "m.onnx", threads=0)
+    (tmp_path / "m.onnx").write_bytes(b"nothing of the kind")
+    with pytest.raises(ExportInputError, match=r"m\.onnx is not a readable onnx artefact"):
+        bench(folder / "m.onnx", tmp_path / "m.onnx")
+
+
+def test_an_artefact_of_open_size_needs_one(tmp_path):
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential([keras.Input((None, None, 3)), *layers]).save(tmp_path / "m.keras")
+    with pytest.raises(ExportInputError, match="leaves its input size open"):
+        bench(tmp_path / "m.keras")
+    assert len(bench(tmp_path / "m.keras", input_shape=(8, 8, 3), calls=2)) == 1

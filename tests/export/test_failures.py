@@ -1,0 +1,249 @@
+"""Bad input and bad luck: one clear error each, nothing half-written, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from small_models import SIZE, build
+
+from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
+
+EXPORTS = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}
+every_format = pytest.mark.parametrize("name", EXPORTS)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 3), "float32"))
+    return model
+
+
+def not_built():
+    return keras.Sequential([keras.layers.Dense(2)], name="fresh")
+
+
+def two_inputs():
+    a, b = keras.Input((4, 4, 3), name="left"), keras.Input((4, 4, 3), name="right")
+    return keras.Model([a, b], keras.layers.Add()([a, b]))
+
+
+def not_finite():
+    model = build()
+    bias = model.get_layer("conv2").bias
+    bias.assign(np.full(bias.shape, np.nan, "float32"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (subclassed, r"'mine' \(Subclassed\) is subclassed.*keras\.Input"),
+        (not_built, r"'fresh' \(Sequential\) is not built.*keras\.Input"),
+        (two_inputs, r"has 2: left .*right"),
+        (not_finite, r"conv2/bias holds values that are not finite"),
+        (lambda: keras.layers.Dense(2), r"takes a Keras model\. Received: keras.*Dense"),
+        (lambda: "model.keras", r"Received: builtins\.str"),
+    ],
+)
+@every_format
+def test_a_model_that_cannot_be_exported(make, said, name, tmp_path, nothing_left):
+    with pytest.raises(ExportInputError, match=said):
+        EXPORTS[name](make(), tmp_path / name)
+    nothing_left()
+
+
+def test_errors_are_both_value_and_runtime_errors():
+    assert issubclass(ExportInputError, ValueError) and issubclass(ExportInputError, ExportError)
+    assert issubclass(ExportError, RuntimeError)
+
+
+def refuse(monkeypatch, function, error, after=0):
+    """Let a function of os fail with `error` at its call number `after`."""
+    real, calls = getattr(os, function), []
+
+    def fails(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) > after:
+            raise error
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, function, fails)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@every_format
+def test_a_rename_that_fails_leaves_nothing(model, name, after, monkeypatch, tmp_path, nothing_left):
+    refuse(monkeypatch, "replace", OSError(errno.ENOSPC, "No space left on device"), after)
+    with pytest.raises(ExportError, match="no space is left on the disk"):
+        EXPORTS[name](model, tmp_path / name)
+    nothing_left()
+
+
+def earlier(folder, name):
+    """What an earlier export left under the name."""
+    if name == "m":
+        (folder / name).mkdir()
+    (folder / name / "saved_model.pb" if name == "m" else folder / name).write_bytes(b"earlier")
+    (folder / f"{name}.json").write_bytes(b"earlier report")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@every_format
+def test_a_rename_that_fails_keeps_what_was_there(model, name, after, monkeypatch, tmp_path, nothing_left):
+    earlier(tmp_path, name)
+    with monkeypatch.context() as patched:
+        refuse(patched, "replace", KeyboardInterrupt(), after)
+        with pytest.raises(KeyboardInterrupt):
+            EXPORTS[name](model, tmp_path / name)
+    nothing_left(name, f"{name}.json")
+    written = tmp_path / name
+    assert (written / "saved_model.pb" if written.is_dir() else written).read_bytes() == b"earlier"
+    assert (tmp_path / f"{name}.json").read_bytes() == b"earlier report"
+
+
+@every_format
+def test_an_earlier_artefact_is_replaced(model, name, tmp_path, images, nothing_left):
+    earlier(tmp_path, name)
+    EXPORTS[name](model, tmp_path / name)
+    nothing_left(name, f"{name}.json")
+    expected = model.predict(images.astype("float32"), verbose=0)
+    np.testing.assert_allclose(load(tmp_path / name)(images)["predictions"], expected, atol=1e-4)
+    with pytest.raises(ExportInputError, match="exists and overwrite=False"):
+        EXPORTS[name](model, tmp_path / name, overwrite=False)
+
+
+@every_format
+def test_ctrl_c_in_the_middle_leaves_nothing(model, name, monkeypatch, tmp_path, nothing_left):
+    from kattn.export import certify
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(certify, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        EXPORTS[name](model, tmp_path / "new" / "folder" / name)
+    nothing_left()
+
+
+@every_format
+def test_a_disk_that_takes_no_more_leaves_nothing(name, tmp_path, nothing_left):
+    """A real refusal of the system in the middle of a file: it allows files of 20 kB only."""
+    wide = build(convolution=keras.layers.Conv2D(256, 3, padding="same", name="conv2"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(ExportError, match="Could not write") as caught:
+            EXPORTS[name](wide, tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "Nothing was written" in str(caught.value)
+    nothing_left()
+
+
+@every_format
+def test_a_folder_that_cannot_be_written(model, name, tmp_path, nothing_left):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ExportError, match="a part of the path is a file, not a folder"):
+        EXPORTS[name](model, tmp_path / "file" / name)
+    nothing_left("file")
+
+
+def test_a_folder_without_permission(model, monkeypatch, tmp_path, nothing_left):
+    refuse(monkeypatch, "mkdir", PermissionError(errno.EACCES, "Permission denied"))
+    with pytest.raises(ExportError, match="the folder is not writable"):
+        tflite(model, tmp_path / "m.tflite")
+    nothing_left()
+
+
+def test_what_is_no_artefact_is_not_replaced(model, tmp_path, nothing_left):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"precious")
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(ExportInputError, match="holds no SavedModel; it is not replaced"):
+        saved_model(model, tmp_path / "photos")
+    with pytest.raises(ExportInputError, match="is a file; a SavedModel is a folder"):
+        saved_model(model, tmp_path / "notes")
+    with pytest.raises(ExportInputError, match="is a folder; name the file"):
+        tflite(model, tmp_path / "photos")
+    nothing_left("notes", "photos")
+    assert (tmp_path / "photos" / "one.jpg").read_bytes() == b"precious"
+
+
+@every_format
+def test_an_artefact_that_its_runtime_cannot_read_is_not_kept(model, name, monkeypatch, tmp_path, nothing_left):
+    from kattn.export import certify
+
+    def load_damaged(path, **_):
+        files = [path] if path.is_file() else [path / "saved_model.pb"]
+        files[0].write_bytes(files[0].read_bytes()[:200])
+        return load(path)
+
+    monkeypatch.setattr(certify, "load", load_damaged)
+    with pytest.raises(ExportError, match="not a readable"):
+        EXPORTS[name](model, tmp_path / name)
+    nothing_left()
+
+
+def test_another_backend_is_told_what_to_do(model, monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ExportInputError, match=r"runs on jax.*KERAS_BACKEND=tensorflow"):
+        saved_model(model, tmp_path / "m")
+
+
+def test_a_killed_process_leaves_no_file_with_the_final_name(model, tmp_path):
+    """Killed while the artefact lies complete under its temporary name."""
+    model.save(tmp_path / "model.keras")
+    script = """
+import sys, time
+import keras
+import kattn.layers
+from kattn.export import certify, tflite
+def wait(*_, **__):
+    print("written", flush=True)
+    time.sleep(600)
+certify.load = wait
+tflite(keras.models.load_model(sys.argv[1]), sys.argv[2])
+"""
+    target = tmp_path / "m.tflite"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "model.keras"), str(target)], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"written\n"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert not target.exists()
+    assert any(Path(entry).suffix == ".tmp" for entry in os.listdir(tmp_path))
+    tflite(model, target)
+    assert load(target).shape == (SIZE, SIZE, 3)
+
+
+def test_nothing_is_printed_and_no_warning_escapes(model, images, tmp_path, capfd):
+    saved_model(model, tmp_path / "m")
+    tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images)
+    onnx(model, tmp_path / "m.onnx")
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert [line for line in printed.err.splitlines() if "XNNPACK" not in line] == []

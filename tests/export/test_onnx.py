@@ -1,0 +1,153 @@
+"""ONNX: right, tidy, in either layout, at every precision."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import onnx as onnx_package
+import pytest
+import tensorflow as tf
+from small_models import SIZE, build
+
+from kattn.export import ExportError, ExportInputError, load, onnx
+
+CLEAN = {"BatchNormalization", "Shape", "Gather", "Cast", "Reshape"}
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("batch", [None, 2])
+def test_it_computes_what_the_model_computes(model, images, tmp_path, layout, batch):
+    report = onnx(model, tmp_path / "m.onnx", layout=layout, batch=batch)
+    assert report.max_abs_diff <= 1e-5 and report.top1_agreement == 1.0
+    assert not CLEAN & set(report.ops)
+    assert report.ops.get("Transpose", 0) == (layout == "nhwc")
+    shape = [batch or "batch", *((SIZE, SIZE, 3) if layout == "nhwc" else (3, SIZE, SIZE))]
+    assert report.inputs == {"image": {"shape": shape, "dtype": "float"}}
+    assert report.outputs == {"predictions": {"shape": [batch or "batch", 5], "dtype": "float"}}
+    runner = load(tmp_path / "m.onnx")
+    expected = model.predict(images.astype("float32"), verbose=0)
+    for count in (1, 5):
+        np.testing.assert_allclose(runner(images[:count])["predictions"], expected[:count], atol=1e-5)
+
+
+def test_the_graph_is_the_same_on_every_run(model, tmp_path):
+    first, second = (onnx(model, tmp_path / name) for name in ("a.onnx", "b.onnx"))
+    assert first.ops == second.ops and first.inputs == second.inputs
+
+
+@pytest.mark.parametrize("opset", [13, 18, 20])
+def test_other_opsets(model, tmp_path, opset):
+    report = onnx(model, tmp_path / "m.onnx", opset=opset)
+    saved = onnx_package.load(tmp_path / "m.onnx")
+    assert [(entry.domain, entry.version) for entry in saved.opset_import] == [("", opset)]
+    assert report.ops.get("Transpose", 0) == 1 and report.max_abs_diff <= 1e-5
+
+
+def test_half_precision(model, tmp_path):
+    report = onnx(model, tmp_path / "m.onnx", precision="float16")
+    assert report.max_abs_diff <= 1e-2
+    assert report.inputs["image"]["dtype"] == "float"
+    weights = onnx_package.load(tmp_path / "m.onnx").graph.initializer
+    assert {w.data_type for w in weights if len(w.dims) == 4} == {onnx_package.TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_eight_bits(model, images, tmp_path, layout):
+    report = onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, layout=layout)
+    assert report.max_abs_diff <= 0.1 and report.top1_agreement >= 0.9
+    assert report.ops["QuantizeLinear"] > 4 and report.ops["DequantizeLinear"] > 8
+
+
+def test_layers_left_in_floating_point(model, images, tmp_path):
+    whole = onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images)
+    part = onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, float_layers=["gate"])
+    assert part.ops["QuantizeLinear"] < whole.ops["QuantizeLinear"]
+    with pytest.raises(ExportInputError, match="no_such_layer"):
+        onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, float_layers=["no_such_layer"])
+
+
+def test_grouped_convolutions_of_keras(images, tmp_path):
+    grouped = build(convolution=keras.layers.Conv2D(8, 3, groups=4, padding="same", name="grouped"))
+    report = onnx(grouped, tmp_path / "m.onnx")
+    assert report.max_abs_diff <= 1e-5 and report.ops["Conv"] == 4
+    groups = [
+        attribute.i
+        for node in onnx_package.load(tmp_path / "m.onnx").graph.node
+        for attribute in node.attribute
+        if attribute.name == "group"
+    ]
+    assert 4 in groups
+    assert any("grouped" in warning for warning in report.warnings)
+
+
+def test_a_map_in_channels_first(with_map, images, tmp_path):
+    report = onnx(with_map, tmp_path / "m.onnx", outputs="all", layout="nchw")
+    assert report.outputs["attention_map"]["shape"] == ["batch", 1, 8, 8]
+    got = load(tmp_path / "m.onnx")(images)["attention_map"]
+    expected = with_map.predict(images.astype("float32"), verbose=0)["attention_map"]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_a_foreign_network(tmp_path):
+    foreign = keras.applications.MobileNetV2(input_shape=(32, 32, 3), weights=None, alpha=0.35, classes=7)
+    report = onnx(foreign, tmp_path / "m.onnx")
+    assert report.max_abs_diff <= 1e-5 and not CLEAN & set(report.ops)
+
+
+def test_large_weights_go_into_a_file_of_their_own(model, images, tmp_path, monkeypatch):
+    from kattn.export import onnx_convert, to_onnx
+
+    monkeypatch.setattr(onnx_convert, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(to_onnx, "LARGEST_FILE", 1000)
+    wide = build(convolution=keras.layers.Conv2D(64, 3, padding="same", name="conv2"))
+    report = onnx(wide, tmp_path / "m.onnx")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data", "m.onnx.json"]
+    assert report.bytes == sum((tmp_path / name).stat().st_size for name in ("m.onnx", "m.onnx.data"))
+    np.testing.assert_allclose(
+        load(tmp_path / "m.onnx")(images)["predictions"], wide.predict(images.astype("float32"), verbose=0), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"layout": "chw"}, '"nhwc" or "nchw"'),
+        ({"opset": 12}, "13 to 20"),
+        ({"precision": "dynamic"}, "float32, float16, int8"),
+        ({"precision": "int8"}, "No calibration images"),
+        ({"batch": -1}, "batch must be"),
+    ],
+)
+def test_wrong_arguments_are_named(model, tmp_path, nothing_left, arguments, said):
+    with pytest.raises(ExportInputError, match=said):
+        onnx(model, tmp_path / "m.onnx", **arguments)
+    nothing_left()
+
+
+def test_an_unknown_calibration_method_is_named(model, images, tmp_path, nothing_left):
+    with pytest.raises(ExportInputError, match="minmax, entropy, percentile"):
+        onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, calibration_method="best")
+    nothing_left()
+
+
+def test_what_tf2onnx_does_not_know_is_an_error(tmp_path, nothing_left):
+    class Odd(keras.layers.Layer):
+        def call(self, x):
+            return tf.math.lgamma(x)
+
+    image = keras.Input((4, 4, 3))
+    with pytest.raises(ExportError, match="Lgamma"):
+        onnx(keras.Model(image, Odd(name="odd")(image)), tmp_path / "m.onnx")
+    nothing_left()
+
+
+def test_positions_picked_at_run_time_are_refused_unless_allowed(tmp_path):
+    class Picked(keras.layers.Layer):
+        def call(self, x):
+            return keras.ops.take(x, [2, 0], axis=1)
+
+    image = keras.Input((SIZE, SIZE, 3))
+    model = keras.Model(image, Picked(name="picker")(image))
+    with pytest.raises(ExportError, match=r"Gather.*picker.*strict=False"):
+        onnx(model, tmp_path / "m.onnx")
+    assert onnx(model, tmp_path / "m.onnx", allow=["Gather"]).ops["Gather"] == 1
