@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kattn.layers.attend import positions, query_block, wide_dtype
-from kattn.layers.attend_maps import attend_maps, map_size
+from kattn.layers.attend_maps import attend_maps, map_size, softmax
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.maps import to_map
 
@@ -106,9 +106,7 @@ def distribute_maps(
     query, value = ops.transpose(query, (0, 2, 1)), ops.transpose(positions(value), (0, 2, 1))
 
     def shares(key: Any, query: Any) -> Any:
-        if query.shape[2] == 1:  # a softmax over one query, of which Keras would warn
-            return ops.ones_like(key[:, :, :1])
-        return ops.cast(ops.softmax(ops.matmul(key, query), axis=-1), dtype)
+        return ops.cast(softmax(ops.matmul(key, query)), dtype)
 
     # (c, keys) x (keys, queries) transposes the values, which are small, and not the matrix.
     def given(key: Any, query: Any, value: Any) -> Any:

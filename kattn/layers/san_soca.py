@@ -99,7 +99,7 @@ def mean_of_covariance_root(features: Any, iterations: int) -> Any:
     # The root is as large as the features: dividing them by a constant and multiplying it back leaves every value
     # and every gradient as they are, hence no gradient through the scale.
     largest = ops.stop_gradient(ops.max(ops.abs(centred), axis=(1, 2), keepdims=True))
-    scale = ops.where(ops.equal(largest, 0.0), 1.0, largest)
+    scale = ops.maximum(largest, 1e-30)
     centred = centred / scale
     count = ops.cast(ops.shape(features)[1], "float32")
     covariance = ops.matmul(ops.transpose(centred, (0, 2, 1)), centred) / count

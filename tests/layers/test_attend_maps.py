@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from kattn.layers import attend, rnan_non_local
+from kattn.layers import SAGANAttention, attend, rnan_non_local
 from kattn.layers.attend_maps import attend_maps, map_size, max_pooled
 from kattn.layers.rnan_non_local import distribute_maps
 
@@ -56,3 +57,11 @@ def test_what_overhangs_is_not_pooled():
     np.testing.assert_array_equal(ops.convert_to_numpy(max_pooled(x, 2))[0, :, :, 0], [[6, 8]])
     assert map_size((None, 3, 5, 1), 2) == 2
     assert map_size((None, None, 5, 1)) is None
+
+
+def test_a_softmax_over_one_position_trains_without_a_warning():
+    """Keras warns of variables that have no gradient at all."""
+    x = np.random.default_rng(0).standard_normal((2, 2, 2, 8)).astype("float32")
+    model = keras.Sequential([keras.Input((2, 2, 8)), SAGANAttention(form="release")])
+    model.compile(optimizer="sgd", loss="mse")
+    assert np.isfinite(model.train_on_batch(x, x))
