@@ -51,7 +51,8 @@ def tfds_dataset(
     info = json.loads((folder / "dataset_info.json").read_text())
     if info.get("fileFormat", "tfrecord") != "tfrecord":
         raise DataError(f"{folder} is stored as {info['fileFormat']}; kattn reads tfrecord. Prepare it in that format.")
-    image_key, label_key = _keys(folder, name)
+    features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
+    image_key, label_key = _keys(features, name)
     shards = {split["name"]: _shards(folder, info, split) for split in info["splits"]}
     parts = {}
     for split in _needed(shards, splits):
@@ -65,7 +66,7 @@ def tfds_dataset(
     return Raw(
         name,
         parts,
-        class_names=_class_names(folder, label_key),
+        class_names=_class_names(folder, features, label_key),
         mirror=not re.match(r"(e?mnist|kmnist|svhn|.*digit|omniglot)", name),
         source={"version": info.get("version", ""), "decoder": "pillow"},
     )
@@ -97,6 +98,7 @@ def _prepare(root: Path, name: str, data_dir: str | Path | None) -> Path:
         close = difflib.get_close_matches(base, [*known, "digits"], n=3, cutoff=0.5)
         hint = f" Closest: {', '.join(close)}." if close else ""
         raise DataError(f"Unknown data {name!r}: no folder of this name, and not in TFDS.{hint} Embedded: digits.")
+    log.warning("%s is not under %s: tensorflow-datasets downloads and prepares it", name, root)
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="tfrecord")
         builder.download_and_prepare()
@@ -174,9 +176,8 @@ def _decode(encoded: bytes, size: tuple[int, int] | None) -> np.ndarray | Except
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _keys(folder: Path, name: str) -> tuple[str, str]:
+def _keys(features: dict[str, Any], name: str) -> tuple[str, str]:
     """The names of the image and of the class label among the features."""
-    features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
     images = [key for key, value in features.items() if "image" in value]
     labels = [key for key, value in features.items() if "classLabel" in value]
     if not images or not labels:
@@ -184,9 +185,11 @@ def _keys(folder: Path, name: str) -> tuple[str, str]:
     return ("image" if "image" in images else images[0]), ("label" if "label" in labels else labels[0])
 
 
-def _class_names(folder: Path, label_key: str) -> list[str] | None:
+def _class_names(folder: Path, features: dict[str, Any], label_key: str) -> list[str]:
     file = folder / f"{label_key}.labels.txt"
-    return file.read_text(encoding="utf-8").splitlines() if file.exists() else None
+    if file.exists():
+        return file.read_text(encoding="utf-8").splitlines()
+    return [str(label) for label in range(int(features[label_key]["classLabel"]["numClasses"]))]
 
 
 def _shards(folder: Path, info: dict[str, Any], split: dict[str, Any]) -> list[Path]:

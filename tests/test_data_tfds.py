@@ -109,8 +109,10 @@ def test_a_test_part_without_labels_is_not_used(tmp_path):
 
 def test_grey_images_keep_their_one_channel_and_may_be_shown_as_rgb(tmp_path):
     prepare(tmp_path, name="mnist", train=arrays(12, channels=1))
+    (tmp_path / "mnist" / "1.0.0" / "label.labels.txt").unlink()
     data = load("mnist", data_dir=tmp_path)
     assert data.image_shape == (8, 8, 1)
+    assert data.class_names == ("0", "1", "2")
     assert not data.mirror
     assert load("mnist", data_dir=tmp_path, channels=3, image_size=32).image_shape == (32, 32, 3)
 
@@ -189,7 +191,7 @@ root = sys.argv[1]
 rng = np.random.default_rng(0)
 rows = [{"image": rng.integers(0, 256, (8, 8, 3), dtype="uint8"), "label": i % 3} for i in range(50)]
 tfds.dataset_builders.store_as_tfds_dataset(
-    name="shapes", version="1.0.0", data_dir=root, split_datasets={"train": rows},
+    name="shapes", version="1.0.0", data_dir=root, split_datasets={"train": list(enumerate(rows))},
     features=tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(8, 8, 3)), "label": tfds.features.ClassLabel(num_classes=3)}))
 theirs = list(tfds.load("shapes", split="train", data_dir=root, as_supervised=True).as_numpy_iterator())
