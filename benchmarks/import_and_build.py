@@ -58,7 +58,10 @@ def main() -> None:
     jobs = {name: lambda words=words: cpu_of(python, "-m", "kattn.cli", *words) for name, words in commands.items()}
     report("command line, processor seconds of the whole process", in_turns(jobs, rounds))
 
-    imports = {"import keras": "import keras", "import keras, kattn.layers, kattn.zoo": "import keras, kattn.layers, kattn.zoo"}
+    imports = {
+        "import keras": "import keras",
+        "import keras, kattn.layers, kattn.zoo": "import keras, kattn.layers, kattn.zoo",
+    }
     jobs = {name: lambda code=code: cpu_of(python, "-c", code) for name, code in imports.items()}
     report("import", in_turns(jobs, rounds), against="import keras")
 

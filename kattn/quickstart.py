@@ -1,4 +1,4 @@
-"""`kattn quickstart`: from real images to files for a phone and a server, each proven to compute what the model does."""
+"""`kattn quickstart`: from real images to files for a phone and a server, each proven equal to the model."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def draw(trained: Any, test: Any, path: Path) -> None:
-    """Training curves, and some images with what speaks for their class (Grad-CAM): one of each class, wrong ones first."""
+    """Training curves, and images with what speaks for their class (Grad-CAM): one of each class, wrong ones first."""
     import matplotlib
 
     matplotlib.use("Agg")

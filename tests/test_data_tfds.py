@@ -194,11 +194,11 @@ tfds.dataset_builders.store_as_tfds_dataset(
     name="shapes", version="1.0.0", data_dir=root, split_datasets={"train": list(enumerate(rows))},
     features=tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(8, 8, 3)), "label": tfds.features.ClassLabel(num_classes=3)}))
-theirs = list(tfds.load("shapes", split="train", data_dir=root, as_supervised=True).as_numpy_iterator())
+theirs = list(tfds.load("shapes", split="train", data_dir=root).as_numpy_iterator())
 data = load("shapes", data_dir=root, validation=0)
 ours = [part.images for part in data.parts()]
 assert sum(map(len, ours)) == 50
 mine = {image.tobytes(): label for part in data.parts() for image, label in zip(part.images, part.labels)}
-assert all(mine[image.tobytes()] == label for image, label in theirs)
+assert all(mine[each["image"].tobytes()] == each["label"] for each in theirs)
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)

@@ -35,7 +35,9 @@ def test_it_equals_the_written_out_equation(linear):
     np.testing.assert_allclose(grad_cam(linear, images), cam(linear, images, predicted), atol=1e-5)
     np.testing.assert_allclose(grad_cam(linear, images, classes=2), cam(linear, images, [2] * 5), atol=1e-5)
     each = [0, 1, 2, 3, 0]
-    np.testing.assert_allclose(grad_cam(linear, images, classes=each, batch_size=2), cam(linear, images, each), atol=1e-5)
+    np.testing.assert_allclose(
+        grad_cam(linear, images, classes=each, batch_size=2), cam(linear, images, each), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["afi_resnet20", "abn_resnet20"])

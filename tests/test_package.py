@@ -14,7 +14,18 @@ SOURCES = {"kattn": "kattn", "zoo": "kattn/zoo", "export": "kattn/export"}
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-q", "-w", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        str(ROOT),
+        "--no-deps",
+        "--no-build-isolation",
+        "-q",
+        "-w",
+        str(folder),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob("kattn-*.whl"))
 

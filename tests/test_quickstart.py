@@ -10,7 +10,9 @@ from kattn import quickstart
 
 def check(folder, rows, table):
     names = [row.format for row in rows]
-    assert names[0] == "Keras" and {"SavedModel", "TFLite float32", "TFLite float16", "TFLite int8", "ONNX"} <= set(names)
+    assert names[0] == "Keras" and {"SavedModel", "TFLite float32", "TFLite float16", "TFLite int8", "ONNX"} <= set(
+        names
+    )
     for row in rows:
         assert (folder / row.file).exists() and f"| {row.format} " in table
         if row.format in ("SavedModel", "TFLite float32", "ONNX"):

@@ -40,7 +40,8 @@ def attention_branch(
         map_kernel_size: 3 as in the authors' code; the paper describes a 1x1 convolution.
         map_norm: Batch normalisation of the map, as in the authors' code.
 
-    Returns: {"predictions", "attention_predictions"} and, if asked for, "attention_map"; the features alone when the head
+    Returns: {"predictions", "attention_predictions"} and, if asked for, "attention_map"; the features alone when the
+        head
         has no classifier.
     """
     if mechanism not in ("residual", "mul", "none"):

@@ -59,7 +59,7 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
                 f"{name} has no option {', '.join(unknown)}. Options of this model: {mechanism}. "
                 f"Options of every model: {', '.join(STANDARD)}."
             )
-        standard = {key: arguments.get(key, default) for key, (_, default) in STANDARD.items()}
+        standard: dict[str, Any] = {key: arguments.get(key, default) for key, (_, default) in STANDARD.items()}
         bound = attention.bind(**{key: value for key, value in arguments.items() if key in options})
         network = {key: value for key, value in arguments.items() if key in own}
         return build(standard.pop("name") or name, bound, backbone, network, **standard)
@@ -88,7 +88,7 @@ def _docstring(
     for key, option in (own | options).items():
         detail = {
             "stages": "Stages (counted from 1) that get the attention. Default: the paper's.",
-            "position": "Where it stands: input, inner, residual, shortcut, output (of blocks), stage_input or between_stages.",
+            "position": "Where it stands: input, inner, residual, shortcut, output, stage_input, between_stages.",
         }.get(key, f"Of the mechanism. Default: {option.default!r}." if key in options else "Of the backbone.")
         parts.append(f"    {key}: {detail}")
     documented = [getattr(attention, site) for site in attention.used_sites()]

@@ -15,6 +15,11 @@ from importlib import resources
 from typing import Any
 
 TABLE = "models.csv"
+PUBLISHED = "published.csv"
+
+
+def _rows(name: str) -> csv.DictReader[str]:
+    return csv.DictReader(resources.files("kattn.zoo").joinpath(name).read_text(encoding="utf-8").splitlines())
 
 
 @dataclass(frozen=True)
@@ -65,21 +70,20 @@ class ModelInfo:
 @functools.cache
 def _table() -> dict[str, ModelInfo]:
     table: dict[str, ModelInfo] = {}
-    with resources.files("kattn.zoo").joinpath(TABLE).open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            height, width, channels = (int(size) for size in row["input_shape"].split("x"))
-            table[row["name"]] = ModelInfo(
-                name=row["name"],
-                attention=row["attention"],
-                backbone=row["backbone"],
-                parameters=int(row["parameters"]),
-                macs=int(row["macs"]),
-                matmul_macs=int(row["matmul_macs"]),
-                input_shape=(height, width, channels),
-                classes=int(row["classes"]),
-                papers=tuple(row["papers"].split(" | ")),
-                weights={},
-            )
+    for row in _rows(TABLE):
+        height, width, channels = (int(size) for size in row["input_shape"].split("x"))
+        table[row["name"]] = ModelInfo(
+            name=row["name"],
+            attention=row["attention"],
+            backbone=row["backbone"],
+            parameters=int(row["parameters"]),
+            macs=int(row["macs"]),
+            matmul_macs=int(row["matmul_macs"]),
+            input_shape=(height, width, channels),
+            classes=int(row["classes"]),
+            papers=tuple(row["papers"].split(" | ")),
+            weights={},
+        )
     return table
 
 
@@ -105,9 +109,8 @@ class PublishedResult:
 @functools.cache
 def _published() -> dict[str, tuple[PublishedResult, ...]]:
     results: dict[str, tuple[PublishedResult, ...]] = {}
-    with resources.files("kattn.zoo").joinpath("published.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            results[row["name"]] = (*results.get(row["name"], ()), PublishedResult(**row))
+    for row in _rows(PUBLISHED):
+        results[row["name"]] = (*results.get(row["name"], ()), PublishedResult(**row))
     return results
 
 

@@ -1,4 +1,4 @@
-"""The type stub of `kattn.zoo`: one typed function a model, so that editors complete and type checkers catch a misspelt option.
+"""The type stub of `kattn.zoo`: one typed function a model, for editors and type checkers.
 
 `python -m kattn.zoo.generate` writes it; a test fails when it is stale.
 """
@@ -35,7 +35,7 @@ def stub_text() -> str:
     """What `__init__.pyi` holds."""
     classes: dict[str, list[str]] = {}
     functions: list[tuple[str, str]] = []
-    for name, attention_name, backbone_name in pairs():
+    for name, attention_name, _ in pairs():
         attention, backbone = rows(name)
         own = {option.name: option for option in backbone_options(backbone)}
         options = own | attention.options()

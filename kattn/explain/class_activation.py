@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def grad_cam(
         features = front(batch, training=False)
         chosen = ops.argmax(back(features), axis=-1) if wanted is None else wanted[start : start + batch_size]
         mask = ops.one_hot(ops.cast(chosen, "int32"), score.shape[-1])
-        gradient = gradient_of(lambda a, mask=mask: ops.sum(back(a, training=False) * mask), features)
+        gradient = gradient_of(functools.partial(_masked_score, back, mask), features)
         weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
         cam = ops.relu(ops.sum(weights * features, axis=-1, keepdims=True))
         cam = ops.image.resize(cam, batch.shape[1:3], interpolation="bilinear", data_format="channels_last")
@@ -64,6 +65,10 @@ def grad_cam(
     cams = np.concatenate(maps)
     top = cams.max(axis=(1, 2), keepdims=True)
     return np.where(top > 0, cams / np.where(top > 0, top, 1), 0).astype("float32")
+
+
+def _masked_score(back: keras.Model, mask: Any, features: Any) -> Any:
+    return ops.sum(back(features, training=False) * mask)
 
 
 def gradient_of(function: Callable[[Any], Any], x: Any) -> Any:

@@ -24,7 +24,8 @@ class BottleneckAttention(keras.Layer):
         dilation: Of the 3x3 convolutions.
         dilated_convs: Number of 3x3 convolutions in the spatial branch.
         hidden_layers: Number of hidden layers in the channel branch.
-        combine: "mul" multiplies the two descriptions, as the authors' code and the published parameter counts do; "add"
+        combine: "mul" multiplies the two descriptions, as the authors' code and the published parameter counts do;
+            "add"
             adds them, as the paper prints it.
         final_norm: Batch normalisation at the end of both branches, as in the paper. False as in the authors' code.
         return_attention: Also return the gate sigmoid(...), (batch, height, width, channels).

@@ -42,7 +42,8 @@ class CBAM(keras.Layer):
     convolution exchanged.
 
     Shapes: (batch, height, width, channels) in and out.
-    Raises: ValueError for an unknown or no pool, an even kernel, a reduction below 1, or an input that is no feature map.
+    Raises: ValueError for an unknown or no pool, an even kernel, a reduction below 1, or an input that is no feature
+        map.
     Paper: Woo, Park, Lee, Kweon. CBAM: Convolutional Block Attention Module. ECCV 2018. arXiv:1807.06521
     Code: Jongchan/attention-module
     """

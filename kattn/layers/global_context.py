@@ -23,7 +23,8 @@ class GlobalContext(keras.Layer):
     y = x + T(c)   (fusion="add");   y = x * sigmoid(T(c))   (fusion="scale");   scale, then add   (fusion="both")
 
     Args:
-        reduction: Hidden width is channels // reduction, at least 1. The authors' code takes a ratio, int(channels * ratio).
+        reduction: Hidden width is channels // reduction, at least 1. The authors' code takes a ratio, int(channels *
+            ratio).
         context: "att" or "avg".
         fusion: "add" (the authors' default), "scale", or "both", with a transform of its own for each.
         return_attention: Also return a, (batch, height, width, 1); needs context="att".

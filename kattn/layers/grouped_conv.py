@@ -11,7 +11,8 @@ import keras
 class GroupedConv2D(keras.layers.Conv2D):
     """Keras's grouped Conv2D as one convolution node on TensorFlow.
 
-    On the TensorFlow backend Keras 3.15 compiles a Conv2D with groups by XLA inside the layer, which the ONNX and TFLite
+    On the TensorFlow backend Keras 3.15 compiles a Conv2D with groups by XLA inside the layer, which the ONNX and
+    TFLite
     converters turn into a node that no runtime loads. Here the TensorFlow backend calls its own grouped convolution;
     the other backends do what Keras does. Weights, options and numbers are Conv2D's.
 

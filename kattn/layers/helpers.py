@@ -18,7 +18,7 @@ def hidden_width(channels: int, reduction: int) -> int:
 
 
 def pointwise(filters: int, **kwargs: Any) -> keras.layers.Conv2D:
-    """A 1x1 convolution, channels last; on a pooled (batch, 1, 1, channels) map it is a dense layer that exports cleanly."""
+    """A 1x1 convolution; on a pooled (batch, 1, 1, channels) map it is a dense layer that exports cleanly."""
     return keras.layers.Conv2D(filters, 1, data_format="channels_last", **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""All six mechanisms on ResNet-20 export in every format, equal to Keras on 64 images, in shapes that delegates take."""
+"""All six mechanisms on ResNet-20 export, equal to Keras on 64 images, in shapes that delegates take."""
 
 import pytest
 from helpers import pixels, randomise

@@ -16,7 +16,7 @@ def test_behaves_as_a_layer_should():
 def test_gives_scores_and_a_map_between_zero_and_one():
     logits, attention = AttentionBranch(classes=7)(image(2, 6, 5, 8))
     assert logits.shape == (2, 7) and attention.shape == (2, 6, 5, 1)
-    assert 0 < np.asarray(attention).min() and np.asarray(attention).max() < 1
+    assert np.asarray(attention).min() > 0 and np.asarray(attention).max() < 1
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(64, 100), (2048, 1000)])

@@ -10,7 +10,9 @@ def image(*shape, seed=0):
 
 
 def test_behaves_as_a_layer_should():
-    check_layer(BottleneckAttention(reduction=4, dilation=2), image(2, 6, 5, 8), half_tolerances={"mixed_bfloat16": 0.2})
+    check_layer(
+        BottleneckAttention(reduction=4, dilation=2), image(2, 6, 5, 8), half_tolerances={"mixed_bfloat16": 0.2}
+    )
 
 
 def test_gate_lies_between_one_and_two():

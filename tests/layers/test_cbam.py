@@ -14,7 +14,9 @@ def test_behaves_as_a_layer_should():
 
 
 def test_every_pool_behaves():
-    check_layer(CBAM(reduction=2, pools=("avg", "max", "lp", "lse"), return_attention=True), image(2, 4, 4, 4), huge=1e3)
+    check_layer(
+        CBAM(reduction=2, pools=("avg", "max", "lp", "lse"), return_attention=True), image(2, 4, 4, 4), huge=1e3
+    )
 
 
 def test_starts_with_a_spatial_gate_of_one_half():

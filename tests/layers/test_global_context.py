@@ -10,7 +10,9 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-@pytest.mark.parametrize("options", [{}, {"fusion": "both", "context": "avg"}, {"fusion": "scale", "return_attention": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"fusion": "both", "context": "avg"}, {"fusion": "scale", "return_attention": True}]
+)
 def test_behaves_as_a_layer_should(options):
     check_layer(GlobalContext(reduction=2, **options), image(2, 6, 5, 8))
 
@@ -43,7 +45,9 @@ def test_output_does_not_depend_on_the_order_of_positions_but_for_itself():
     np.testing.assert_allclose(np.asarray(layer(shuffled)).reshape(1, 16, 8), y, atol=1e-5)
 
 
-@pytest.mark.parametrize(("options", "count"), [({}, 133313), ({"context": "avg"}, 132288), ({"fusion": "both"}, 265601)])
+@pytest.mark.parametrize(
+    ("options", "count"), [({}, 133313), ({"context": "avg"}, 132288), ({"fusion": "both"}, 265601)]
+)
 def test_parameters_are_the_published_count(options, count):
     layer = GlobalContext(**options)
     layer.build((None, 14, 14, 1024))

@@ -27,7 +27,9 @@ def test_gate_is_the_equation(squeeze, excitation):
     np.testing.assert_allclose(y, x * gate(logits)[:, None, None], atol=1e-5)
 
 
-@pytest.mark.parametrize(("channels", "use_bias", "count"), [(256, False, 8192), (256, True, 8464), (8, True, 8 + 1 + 8 + 8)])
+@pytest.mark.parametrize(
+    ("channels", "use_bias", "count"), [(256, False, 8192), (256, True, 8464), (8, True, 8 + 1 + 8 + 8)]
+)
 def test_parameters_are_the_published_count(channels, use_bias, count):
     layer = SqueezeExcite(reduction=16, use_bias=use_bias)
     layer.build((None, 7, 7, channels))
@@ -41,7 +43,10 @@ def test_takes_maps_of_open_size():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"squeeze": "median"}, "squeeze must be one of"), ({"reduction": 0}, "reduction must be an integer of at least 1")],
+    [
+        ({"squeeze": "median"}, "squeeze must be one of"),
+        ({"reduction": 0}, "reduction must be an integer of at least 1"),
+    ],
 )
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):

@@ -51,7 +51,7 @@ def test_bad_arguments_are_named(name, options, error, message):
 
 
 def test_an_unknown_attribute_is_an_attribute_error_with_the_closest_names():
-    with pytest.raises(AttributeError, match="Closest: .*resnet20"):
+    with pytest.raises(AttributeError, match=r"Closest: .*resnet20"):
         kattn.zoo.resnet21  # noqa: B018
 
 

@@ -70,7 +70,7 @@ def test_every_printed_accuracy_belongs_to_a_model_and_is_a_percentage():
 
 
 def test_an_unknown_name_gets_the_closest_ones():
-    with pytest.raises(ValueError, match="Unknown model 'cbam_resnet5O'. Closest: .*cbam_resnet50"):
+    with pytest.raises(ValueError, match=r"Unknown model 'cbam_resnet5O'. Closest: .*cbam_resnet50"):
         info("cbam_resnet5O")
 
 

@@ -1,8 +1,8 @@
+import keras
 import numpy as np
 import pytest
 from helpers import pixels
 
-import keras
 from kattn.zoo import create, features
 
 
@@ -25,8 +25,8 @@ def test_a_loaded_model_has_its_levels(tmp_path):
 
 
 def test_unknown_levels_and_foreign_models_are_refused():
-    with pytest.raises(ValueError, match="has no level C5. Levels: C0, C1, C2"):
+    with pytest.raises(ValueError, match=r"has no level C5. Levels: C0, C1, C2"):
         features(create("resnet20"), levels=("C2", "C5"))
     x = keras.Input((4, 4, 3))
-    with pytest.raises(ValueError, match="takes models of kattn.zoo"):
+    with pytest.raises(ValueError, match=r"takes models of kattn.zoo"):
         features(keras.Model(x, keras.layers.Conv2D(1, 1)(x)))
