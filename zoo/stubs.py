@@ -26,6 +26,11 @@ from kattn.zoo.catalog import ModelInfo
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 from kattn.zoo.levels import features as features
+from kattn.zoo.sagan import sagan_discriminator as sagan_discriminator
+from kattn.zoo.sagan import sagan_generator as sagan_generator
+from kattn.zoo.super_resolution import rcan as rcan
+from kattn.zoo.super_resolution import rnan as rnan
+from kattn.zoo.super_resolution import san as san
 
 def create(name: str, **options: Any) -> keras.Model: ...
 '''
