@@ -120,7 +120,7 @@ class NonLocalMeans(keras.Layer):
         patches = shifts(self._pad(centred, self.patch_size // 2, self.patch_padding), self.patch_size)
         norms = ops.sum(ops.square(patches), axis=-1, keepdims=True)
         # |V_p|^2 is the same for all q and cancels; |V_q|^2 rides as one more feature.
-        query = ops.concatenate([patches * (2.0 * self.factor), ops.ones_like(norms)], axis=-1)
+        query = ops.pad(patches * (2.0 * self.factor), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1.0)
         key = ops.concatenate([patches, norms * -self.factor], axis=-1)
         return attend_maps(query, key, x, return_attention=self.return_attention, training=training)
 
@@ -139,7 +139,8 @@ class NonLocalMeans(keras.Layer):
         distances = ops.average_pool(
             differences, self.patch_size, strides=1, padding="valid", data_format="channels_last"
         ) * float(self.patch_size**2)
-        inside = shifts(self._pad(ops.ones_like(x[..., :1]), reach, "constant"), size)
+        _, height, width, _ = ops.shape(x)
+        inside = shifts(self._pad(ops.ones((1, height, width, 1), "float32"), reach, "constant"), size)
         weights = ops.softmax(distances * -self.factor + (inside - 1.0) * 1e9, axis=-1)
         y = ops.concatenate([ops.sum(weights * around, axis=-1, keepdims=True) for around in neighbours], axis=-1)
         return y, positions(weights)
