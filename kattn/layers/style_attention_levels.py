@@ -36,7 +36,11 @@ class MultiLevelStyleAttention(StyleAttention):
         if channels != deeper:
             raise ValueError(f"Both content maps must have the same channels. Received: {channels} and {deeper}")
         common: dict[str, Any] = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
-        level: dict[str, Any] = {"epsilon": self.epsilon, "unbiased": self.unbiased, "return_attention": self.return_attention}
+        level: dict[str, Any] = {
+            "epsilon": self.epsilon,
+            "unbiased": self.unbiased,
+            "return_attention": self.return_attention,
+        }
         self.level4 = StyleAttention(name="level4", **level, **common)
         self.level5 = StyleAttention(name="level5", **level, **common)
         self.merge = keras.layers.Conv2D(channels, 3, data_format="channels_last", name="merge", **common)
