@@ -18,6 +18,7 @@ import numpy as np
 
 log = logging.getLogger("kattn")
 
+ARRAYS = "arrays"
 SPLITS = ("train", "validation", "test")
 TEST_FRACTION = 0.2  # of a source that comes as one piece
 DIGITS_SIZE = (16, 16)  # shown at twice their 8x8: three stages of a network then end on maps of 4x4, not 2x2
@@ -121,6 +122,8 @@ def load(
         data: "digits" (scikit-learn's handwritten digits, no download), a TFDS name such as "cifar10", a folder
             (`class/image`, or `train/class/image` and `test/class/image`), arrays `(images, labels)`,
             `((images, labels), (test_images, test_labels))` or {"train": (images, labels), ...}, or a Dataset.
+            {"train": "office/Art", "test": "office/Clipart"} trains on one source and tests on another of the same
+            classes: all images of each.
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
             middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an
             error.
@@ -151,7 +154,7 @@ def load(
     wanted = channels if channels is not None else raw.channels
     if wanted == 3:
         dataset = _mapped(dataset, show_as_rgb)
-    if size is not None and not _is_arrays(data):
+    if size is not None and raw.name != ARRAYS:
         dataset = _mapped(dataset, lambda images: resize(images, size))
     return _checked(dataset, size, channels, classes, splits)
 
@@ -165,10 +168,7 @@ def from_arrays(data: Any) -> Raw:
             )
         pair_of_pairs = isinstance(data[0], (tuple, list)) and len(data[0]) == 2
         data = {"train": data[0], "test": data[1]} if pair_of_pairs else {"train": data}
-    unknown = sorted(set(data) - set(SPLITS))
-    if unknown:
-        raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
-    return Raw("arrays", dict(data))
+    return Raw(ARRAYS, dict(data))
 
 
 def digits() -> Raw:
@@ -196,6 +196,11 @@ def _read(
     at_most: int | None,
 ) -> Raw:
     """Find the source behind what the user typed."""
+    if isinstance(data, Mapping) and data and all(isinstance(source, (str, Path)) for source in data.values()):
+        sources = {
+            split: _read(source, size, channels, SPLITS, on_error, data_dir, at_most) for split, source in data.items()
+        }
+        return _transfer(sources)
     if isinstance(data, (tuple, list, Mapping)):
         return from_arrays(data)
     if isinstance(data, str) and data == "digits":
@@ -211,8 +216,27 @@ def _read(
     raise DataError(f"data is 'digits', a TFDS name, a folder, arrays or a kattn.data.Dataset. {_got(data)}")
 
 
+def _transfer(sources: Mapping[str, Raw]) -> Raw:
+    """One source a split: all the images of each, of the same classes."""
+    first = next(iter(sources.values()))
+    parts = {}
+    for split, raw in sources.items():
+        if raw.class_names != first.class_names:
+            differ = sorted(set(raw.class_names or ()) ^ set(first.class_names or ()))
+            raise DataError(f"{raw.name} and {first.name} differ in their classes: {', '.join(differ[:10])}.")
+        images, labels = zip(*raw.parts.values(), strict=True)
+        if len({part.shape[1:] for part in images}) > 1:
+            raise DataError(f"{raw.name} holds images of several sizes: pass image_size.")
+        parts[split] = (np.concatenate(images), np.concatenate(labels))
+    name = ":".join(raw.name for raw in sources.values())
+    return Raw(name, parts, first.class_names, all(raw.mirror for raw in sources.values()), first.channels)
+
+
 def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:
     """Check every part and take what is missing out of the training part."""
+    unknown = sorted(set(raw.parts) - set(SPLITS))
+    if unknown:
+        raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
     parts = {name: checked_split(*pair, f"{raw.name} ({name})", classes) for name, pair in raw.parts.items()}
     if "test" not in parts and "validation" in parts:
         log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
@@ -363,10 +387,6 @@ def _limited(dataset: Dataset, limit: int | None) -> Dataset:
 def _mapped(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
     train, validation, test = (Split(change(part.images), part.labels) for part in dataset.parts())
     return replace(dataset, train=train, validation=validation, test=test)
-
-
-def _is_arrays(data: Any) -> bool:
-    return isinstance(data, (tuple, list, Mapping))
 
 
 def _got(data: Any) -> str:

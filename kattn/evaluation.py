@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,6 +69,7 @@ def evaluate(
     on_error: str = "raise",
     data_dir: str | Path | None = None,
     weights: str | None = None,
+    verbose: bool = False,
 ) -> Evaluation:
     """Evaluate a classifier.
 
@@ -79,6 +82,7 @@ def evaluate(
         image_size, limit, on_error, data_dir: As in `kattn.data.load`. Images are brought to the model's size.
         split_seed, validation: As there; None is the run's own where a run is evaluated, else 0 and 0.1.
         weights: For a run's folder: "best" or "last"; None is what its recipe selects.
+        verbose: Show on a terminal how far it is.
 
     Returns: An Evaluation; `str(...)` is one line.
     Raises: DataError for data that do not fit the model, ValueError for a model that cannot be evaluated.
@@ -102,7 +106,8 @@ def evaluate(
     part: Split = getattr(dataset, split)
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
-    probabilities = np.concatenate(list(predictor.run(part.images, batch_size)))
+    answers = predictor.run(part.images, batch_size)
+    probabilities = np.concatenate(list(_shown(answers, len(part)) if verbose else answers))
     return measure(
         probabilities, part.labels, dataset.class_names, model=predictor.name, data=_data_name(dataset, split)
     )
@@ -244,6 +249,20 @@ def _run_config(model: Any) -> dict[str, Any] | None:
     if not file.is_file() or not (file.parent / "model.json").is_file():
         return None
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _shown(answers: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
+    """Pass the answers on; show their number on a terminal, about five times a second."""
+    live = sys.stdout.isatty()
+    done, shown = 0, time.perf_counter()
+    for answer in answers:
+        yield answer
+        done += len(answer)
+        if live and time.perf_counter() - shown > 0.2:
+            shown = time.perf_counter()
+            print(f"\r\033[K{done} of {total} images", end="", flush=True)
+    if live:
+        print("\r\033[K", end="", flush=True)
 
 
 def _same_classes(run: dict[str, Any] | None, dataset: Dataset) -> None:

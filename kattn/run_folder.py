@@ -53,8 +53,8 @@ class RunFolder:
         """Whether a run was completed here."""
         return (self.path / METRICS).is_file()
 
-    def prepare(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready for a run, before anything expensive is done.
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Find out, before anything expensive is done, whether a run may and can be written here. Leaves no trace.
 
         Raises: RunError where it holds a run and neither resume nor overwrite was said, or where it cannot be written.
         """
@@ -68,15 +68,21 @@ class RunFolder:
                 "anew."
             )
         try:
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
-                pass
+            try:
+                with tempfile.TemporaryFile(dir=self.path):
+                    pass
+            finally:
+                for folder in missing:
+                    folder.rmdir()
         except OSError as error:
             raise RunError(f"The run's folder {self.path} cannot be written: {error.strerror}.") from error
 
-    def clear(self) -> None:
-        """Remove a run's files, and nothing else."""
-        for name in FILES:
+    def start(self, *, clear: bool) -> None:
+        """Make the folder; with `clear`, remove the files of the run that it holds, and nothing else."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in FILES if clear else ():
             (self.path / name).unlink(missing_ok=True)
 
     def config(self) -> dict[str, Any]:

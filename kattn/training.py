@@ -25,6 +25,7 @@ from kattn.training_callbacks import Epoch, Progress, Saver, StopOnNaN
 
 log = logging.getLogger("kattn")
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 PACKAGES = ("kattn", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
@@ -62,6 +63,7 @@ def train(
     limit: int | None = None,
     on_error: str = "raise",
     data_dir: str | Path | None = None,
+    precision: str = "float32",
     callbacks: Sequence[Any] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -81,7 +83,9 @@ def train(
         seed: Of the initial weights, the order of the images, augmentation and dropout. The splits do not depend on it.
         options: For a name: passed on to kattn.zoo.create, such as {"reduction": 8} or {"weights": "cifar10"}.
         overrides: Fields of the recipe to replace, such as {"epochs": 3}.
-        callbacks: Further Keras callbacks.
+        precision: "float32", or "mixed_bfloat16" or "mixed_float16" where the processor is faster at these: weights and
+            answers stay float32. Goes with a name; a model that is there has its own.
+        callbacks: Further Keras callbacks, such as keras.callbacks.TensorBoard("logs").
         resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
             returned as it is.
         overwrite: Start anew in a folder that holds a run. Its files are removed once everything else has been checked.
@@ -93,22 +97,21 @@ def train(
         TrainingDiverged when the loss becomes NaN. All but the last before any training.
     """
     chosen = load_recipe(recipe, overrides)
-    name, options = _named(model, options)
+    name, options = _named(model, options, precision)
     folder = RunFolder(out or Path("runs") / _run_name(name, data, recipe, seed))
-    folder.prepare(resume=resume, overwrite=overwrite)
+    folder.check(resume=resume, overwrite=overwrite)
     settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
     settings |= {"data_dir": None if data_dir is None else str(data_dir)}
     dataset = _load(model, data, options, settings, limit, on_error)
-    config = _config(name, options, dataset, _spec(data), settings, limit, chosen, recipe, seed)
+    config = _config(name, options, dataset, _spec(data), settings, limit, chosen, recipe, seed, precision)
     if resume and folder.started:
         _same_or_raise(folder, config)
         if folder.finished:
             log.info("%s is finished; nothing to resume", folder.path)
             return open_run(folder.path)
     keras.utils.set_random_seed(seed)
-    network = _network(model, options, dataset)
-    if overwrite and not resume:
-        folder.clear()  # only now: a mistake in the call leaves the old run in place
+    network = _network(model, options, dataset, precision)
+    folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
     folder.write_json(CONFIG, config)
     folder.write_json(MODEL, _architecture(network))
     if verbose:
@@ -247,8 +250,10 @@ def _load_selected(model: Any, recipe: Recipe, folder: RunFolder) -> None:
     bare(model).load_weights(folder.path / (BEST if recipe.select == "best" else LAST))
 
 
-def _named(model: Any, options: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+def _named(model: Any, options: Mapping[str, Any] | None, precision: str) -> tuple[str, dict[str, Any]]:
     """A name for the run's files and the options, after the checks that need no data."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
     if isinstance(model, str):
         from kattn.zoo.tables import builder
 
@@ -256,6 +261,8 @@ def _named(model: Any, options: Mapping[str, Any] | None) -> tuple[str, dict[str
         return model, dict(options or {})
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(f"model is a name of the zoo or a functional Keras model. Received: {type(model).__name__}")
+    if precision != "float32":
+        raise ValueError(f"precision goes with a name of the zoo; {model.name} has {model.dtype_policy.name}.")
     if options:
         raise ValueError(
             f"options go with a name of the zoo, not with a model that is there. Received: {dict(options)}"
@@ -286,12 +293,17 @@ def _load(
     return dataset
 
 
-def _network(model: Any, options: Mapping[str, Any], dataset: Dataset) -> Any:
+def _network(model: Any, options: Mapping[str, Any], dataset: Dataset, precision: str) -> Any:
     if not isinstance(model, str):
         return model
     from kattn.zoo import create
 
-    return create(model, **{"input_shape": dataset.image_shape, "classes": len(dataset.class_names), **options})
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return create(model, **{"input_shape": dataset.image_shape, "classes": len(dataset.class_names), **options})
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _architecture(network: Any) -> dict[str, Any]:
@@ -326,6 +338,7 @@ def _config(
     recipe: Recipe,
     given: Any,
     seed: int,
+    precision: str,
 ) -> dict[str, Any]:
     return {
         "model": name,
@@ -333,6 +346,7 @@ def _config(
         "data": {"spec": spec, "settings": _plain(settings), "limit": limit, **dataset.describe()},
         "recipe": {"name": given if isinstance(given, str) else "own", **recipe.as_dict()},
         "seed": seed,
+        "precision": precision,
         "backend": keras.backend.backend(),
         "versions": versions(),
     }

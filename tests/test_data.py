@@ -197,6 +197,17 @@ def test_images_of_several_sizes_need_a_size(tmp_path):
     assert load(tmp_path, image_size=8).image_shape == (8, 8, 3)
 
 
+def test_one_source_is_trained_on_and_another_of_the_same_classes_tested_on(tmp_path):
+    write_folder(tmp_path / "art", count=10)
+    write_folder(tmp_path / "clip", count=6)
+    data = load({"train": str(tmp_path / "art"), "test": tmp_path / "clip"})
+    assert [len(part) for part in data.parts()] == [18, 2, 12]
+    assert data.class_names == ("ant", "bee")
+    write_folder(tmp_path / "photo", classes=("ant", "cat"))
+    with pytest.raises(DataError, match="differ in their classes: bee, cat"):
+        load({"train": tmp_path / "art", "test": tmp_path / "photo"})
+
+
 def test_a_limit_reads_the_first_files_of_every_class(tmp_path):
     write_folder(tmp_path)
     data = load(tmp_path, limit=2)

@@ -1,5 +1,6 @@
 """Whole runs, on a network that trains in a second."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -223,6 +224,8 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_training(tmp_path, n
         (tiny_model(), {"data": (arrays(60)[0][:0], arrays(60)[1][:0])}, DataError, "is empty"),
         (tiny_model(), {"data": arrays(60, classes=1), "recipe": "quik"}, ValueError, "Unknown recipe"),
         (tiny_model(), {"options": {"reduction": 4}}, ValueError, "options go with a name of the zoo"),
+        (tiny_model(), {"precision": "mixed_bfloat16"}, ValueError, "precision goes with a name of the zoo"),
+        ("resnet20", {"precision": "half"}, ValueError, "precision must be one of float32, mixed_bfloat16"),
         (keras.Sequential(), {}, ValueError, "name of the zoo or a functional Keras model"),
         (
             keras.Model((x := keras.Input((4,))), keras.layers.Dense(2)(x)),
@@ -235,8 +238,8 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_training(tmp_path, n
 )
 def test_what_does_not_fit_is_one_clear_error_before_training(tmp_path, no_training, model, options, error, message):
     with pytest.raises(error, match=message):
-        train(model, out=tmp_path / "run", verbose=False, **options)
-    assert not (tmp_path / "run" / "config.json").exists()
+        train(model, out=tmp_path / "deep" / "run", verbose=False, **options)
+    assert not (tmp_path / "deep").exists()
 
 
 def test_a_loss_that_is_no_number_stops_with_a_hint_and_is_not_saved(tmp_path):
@@ -305,6 +308,48 @@ def test_progress_is_one_line_an_epoch(tmp_path, capsys):
     assert lines[-1] == f"saved in {tmp_path / 'r'}"
 
 
+WITHOUT_TENSORFLOW = """
+import os, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Refuse())
+os.environ["KERAS_BACKEND"], out = sys.argv[1:3]
+sys.path.insert(0, sys.argv[3])
+import pytest
+from test_training import RECIPE, At, interrupt, run, same_result
+"""
+BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
+
+
+def without_tensorflow(backend, out, code):
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW + code, backend, str(out), os.path.dirname(__file__)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_tensorflow_a_run_is_the_same_call(backend, tmp_path):
+    without_tensorflow(backend, tmp_path / "r", "run(out, recipe={**RECIPE, 'epochs': 2})")
+    found = RunFolder(tmp_path / "r")
+    assert found.config()["backend"] == backend
+    assert len(found.history()) == 2
+    assert evaluate(tmp_path / "r", arrays(60)).confusion == found.metrics()["confusion"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_tensorflow_a_stopped_run_resumes_to_the_same_result(backend, tmp_path):
+    code = """
+whole = run(out + "/whole")
+with pytest.raises(KeyboardInterrupt):
+    run(out + "/stopped", callbacks=[At(2, interrupt)])
+same_result(whole, run(out + "/stopped", resume=True))
+"""
+    without_tensorflow(backend, tmp_path, code)
+
+
 def test_a_damaged_folder_says_what_is_damaged(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "r", callbacks=[At(1, interrupt)])
@@ -320,7 +365,20 @@ def test_a_damaged_folder_says_what_is_damaged(tmp_path):
 
 def test_a_name_of_the_zoo_is_built_for_the_data(tmp_path):
     recipe = {**RECIPE, "epochs": 1, "warmup_epochs": 0.0, "batch_size": 10}
-    done = train("resnet20", data="digits", image_size=8, limit=20, recipe=recipe, out=tmp_path / "r", verbose=False)
+    policy = keras.config.dtype_policy().name
+    done = train(
+        "resnet20",
+        data="digits",
+        image_size=8,
+        limit=20,
+        recipe=recipe,
+        precision="mixed_bfloat16",
+        out=tmp_path / "r",
+        verbose=False,
+    )
+    assert done.model.output.dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in done.model.layers}
+    assert keras.config.dtype_policy().name == policy
     assert done.model.input_shape == (None, 8, 8, 3)
     assert done.model.output_shape == (None, 10)
     assert done.config["model"] == "resnet20"
