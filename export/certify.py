@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kattn.export.errors import ExportError
 from kattn.export.images import collect, made_up
 from kattn.export.report import Report, sha256_of, size_of, summarise, versions
 from kattn.export.source import Source, image_count
@@ -47,6 +48,8 @@ def certify(
     inputs: dict[str, dict[str, Any]],
     outputs: dict[str, dict[str, Any]],
     packages: Sequence[str],
+    layers: Sequence[dict[str, Any]] = (),
+    delegates: dict[str, Any] | None = None,
     batches: Sequence[int] = (),
 ) -> Report:
     """Run the written artefact in its own runtime, compare it with the model and describe it.
@@ -55,6 +58,8 @@ def certify(
         source: What was exported.
         written: The artefact, still under its temporary name.
         final: The name it will get.
+        layers: Where 8 bits lose accuracy.
+        delegates: What accelerators take of it.
         batches: Batch sizes to run it at beside the comparison's own.
         tolerance, min_agreement: None takes the precision's default; a number sets it; for a tolerance infinity, for an
             agreement 0 switches the check off.
@@ -73,7 +78,13 @@ def certify(
         )
         judge(small, tolerance=limit, min_agreement=None, precision=precision)
     differences = compare(expected, runner(images))
-    found = judge(differences, tolerance=limit, min_agreement=agreement or None, precision=precision)
+    try:
+        found = judge(differences, tolerance=limit, min_agreement=agreement or None, precision=precision)
+    except ExportError as error:
+        if layers:
+            worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in layers)
+            raise ExportError(f"{error} Error is added by: {worst}. float_layers= leaves layers in float32.") from error
+        raise
     if batches:
         found["batch sizes run"] = ", ".join(str(b) for b in sorted({*batches, min(len(images), runner.batch or 32)}))
     return Report(
@@ -91,5 +102,7 @@ def certify(
         ops=ops,
         checks=checks | found,
         warnings=[*source.notes, *warnings, *weak_comparison(expected)],
+        layers=list(layers),
+        delegates=delegates or {},
         versions=versions((*PACKAGES, *packages)),
     )

@@ -184,7 +184,7 @@ class TFLiteRunner(Runner):
 
         from kattn.export.tflite_graph import read_tflite
 
-        read_tflite(path)  # the interpreter trusts a broken file and crashes the process
+        read_tflite(path)  # the interpreter trusts the file: a damaged one is found here
         self.interpreter = Interpreter(model_path=str(path), num_threads=threads)
         (self.input,) = self.interpreter.get_input_details()
         self.details = self._named_outputs()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import functools
 import math
 import re
@@ -68,6 +70,19 @@ class Source:
         )
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
         return list(dict.fromkeys(self.layer_of(node.name) for node in nodes if node.op in operators))
+
+    def layers_named(self, patterns: Sequence[str]) -> list[str]:
+        """The layers whose names match one of the patterns ("*_gate").
+
+        Raises: ExportInputError for a pattern that matches none.
+        """
+        given = [patterns] if isinstance(patterns, str) else list(patterns)
+        unknown = [pattern for pattern in given if not fnmatch.filter(self.layers, pattern)]
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], self.layers, n=3)
+            hint = f" Closest: {', '.join(close)}." if close else ""
+            raise ExportInputError(f"The model has no layer named {', '.join(unknown)}.{hint}")
+        return sorted({name for pattern in given for name in fnmatch.filter(self.layers, pattern)})
 
     @functools.cached_property
     def layers(self) -> frozenset[str]:

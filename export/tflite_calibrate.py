@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
@@ -54,11 +55,29 @@ def widen_dead_ranges(content: bytes) -> tuple[bytes, list[str]]:
     return bytes(result), changed
 
 
-def quantise(content: bytes, io_type: Any) -> bytes:
-    """A calibrated file in 8-bit integers; `io_type` is that of its inputs and outputs."""
+def tensors_of(content: bytes) -> list[str]:
+    """Names of the tensors that the file's operators compute."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+    outputs = [operator.Outputs(j) for operator in operators for j in range(operator.OutputsLength())]
+    return [graph.Tensors(output).Name().decode() for output in outputs]
+
+
+def quantise(content: bytes, io_type: Any, float_tensors: Sequence[str] = ()) -> bytes:
+    """A calibrated file in 8-bit integers.
+
+    Args:
+        content: The file.
+        io_type: Of its inputs and outputs.
+        float_tensors: Names of tensors that are to be computed in float32.
+    """
     from tensorflow.lite.python.convert import mlir_quantize
 
-    return mlir_quantize(content, input_data_type=io_type, output_data_type=io_type)
+    return mlir_quantize(
+        content, input_data_type=io_type, output_data_type=io_type, denylisted_nodes=set(float_tensors) or None
+    )
 
 
 def _range(tensor: Any) -> tuple[float, float] | None:

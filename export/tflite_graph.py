@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ CONSTANT_INPUTS = {
 }
 HIGHEST_RANK = 4
 FLOATS = ("FLOAT32", "FLOAT16")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True)
@@ -112,35 +113,40 @@ def read_tflite(path: str | Path) -> TFLiteGraph:
 
 
 def findings(
-    graph: TFLiteGraph, *, fixed_batch: bool, integer: bool, select_tf_ops: bool, layer_of: Callable[[str], str]
+    graph: TFLiteGraph,
+    *,
+    fixed_batch: bool,
+    integer: bool,
+    layer_of: Callable[[str], str],
+    float_layers: Sequence[str] = (),
 ) -> dict[str, str]:
     """What a delegate or a phone would refuse: "operator: reason" to a sentence that names the layers; empty if clean.
 
     Args:
         fixed_batch: No shape may depend on the input at run time.
         integer: Every operator must work on integers, save the conversion at the edges.
-        select_tf_ops: Flex operators were asked for.
         layer_of: Tensor name to Keras layer.
+        float_layers: Layers that were to stay in floating point.
     """
     found: dict[str, list[str]] = {}
     for operator in graph.operators:
-        reasons = [_foreign(operator, select_tf_ops), _large(operator)]
+        names = [tensor.name for tensor in (*operator.outputs, *operator.inputs)]
+        layers = [layer_of(name) for name in names]
+        reasons = [_foreign(operator), _large(operator)]
         if fixed_batch:
             reasons.append(_dynamic(operator))
-        if integer:
+        if integer and not set(layers) & set(float_layers) and not (float_layers and operator.name in CONVERSIONS):
             reasons.append(_floating(operator, graph))
         for reason in filter(None, reasons):
-            names = [tensor.name for tensor in (*operator.outputs, *operator.inputs)]
-            layers = [layer_of(name) for name in names]
             # A tensor at the boundary has the output's name: one of the operator's other tensors tells the layer.
             known = [layer for layer, name in zip(layers, names, strict=True) if layer != name] or layers
             found.setdefault(f"{operator.name}: {reason}", []).append(known[0])
     return {key: f"{key} (layers: {_listed(layers)})" for key, layers in found.items()}
 
 
-def _foreign(operator: Operator, select_tf_ops: bool) -> str | None:
+def _foreign(operator: Operator) -> str | None:
     if operator.name.startswith("Flex"):
-        return None if select_tf_ops else "needs TensorFlow's own kernels, which no phone has"
+        return "needs TensorFlow's own kernels, which no phone has"
     return "an operator outside TensorFlow Lite" if operator.name.startswith("CUSTOM") else None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import kattn
 from kattn.export import onnx_graph
 from kattn.export.certify import certify, comparison_images
+from kattn.export.delegates import support
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.images import collect
 from kattn.export.onnx_convert import LARGEST_FILE, converted, in_half
@@ -63,7 +64,7 @@ def onnx(
         calibration: int8: real images as the model takes them: an array, a folder, a dataset.
         calibration_images: How many of them to take, at most.
         calibration_method: int8: "minmax", "entropy" or "percentile", how the range of an activation is found.
-        float_layers: int8: Keras layers to leave in float32.
+        float_layers: int8: names or patterns ("*_gate") of Keras layers to leave in float32.
         outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
         input_shape: (height, width, channels), for a model that leaves them open.
         images: Images to compare on; None takes those of the calibration, else random ones.
@@ -85,6 +86,7 @@ def onnx(
     samples = None
     if precision == "int8":
         samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
+    kept = source.layers_named(float_layers)
     chosen, origin = comparison_images(source, images, samples)
     target = Path(path)
     with staged(target, folder=False, overwrite=overwrite) as stage:
@@ -106,7 +108,7 @@ def onnx(
                 np.ascontiguousarray(tensors.astype(source.dtype)),
                 stage.scratch,
                 method=calibration_method,
-                excluded=_nodes_of(graph, source, float_layers),
+                excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in kept],
             )
         _describe(graph, source, layout)
         with converting("Writing the ONNX file"):
@@ -132,6 +134,12 @@ def onnx(
             warnings=warnings,
             inputs=onnx_graph.describe(graph.graph.input),
             outputs=onnx_graph.describe(graph.graph.output),
+            delegates=support(
+                "onnx",
+                [(node.op_type, [node.name]) for node in graph.graph.node],
+                integer=precision == "int8",
+                layer_of=source.layer_of,
+            ),
             packages=("onnx", "tf2onnx", "onnxslim", "onnxruntime"),
             batches=() if batch else (1, 2),
         )
@@ -154,16 +162,6 @@ def _check_arguments(layout: str, batch: int | None, opset: int, precision: str)
 def _count(ops: dict[str, int], name: str) -> str:
     """A number for the report; in float16 the only casts are those of the inputs and outputs."""
     return f"{ops[name]}, at the inputs and outputs" if name in ops else "0"
-
-
-def _nodes_of(graph: Any, source: Source, layers: Sequence[str]) -> list[str]:
-    """Names of the nodes that some Keras layers became."""
-    unknown = sorted(set(layers) - source.layers)
-    if unknown or isinstance(layers, str):
-        raise ExportInputError(
-            f"float_layers must be names of the model's layers. Received: {layers!r}; unknown: {unknown}"
-        )
-    return [node.name for node in graph.graph.node if source.layer_of(node.name) in layers]
 
 
 def _describe(graph: Any, source: Source, layout: str) -> None:

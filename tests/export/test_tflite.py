@@ -154,3 +154,46 @@ def test_a_shape_known_at_run_time_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"GATHER.*picker.*strict=False"):
         tflite(model, tmp_path / "m.tflite")
     assert tflite(model, tmp_path / "m.tflite", allow=["GATHER"]).ops["GATHER"] == 1
+
+
+def test_layers_left_in_floating_point(model, images, tmp_path):
+    report = tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images, float_layers=["gat*"])
+    kept = [
+        operator for operator in read_tflite(tmp_path / "m.tflite").operators if operator.outputs[0].dtype == "FLOAT32"
+    ]
+    assert {"LOGISTIC", "DEQUANTIZE"} <= {operator.name for operator in kept} and len(kept) < 8
+    assert report.top1_agreement >= 0.95
+    with pytest.raises(ExportInputError, match=r"no layer named gats\. Closest: gate"):
+        tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images, float_layers=["gats"])
+
+
+def test_the_report_says_where_eight_bits_lose_accuracy(exported):
+    rows = exported["int8"].layers
+    assert 0 < len(rows) <= 6
+    worst = [row for row in rows if row["found"] == "among the worst"]
+    assert [row["added"] for row in worst] == sorted((row["added"] for row in worst), reverse=True)
+    assert {"conv1", "relu1", "conv2", "gate", "pool", "classify", "normalise", "predictions"} >= {
+        r["layer"] for r in rows
+    }
+    assert exported["float32"].layers == []
+
+
+def test_an_agreement_that_is_not_met_names_layers(model, images, tmp_path, nothing_left, monkeypatch):
+    from kattn.export import source
+
+    exact = source.run_keras
+    monkeypatch.setattr(source, "run_keras", lambda *a: {k: v[:, ::-1] for k, v in exact(*a).items()})
+    with pytest.raises(
+        ExportError, match=r"on which the model is sure; 80\.0% is asked for.*Error is added by: \w+ in"
+    ):
+        tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images)
+    nothing_left()
+
+
+def test_delegates_are_told_apart(exported):
+    as_float, as_integers = exported["float32"].delegates, exported["int8"].delegates
+    assert as_float["XNNPACK"]["takes"] == "all" and as_float["XNNPACK"]["left"] == {}
+    assert as_integers["XNNPACK"]["takes"] == "a part" and "SOFTMAX" in as_integers["XNNPACK"]["left"]
+    assert as_float["Edge TPU"]["takes"] == "none" and as_integers["Edge TPU"]["takes"] == "all"
+    assert as_integers["Core ML"]["takes"] == "none" and as_float["GPU (OpenCL, OpenGL, Metal)"]["takes"] == "all"
+    assert all(entry["source"] for entry in as_float.values())

@@ -1,0 +1,111 @@
+"""From a SavedModel to a flatbuffer: TensorFlow Lite's converter, and what its result needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kattn.export.errors import ExportError
+from kattn.export.images import spans_pixels
+from kattn.export.names import INPUT
+from kattn.export.quiet import converting
+from kattn.export.source import Source
+from kattn.export.tflite_calibrate import quantise, tensors_of, widen_dead_ranges
+from kattn.export.tflite_names import named_tensors
+
+INTEGER = ("int16", "int8")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A flatbuffer.
+
+    Attributes:
+        content: The file.
+        calibrated: At int8, the float file with the ranges that it was quantised by.
+        notes: What was mended on the way.
+    """
+
+    content: bytes
+    calibrated: bytes | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def convert(
+    source: Source,
+    folder: Path,
+    *,
+    precision: str,
+    io_type: str | None = None,
+    samples: np.ndarray | None = None,
+    float_layers: Sequence[str] = (),
+) -> Converted:
+    """Convert a SavedModel whose batch is as the file's is to be.
+
+    Args:
+        source: Of the SavedModel.
+        folder: The SavedModel.
+        precision, io_type: As in `kattn.export.tflite`.
+        samples: Calibration images, at int8 and int16.
+        float_layers: Names of layers to leave in float32 at int8.
+
+    Raises: ExportError with the layers that TensorFlow Lite has no operator for, or whatever the converter says.
+    """
+    import tensorflow as tf
+
+    ops = tf.lite.OpsSet
+    supported = {
+        "int8": ops.TFLITE_BUILTINS_INT8,
+        "int16": ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }.get(precision, ops.TFLITE_BUILTINS)
+    number = getattr(tf, io_type or precision) if precision in INTEGER else None
+    try:
+        with converting("TensorFlow Lite's converter"):
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
+            converter.target_spec.supported_ops = [supported]
+            if precision != "float32":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if precision == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            if samples is not None:
+                converter.representative_dataset = lambda: _representative(source, samples)
+                converter.inference_input_type = converter.inference_output_type = number
+            # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
+            converter._experimental_calibrate_only = precision == "int8"
+            content = converter.convert()
+            if precision != "int8":
+                return Converted(named_tensors(content))
+            calibrated, widened = widen_dead_ranges(content)
+            kept = [name for name in tensors_of(calibrated) if source.layer_of(name) in float_layers]
+            content = quantise(calibrated, number, kept)
+    except ExportError as error:
+        raise _named_error(source, error) from error
+    layers = ", ".join(dict.fromkeys(map(source.layer_of, widened)))
+    notes = [f"units that no calibration image woke were given a small range (layers: {layers})"] if widened else []
+    return Converted(named_tensors(content), calibrated, notes)
+
+
+def _representative(source: Source, samples: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for image in spans_pixels(samples) if source.pixels else samples:
+        yield {INPUT: image[None].astype(source.dtype)}
+
+
+def _named_error(source: Source, error: ExportError) -> ExportError:
+    """The converter's error, led by the layers whose operators it does not know."""
+    text = str(error)
+    unknown = set(re.findall(r"'tf\.(\w+)' op is neither", text))
+    for listed in re.findall(r"(?:TF Select ops|Custom ops): ([\w, ]+)", text):
+        unknown.update(name.strip() for name in listed.split(",") if name.strip())
+    if not unknown:
+        return error
+    layers = source.layers_with(unknown)
+    where = f" (layers: {', '.join(layers)})" if layers else ""
+    return ExportError(
+        f"TensorFlow Lite has no operator for {', '.join(sorted(unknown))}{where}. Write these layers with other "
+        "operations: a file that needs TensorFlow's own kernels (Flex) cannot be run here, nor on most phones.\n"
+        f"{text}"
+    )
