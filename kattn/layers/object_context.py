@@ -98,7 +98,8 @@ class ObjectContext(keras.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Gather at every scale, fuse."""
-        contexts, maps = [], []
+        contexts: list[Any] = []
+        maps: list[Any] = []
         for stage in self.stages:
             context = stage(x, training=training)
             context, *attention = context if self.return_attention else (context,)

@@ -94,7 +94,8 @@ class PyramidObjectContext(keras.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Gather within the tiles of every stage, fuse."""
-        contexts, maps = [self.widen(x, training=training)], []
+        contexts = [self.widen(x, training=training)]
+        maps: list[Any] = []
         for stage in self.stages:
             context = stage(x, training=training)
             context, *attention = context if self.return_attention else (context,)

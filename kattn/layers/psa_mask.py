@@ -41,8 +41,8 @@ def psa_mask(x: Any, mask_size: tuple[int, int], distribute: bool = False) -> An
     index = owner + down[:, None, :, None] * mask_width + across[None, :, None, :]
     inside = down_inside[:, None, :, None] & across_inside[None, :, None, :]
     index, inside = xp.reshape(index, (n, n)), xp.reshape(inside, (n, n))
-    if distribute:
-        index, inside = xp.transpose(index), xp.transpose(inside)
     weights = ops.take(ops.reshape(x, (-1, n * entries)), xp.reshape(index, (-1,)), axis=1)
     weights = ops.reshape(weights, (-1, n, n))
-    return weights if known and inside.all() else weights * ops.cast(inside, x.dtype)
+    if not known or not inside.all():
+        weights = weights * ops.cast(inside, x.dtype)
+    return ops.transpose(weights, (0, 2, 1)) if distribute else weights
