@@ -24,6 +24,12 @@ print("read", len(json.loads(sys.argv[1])))
 
 X = image(1, 6, 5, 8)
 CASES = {
+    "ccnet": (layers.CrissCrossHead(3, recurrence=2), X),
+    "context_encoding": (layers.ContextEncoding(4, classes=3), X),
+    "danet": (layers.DualAttentionHead(3), X),
+    "object_context": (layers.ASPObjectContext(4, dilations=(2,), scales=(1, 2)), X),
+    "object_context_pyramid": (layers.PyramidObjectContext(4, tiles=(1, 3)), X),
+    "psa": (layers.PointwiseSpatialAttention(4, mask_size=(3, 5)), X),
     "c3": (layers.CrossChannelCommunication(size=(3, 4), large_maps="patches"), X),
     "eca": (layers.EfficientChannelAttention(return_attention=True), X),
     "ge": (layers.GatherExcite("theta_plus", 4), X),
