@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kattn.layers.attend import softmax
 from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
 from kattn.layers.maps import nearest
 
@@ -137,8 +138,7 @@ class CrossChannelCommunication(keras.Layer):
         means = ops.mean(values, axis=-1, keepdims=True)
         means = ops.stop_gradient(means) if self.detach else means
         scores = -ops.square(means - ops.transpose(means, (0, 1, 3, 2)))
-        alone = channels == self.blocks  # a softmax over one channel, of which Keras would warn
-        attention = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
+        attention = softmax(scores)
         heard = self.decode2(self.decode1(ops.matmul(attention, values)))
         if self.use_norm:
             heard = self.norm(heard, training=training)

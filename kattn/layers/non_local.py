@@ -135,9 +135,6 @@ class NonLocal(keras.Layer):
                 return ops.matmul(queries, ops.matmul(keys, values)), None
             attention = ops.matmul(queries, keys)
             return ops.matmul(attention, values), attention
-        if values.shape[1] == 1:  # a softmax over one key, of which Keras would warn
-            attention = ops.ones_like(queries[:, :, :1])
-            return attention * values, attention
         scale = queries.shape[-1] ** -0.5 if self.use_scale else None
         options: dict[str, Any] = {"scale": scale, "training": training}
         if self.return_attention:

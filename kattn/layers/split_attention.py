@@ -117,7 +117,9 @@ class SplitAttention(keras.Layer):
             pad = self.kernel_size // 2
             x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         packed = ops.relu(self.conv_norm(self.conv(x), training=training))
-        splits = ops.split(packed, self.radix, axis=-1) if self.radix > 1 else [packed]
+        # Slices, not ops.split: the ONNX converter has to transpose around a Split.
+        bounds = range(0, self.filters * self.radix, self.filters)
+        splits = [packed[..., first : first + self.filters] for first in bounds]
         squeezed = functools.reduce(ops.add, [ops.mean(u, axis=(1, 2), keepdims=True) for u in splits])
         hidden = ops.relu(self.reduce_norm(self.reduce(squeezed), training=training))
         scores = [select(hidden) for select in self.select]

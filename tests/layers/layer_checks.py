@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from keras import ops
 
-PROPERTY = hypothesis.settings(max_examples=15, deadline=None, derandomize=True)  # for the property-based tests
+PROPERTY = hypothesis.settings(max_examples=10, deadline=None, derandomize=True)  # for the property-based tests
 HALF_TOLERANCES = {"mixed_float16": 1e-2, "mixed_bfloat16": 8e-2}
 
 
