@@ -57,26 +57,26 @@ class AttentiveFeatureIntegration(keras.Layer):
 
     def call(self, maps: Sequence[Any]) -> Any:
         """Integrate the maps."""
-        # The pooled maps are the rows of one small map, so a stage of n blocks scores n times, not n^2 times. The maps
-        # themselves stay apart: a stack of them would be a copy, and of rank 5, which no phone runtime takes.
-        pooled = [ops.mean(x, axis=(1, 2), keepdims=True) for x in maps]
-        rows = ops.concatenate(pooled, axis=1) if len(maps) > 1 else pooled[0]
-        weights = self._weights(self.expand(self.reduce(rows)), len(maps))
+        weights = self._weights([self.expand(self.reduce(ops.mean(x, axis=(1, 2), keepdims=True))) for x in maps])
         integrated = functools.reduce(ops.add, [x * a for x, a in zip(maps, weights, strict=True)])
         if self.return_attention:
             return integrated, ops.concatenate([ops.squeeze(a, 1) for a in weights], axis=1)
         return integrated
 
     @staticmethod
-    def _weights(scores: Any, count: int) -> list[Any]:
-        """Softmax over the rows of the scores, one (batch, 1, 1, channels) tensor a map."""
-        if count == 2:
-            first, second = ops.split(scores, 2, axis=1)
-            gate = ops.sigmoid(first - second)
+    def _weights(scores: list[Any]) -> list[Any]:
+        """Softmax over the maps, unrolled.
+
+        A stack of the maps would be a copy of rank 5, which no phone runtime takes; scores joined to one tensor and
+        split again cost the exported graphs a transpose a map, and sliced again a file that ONNX Runtime refuses.
+        """
+        if len(scores) == 2:
+            gate = ops.sigmoid(scores[0] - scores[1])
             return [gate, 1.0 - gate]
-        e = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
-        e = e * (1.0 / ops.sum(e, axis=1, keepdims=True))
-        return list(ops.split(e, count, axis=1)) if count > 1 else [e]
+        top = functools.reduce(ops.maximum, scores)
+        e = [ops.exp(score - top) for score in scores]
+        scale = 1.0 / functools.reduce(ops.add, e)
+        return [each * scale for each in e]
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """One map's shape, and the weights' where they are returned."""

@@ -4,6 +4,7 @@ import pytest
 from helpers import pixels
 
 from kattn.zoo import create, features
+from kattn.zoo.backbones import BACKBONES
 
 
 def test_levels_have_the_stride_of_their_name():
@@ -30,3 +31,29 @@ def test_unknown_levels_and_foreign_models_are_refused():
     x = keras.Input((4, 4, 3))
     with pytest.raises(ValueError, match=r"takes models of kattn.zoo"):
         features(keras.Model(x, keras.layers.Conv2D(1, 1)(x)))
+
+
+def check_backbone(name):
+    """Every level has the stride of its name, and ImageNet networks have C2 to C5."""
+    size = 64 if BACKBONES[name].input_shape[0] > 64 else 32
+    model = features(create(name, include_top=False, input_shape=(size, size, 3)))
+    if size == 64:
+        assert {"C2", "C3", "C4", "C5"} <= set(model.output)
+    for level, y in model.output.items():
+        wanted = size / 2 ** int(level[1:])
+        # Networks with unpadded convolutions (Inception-ResNet, SqueezeNet, Xception) lose up to a few positions.
+        assert wanted - 4 <= y.shape[1] <= wanted + 1 and y.shape[1] == y.shape[2], (level, y.shape)
+
+
+SMALL = ("densenet121", "mobilenet_v2", "shufflenet_v2_x0_5", "vgg16", "squeezenet1_1", "preact_resnet18", "resnet20")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_of_each_kind_has_its_levels(name):
+    check_backbone(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_has_its_levels(name):
+    check_backbone(name)
