@@ -15,7 +15,7 @@ from typing import Any
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 
-# Functions that import Keras, by the module that has them. __init__.pyi tells type checkers of them and of all builders.
+# Functions that import Keras, by their module. __init__.pyi tells type checkers of them and of all builders.
 _FUNCTIONS = {
     "features": "levels",
     "rcan": "super_resolution",

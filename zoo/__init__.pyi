@@ -2,12 +2,11 @@
 
 import collections.abc
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
 import keras
 
-from kattn.zoo.catalog import ModelInfo
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 from kattn.zoo.levels import features as features
