@@ -37,7 +37,8 @@ def pixels(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def largest_difference(a: Any, b: Any) -> float:
     """Over all outputs of two structures."""
     pairs = zip(keras.tree.flatten(a), keras.tree.flatten(b), strict=True)
-    return max(float(np.max(np.abs(np.asarray(x) - np.asarray(y)))) for x, y in pairs)
+    numpy = keras.ops.convert_to_numpy
+    return max(float(np.max(np.abs(numpy(x) - numpy(y)))) for x, y in pairs)
 
 
 def architectures() -> list[dict[str, str]]:

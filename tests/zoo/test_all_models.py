@@ -20,7 +20,7 @@ def check(name, size, folder):
     x, y = pixels((2, size, size, 3)), np.array([0, backbone.classes - 1])
     outputs = model(x, training=False)
     for scores in keras.tree.flatten(outputs):
-        np.testing.assert_allclose(np.asarray(scores).sum(-1), 1, rtol=1e-4)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(scores).sum(-1), 1, rtol=1e-4)
     path = folder / "model.keras"
     model.save(path)
     loaded = keras.saving.load_model(path, compile=False)
@@ -30,7 +30,7 @@ def check(name, size, folder):
     model.compile(keras.optimizers.SGD(1e-3), "sparse_categorical_crossentropy", run_eagerly=True)
     loss = model.train_on_batch(x, target)
     assert np.isfinite(loss).all()
-    assert all(np.isfinite(np.asarray(w)).all() for w in model.trainable_weights)
+    assert all(np.isfinite(keras.ops.convert_to_numpy(w)).all() for w in model.trainable_weights)
 
 
 def smallest(name):
