@@ -10,7 +10,7 @@ from kattn.zoo import create
 from kattn.zoo.attentions import ATTENTIONS
 from kattn.zoo.tables import pairs, rows
 
-FAMILIES = {"resnet20": 16, "wide_resnet16_8": 8, "densenet_bc100_k12": 8, "mobilenet_v2_cifar": 16}
+FAMILIES = {"resnet20": 16, "wide_resnet16_8": 8, "densenet40_k12": 8, "mobilenet_v2_cifar": 16}
 SIX = ("se", "cbam", "bam", "gc", "afi", "abn")
 
 
