@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from kattn import zoo as zoo
     from kattn.evaluation import evaluate as evaluate
     from kattn.profiling import profile as profile
+    from kattn.targets import targets_for as targets_for
     from kattn.training import train as train
 
 _PARTS = ("explain", "export", "layers", "zoo")
 _FUNCTIONS = {
     "evaluate": "kattn.evaluation",
     "profile": "kattn.profiling",
+    "targets_for": "kattn.targets",
     "train": "kattn.training",
 }
 

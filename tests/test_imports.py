@@ -112,6 +112,13 @@ def test_importing_kattn_imports_nothing_else():
     python("import sys, kattn\nassert 'keras' not in sys.modules and 'kattn.layers' not in sys.modules")
 
 
+@pytest.mark.parametrize("name", ["train", "evaluate", "profile", "targets_for", "layers", "zoo", "export", "explain"])
+def test_the_public_names_are_there(name):
+    import kattn
+
+    assert name in dir(kattn) and getattr(kattn, name) is not None
+
+
 def test_no_source_file_imports_a_heavy_package_at_module_level():
     root = Path(__file__).parents[1]
     for path in sorted([*root.glob("kattn/**/*.py"), *root.glob("zoo/**/*.py"), *root.glob("export/**/*.py")]):
