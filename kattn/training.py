@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from kattn.data_batches import Batches
 from kattn.evaluation import Evaluation, evaluate
 from kattn.optimizers import SGD, AdamW
 from kattn.recipes import Recipe, load_recipe
-from kattn.run_folder import CONFIG, METRICS, MODEL, STATE, RunError, RunFolder, bare
+from kattn.run_folder import BEST, CONFIG, LAST, METRICS, MODEL, STATE, RunError, RunFolder, bare
 from kattn.schedules import Schedule
 from kattn.targets import class_count, main_output, targets_for
 from kattn.training_callbacks import Epoch, Progress, Saver, StopOnNaN
@@ -113,7 +114,7 @@ def train(
     network = _network(model, options, dataset, precision)
     folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
     folder.write_json(CONFIG, config)
-    folder.write_json(MODEL, _architecture(network))
+    folder.write_json(MODEL, json.loads(network.to_json()))
     if verbose:
         _announce(network, name, dataset, chosen, folder)
     _fit(network, dataset, chosen, folder, seed, callbacks, verbose)
@@ -152,7 +153,7 @@ def compile_for(model: Any, recipe: Recipe, steps: int) -> None:
     metrics = {name: [metric(name="accuracy")] for name in outputs}
     single = None in losses
     model.compile(
-        optimizer=build_optimizer(recipe, steps, head=_head_paths(model)),
+        optimizer=build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ()),
         loss=losses[None] if single else losses,
         metrics=metrics[None] if single else metrics,
     )
@@ -184,7 +185,7 @@ def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         l2=recipe.weight_decay,
-        head=head if recipe.body_rate != 1.0 else (),
+        head=head,
         body_rate=recipe.body_rate,
         **common,
     )
@@ -245,8 +246,6 @@ def _fit(
 
 
 def _load_selected(model: Any, recipe: Recipe, folder: RunFolder) -> None:
-    from kattn.run_folder import BEST, LAST
-
     bare(model).load_weights(folder.path / (BEST if recipe.select == "best" else LAST))
 
 
@@ -306,26 +305,21 @@ def _network(model: Any, options: Mapping[str, Any], dataset: Dataset, precision
         keras.config.set_dtype_policy(before)
 
 
-def _architecture(network: Any) -> dict[str, Any]:
-    import json
-
-    return json.loads(network.to_json())
-
-
 def _head_paths(model: Any) -> list[str]:
-    """Beginnings of the variable paths of the layers that make the classification outputs."""
+    """Beginnings of the variable paths of the layers that make the classifications: of each output the last one."""
     main = main_output(model)
     outputs = [model.output] if main is None else [model.output[name] for name in targets_for(model)(None)]
-    layers = [layer for layer in model.layers if layer.weights]
     heads = []
     for output in outputs:
-        classes = output.shape[-1]
-        heads += [layer.weights[0].path.rsplit("/", 1)[0] for layer in layers if _makes(layer, classes)][-1:]
-    return [f"{path}/" for path in heads]
+        ancestors = keras.Model(model.inputs, output).layers
+        makers = [layer for layer in ancestors if _makes(layer, output.shape[-1])]
+        heads += [f"{layer.weights[0].path.rsplit('/', 1)[0]}/" for layer in makers[-1:]]
+    return heads
 
 
 def _makes(layer: Any, classes: int) -> bool:
-    return isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)) and layer.weights[0].shape[-1] == classes
+    kinds = (keras.layers.Dense, keras.layers.Conv2D)
+    return isinstance(layer, kinds) and layer.weights[0].shape[-1] == classes
 
 
 def _config(
@@ -366,10 +360,11 @@ def versions() -> dict[str, str]:
 def _same_or_raise(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Resuming goes on with the very same run."""
     before = folder.config()
-    differ = [key for key in _flat(config) if _flat(before).get(key) != _flat(config)[key]]
-    differ = [key for key in differ if not key.startswith(("versions", "data.settings.data_dir"))]
+    old, new = _flat(before), _flat(config)
+    harmless = ("versions", "data.settings.data_dir", "recipe.name", "recipe.summary", "recipe.source")
+    differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(harmless)]
     if differ:
-        changes = ", ".join(f"{key} was {_flat(before).get(key)!r}, is {_flat(config)[key]!r}" for key in differ[:5])
+        changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differ[:5])
         raise RunError(f"The run in {folder.path} has other settings: {changes}. overwrite=True starts anew.")
     if before["versions"] != config["versions"]:
         log.warning("%s was begun with %s; going on with %s", folder.path, before["versions"], config["versions"])

@@ -4,7 +4,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from training_helpers import arrays, tiny_model
+from training_helpers import arrays, tiny_model, two_output_model
 
 from kattn.data import load
 from kattn.optimizers import SGD, AdamW, decays
@@ -164,6 +164,15 @@ def test_adamw_spares_biases_and_scales():
     assert [np.allclose(a, b) for a, b in zip(decayed, plain, strict=True)] == [False, True, True]
     assert not any(np.allclose(a, b) for a, b in zip(everything, plain, strict=True))
     assert len(start) == 3
+
+
+def test_each_output_has_its_head():
+    model = two_output_model(classes=3)
+    compile_for(model, load_recipe("afi_finetune"), steps=10)
+    full = [v.path for v, slow in zip(model.trainable_variables, model.optimizer.slower, strict=True) if not slow]
+    heads = {layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)}
+    assert len(heads) == 2
+    assert {path.split("/")[0] for path in full} == heads
 
 
 def test_the_head_learns_at_the_full_rate_and_the_body_slower():

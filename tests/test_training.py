@@ -192,6 +192,9 @@ def test_other_settings_do_not_resume(straight, tmp_path):
         run(tmp_path / "r", callbacks=[At(1, interrupt)])
     with pytest.raises(RunError, match=r"other settings: recipe\.learning_rate was 0\.05, is 0\.1"):
         run(tmp_path / "r", recipe={**RECIPE, "learning_rate": 0.1}, resume=True)
+    recipe = {name: value for name, value in RECIPE.items() if name != "flip"}
+    with pytest.raises(RunError, match=r"other settings: recipe\.flip was True, is False"):
+        run(tmp_path / "r", recipe=recipe, resume=True)
     with pytest.raises(RunError, match=r"other settings: data\.fingerprint\.train was"):
         train(tiny_model(classes=3), data=arrays(60, seed=1), recipe=RECIPE, out=tmp_path / "r", resume=True)
 
