@@ -49,3 +49,9 @@ def test_images_too_small_are_refused():
     with pytest.raises(ValueError, match="at least 17x17 pixels"):
         create("squeezenet1_1", input_shape=(16, 32, 3))
     assert np.isfinite(np.asarray(create("squeezenet1_1", input_shape=(17, 17, 3))(pixels((1, 17, 17, 3))))).all()
+
+
+def test_an_untrained_network_hesitates_between_the_classes():
+    """Nothing normalises its maps: badly scaled weights would start it sure of one class, and without a gradient."""
+    y = np.asarray(create("squeezenet1_1", input_shape=(65, 65, 3), classes=4)(pixels((2, 65, 65, 3))))
+    assert 0.1 < y.min() < y.max() < 0.5

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv
+from kattn.attention import BlockSites, Head, Sites, Stage, assemble
 from kattn.zoo.backbone import Backbone, require_size
 
 PAPER = "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360"
@@ -26,9 +26,26 @@ STAGES = (  # (squeeze, expand) of each fire module
 SMALLEST = 17  # an input that leaves the last stage a pixel
 
 
-def conv_relu(x: Any, filters: int, kernel_size: int, strides: int = 1, *, name: str, **options: Any) -> Any:
-    """Convolution with bias, ReLU."""
-    x = conv(x, filters, kernel_size, strides, use_bias=True, name=name, **options)
+def conv_relu(
+    x: Any,
+    filters: int,
+    kernel_size: int,
+    strides: int = 1,
+    *,
+    padding: str = "same",
+    initializer: Any = "he_uniform",
+    name: str,
+) -> Any:
+    """Convolution with bias, ReLU; nothing normalises, so the weights start by fan-in."""
+    x = keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        padding,
+        kernel_initializer=initializer,
+        data_format="channels_last",
+        name=name,
+    )(x)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 
 
@@ -56,9 +73,10 @@ def fire(x: Any, squeeze: int, expand: int, at: BlockSites) -> Any:
 
 
 def classifier(x: Any, head: Head) -> Any:
-    """Dropout, a 1x1 convolution to the classes, ReLU, mean."""
+    """Dropout, a 1x1 convolution to the classes that starts small, ReLU, mean."""
     x = keras.layers.Dropout(0.5, name="dropout")(x)
-    return head.global_average(conv_relu(x, head.classes, 1, name="logits"))
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    return head.global_average(conv_relu(x, head.classes, 1, initializer=small, name="logits"))
 
 
 def squeezenet(x: Any, sites: Sites, head: Head) -> Any:
