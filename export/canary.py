@@ -32,5 +32,8 @@ def run_apart(path: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise ExportError(f"The .tflite file did not run through in {SECONDS} s.") from error
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
-        raise ExportError(f"ai-edge-litert cannot run the .tflite file: {said[0]}")
+        said = [line for line in done.stderr.strip().splitlines() if not line.startswith(("INFO", "WARNING"))]
+        reason = (
+            f"it ends the process (signal {-done.returncode})" if done.returncode < 0 else (said or ["no reason"])[-1]
+        )
+        raise ExportError(f"ai-edge-litert cannot run the .tflite file: {reason}")

@@ -40,6 +40,7 @@ def convert(
     folder: Path,
     *,
     precision: str,
+    batch: int | None = 1,
     io_type: str | None = None,
     samples: np.ndarray | None = None,
     float_layers: Sequence[str] = (),
@@ -49,7 +50,7 @@ def convert(
     Args:
         source: Of the SavedModel.
         folder: The SavedModel.
-        precision, io_type: As in `kattn.export.tflite`.
+        precision, batch, io_type: As in `kattn.export.tflite`.
         samples: Calibration images, at int8 and int16.
         float_layers: Names of layers to leave in float32 at int8.
 
@@ -72,7 +73,7 @@ def convert(
             if precision == "float16":
                 converter.target_spec.supported_types = [tf.float16]
             if samples is not None:
-                converter.representative_dataset = lambda: _representative(source, samples)
+                converter.representative_dataset = lambda: _representative(source, samples, batch or 1)
                 converter.inference_input_type = converter.inference_output_type = number
             # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
             converter._experimental_calibrate_only = precision == "int8"
@@ -89,9 +90,11 @@ def convert(
     return Converted(named_tensors(content), calibrated, notes)
 
 
-def _representative(source: Source, samples: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    for image in spans_pixels(samples) if source.pixels else samples:
-        yield {INPUT: image[None].astype(source.dtype)}
+def _representative(source: Source, samples: np.ndarray, batch: int) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of the file's size, the last one filled up from the beginning."""
+    images = (spans_pixels(samples) if source.pixels else samples).astype(source.dtype)
+    for start in range(0, len(images), batch):
+        yield {INPUT: np.take(images, range(start, start + batch), axis=0, mode="wrap")}
 
 
 def _named_error(source: Source, error: ExportError) -> ExportError:

@@ -98,6 +98,7 @@ def tflite(
             source,
             folder,
             precision=precision,
+            batch=batch,
             io_type=io_type,
             samples=samples,
             float_layers=kept,

@@ -88,6 +88,14 @@ def test_an_open_batch_and_a_fixed_one(model, images, tmp_path):
         np.testing.assert_allclose(runner(images[:7])["predictions"], expected[:7], atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [None, 5])
+def test_other_batches_at_int8(model, images, tmp_path, batch):
+    tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images[:12], batch=batch)
+    runner = load(tmp_path / "m.tflite")
+    expected = model.predict(images.astype("float32"), verbose=0)
+    assert np.abs(runner(images)["predictions"] - expected).max() <= 0.1
+
+
 def test_a_map_beside_the_prediction(with_map, images, tmp_path):
     report = tflite(with_map, tmp_path / "m.tflite", outputs="all", precision="int8", calibration=images)
     assert set(report.outputs) == {"predictions", "attention_map"}
