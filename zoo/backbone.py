@@ -14,7 +14,7 @@ NO_SITE = {
     "first_conv": "it has no stage of equal blocks whose first convolutions could share their maps",
     "integrated": "it has no stage of equal blocks whose first convolutions could share their maps",
     "spatial_conv": "it has no dense 3x3 convolution in its blocks that could be replaced",
-    "inner": "its blocks have no 3x3 convolution inside a residual branch",
+    "inner": "its blocks have no 3x3 convolution that is followed by another in a residual branch",
     "residual": "its blocks have no residual branch",
     "shortcut": "its blocks have no shortcut",
     "output": "its blocks have no sum",

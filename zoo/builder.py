@@ -119,7 +119,8 @@ def build(
     """Check the arguments, build the graph, load the weights."""
     missing = missing_sites(attention, backbone)
     if missing:
-        raise ValueError(f"{name}: the attention stands at {', '.join(missing)}, which this backbone does not have.")
+        reasons = "; ".join(f"{site}, but {backbone.why_not(site)}" for site in missing)
+        raise ValueError(f"{name}: the attention would stand at {reasons}.")
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             'kattn builds channels-last networks. Received: keras.config.image_data_format() = "channels_first". '

@@ -68,7 +68,7 @@ def test_bam_stands_before_the_transitions_and_abn_copies_the_last_dense_block()
 
 
 def test_there_is_nothing_inside_the_branch_behind_its_3x3_convolution():
-    with pytest.raises(ValueError, match="inner"):
+    with pytest.raises(ValueError, match="stand at inner, but its blocks have no 3x3 convolution that is followed"):
         create("se_densenet40_k12", position="inner")
 
 
