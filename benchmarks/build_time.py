@@ -76,6 +76,13 @@ def main() -> None:
     if arguments.memory:
         return measure_memory(arguments.memory)
 
+    # First, while this process is small: a child on Linux starts with the peak of its parent.
+    for name in NAMES + KERAS_NAMES:
+        command = [sys.executable, __file__, "--memory", name]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        rise, weights, layers = map(float, answer.stdout.split())
+        beyond = f"{rise / weights:.2f} times; {(rise - weights) / layers:.2f} MiB beyond them a layer"
+        print(f"{name:<24}{rise:6.0f} MiB for {weights:4.0f} MiB of weights, {beyond}")
     for name, depths in zip(NAMES, ((1, 2, 4, 8), (8, 16, 31, 62)), strict=True):
         print(name)
         build(name, depths[0])
@@ -85,12 +92,6 @@ def main() -> None:
             maps = 3 * sum(range(2, blocks + 1)) if name.startswith("afi") else 0
             note = f"   {maps} connections of AFI" if maps else ""
             print(f"  {blocks:3} blocks a stage{middle:9.2f} s{1000 * middle / (3 * blocks):9.1f} ms a block{note}")
-    for name in NAMES + KERAS_NAMES:
-        command = [sys.executable, __file__, "--memory", name]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        rise, weights, layers = map(float, answer.stdout.split())
-        beyond = f"{rise / weights:.2f} times; {(rise - weights) / layers:.2f} MiB beyond them a layer"
-        print(f"{name:<24}{rise:6.0f} MiB for {weights:4.0f} MiB of weights, {beyond}")
     return None
 
 
