@@ -15,7 +15,14 @@ import keras
 
 logger = logging.getLogger("kattn")
 
-HEAD_LAYERS = ("logits", "attention_branch")  # what depends on the number of classes
+HEAD_LAYERS = (  # what depends on the number of classes
+    "logits",
+    "attention_branch",
+    "auxiliary_logits",
+    "position_logits",
+    "channel_logits",
+    "context_encoding",
+)
 SUFFIXES = (".weights.h5", ".keras")
 
 

@@ -18,6 +18,7 @@ from kattn.layers.conv_norm import ConvNormActivation as ConvNormActivation
 from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
 from kattn.layers.criss_cross_head import CrissCrossHead as CrissCrossHead
 from kattn.layers.cross_channel import CrossChannelCommunication as CrossChannelCommunication
+from kattn.layers.dilated_pooling import DilatedPooling2D as DilatedPooling2D
 from kattn.layers.dual_attention import ChannelSelfAttention as ChannelSelfAttention
 from kattn.layers.dual_attention import PositionAttention as PositionAttention
 from kattn.layers.dual_attention_head import DualAttentionHead as DualAttentionHead
@@ -39,6 +40,7 @@ from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAt
 from kattn.layers.residual_attention import ResidualAttention as ResidualAttention
 from kattn.layers.residual_attention_next import ResidualAttentionNeXt as ResidualAttentionNeXt
 from kattn.layers.residual_block import ResidualBlock as ResidualBlock
+from kattn.layers.resize_like import ResizeLike as ResizeLike
 from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
 from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
 from kattn.layers.rnan_non_local import RNANNonLocal as RNANNonLocal

@@ -1,0 +1,180 @@
+"""A network at a finer output stride: its last strides become dilation, its weights stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kattn.layers.dilated_pooling import DilatedPooling2D
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+
+
+def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = False) -> keras.Model:
+    """A copy of a model, with its weights, whose map is never more than `output_stride` times smaller than the image.
+
+    The strides beyond that are dropped, and every window behind a dropped stride takes positions as much further apart:
+    so each value of the original's maps is found in the copy, at every s-th position of a map that is s times as large,
+    and the positions between are computed by the same weights. Exactly so where the original's sizes divide; else but
+    for a border. Works on the graph, hence on every backbone and attention made of Keras layers. An attention takes the
+    larger map as it is: its own windows (CBAM's 7x7, BAM's) and means are over what it is given.
+
+    Networks with unpadded convolutions (Inception-ResNet-v2, SqueezeNet, Xception's stem) lose a border at each of
+    them, as they do at their own stride.
+
+    Args:
+        model: A functional model, such as those of the zoo. Not changed.
+        output_stride: Power of two, at most the model's own stride.
+        dilate_first: Also dilate the convolution that loses its stride, as DeepLab, PSANet, OCNet and CCNet do; the
+            values of the original are then not found again. False as EncNet, DANet and torchvision.
+
+    Levels keep their names: C5 of a copy at stride 8 has stride 8 (`kattn.zoo.features`).
+
+    Raises: ValueError for a stride that the model cannot have, a layer that strides inside (selective kernels, split
+        attention, the units of the residual attention networks), a nested model, or weights that belong to the size of
+        a map (VGG's classifier, gather-excite over the whole map, with its default options).
+    """
+    if isinstance(output_stride, bool) or not isinstance(output_stride, int) or output_stride < 1:
+        raise ValueError(f"output_stride must be an integer of at least 1. Received: output_stride={output_stride!r}")
+    rewriter = _Rewriter(model.name, output_stride, dilate_first)
+    copy = keras.models.clone_model(model, clone_function=_same, call_function=rewriter)
+    if rewriter.deepest < output_stride:
+        raise ValueError(
+            f"{model.name} has a stride of {rewriter.deepest} and no more: take output_stride={rewriter.deepest} or "
+            f"less. Received: output_stride={output_stride}"
+        )
+    if rewriter.reached != output_stride:
+        raise ValueError(
+            f"{model.name} has no map of stride {output_stride}; the next finer one has {rewriter.reached}. "
+            f"Received: output_stride={output_stride}"
+        )
+    for new, old in zip(copy.weights, model.weights, strict=True):
+        if tuple(new.shape) != tuple(old.shape):
+            raise ValueError(
+                f"{model.name}: weight {old.path} of shape {tuple(old.shape)} belongs to the map's size and would be "
+                f"{tuple(new.shape)} at stride {output_stride}. Build the network without it: include_top=False for a "
+                "classifier, an extent for gather-excite."
+            )
+        new.assign(old)
+    return copy
+
+
+def _same(layer: Any) -> Any:
+    """The layer itself: what it becomes depends on what it is called on."""
+    return layer
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a tensor lies on the image: one position every `stride` pixels; neighbours of old are `dilation` apart."""
+
+    stride: int = 1
+    dilation: int = 1
+
+    @property
+    def nominal(self) -> int:
+        """The stride in the original."""
+        return self.stride * self.dilation
+
+
+class _Rewriter:
+    """Calls the successor of each layer of a graph, and keeps the sampling of each tensor."""
+
+    def __init__(self, name: str, output_stride: int, dilate_first: bool) -> None:
+        self.name = name
+        self.output_stride = output_stride
+        self.dilate_first = dilate_first
+        self.deepest = self.reached = 1
+        self.sampling: dict[int, Sampling] = {}
+        self.kept: list[Any] = []  # a tensor's id is its own only as long as it lives
+        self.layers: dict[int, tuple[Sampling, Callable[..., Any]]] = {}
+
+    def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """The layer's successor on the new tensors."""
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+        before = max((self.sampling.get(id(x), Sampling()) for x in tensors), key=lambda s: s.nominal)
+        after = self._after(layer, before)
+        if id(layer) not in self.layers:
+            self.layers[id(layer)] = before, self._successor(layer, before, after, tensors[0])
+        known, successor = self.layers[id(layer)]
+        if known != before:
+            raise ValueError(f"{self.name}: layer {layer.name} is shared between maps of different strides.")
+        outputs = successor(*args, **kwargs)
+        for y in keras.tree.flatten(outputs):
+            self.kept.append(y)
+            self.sampling[id(y)] = after
+        self.deepest, self.reached = max(self.deepest, after.nominal), max(self.reached, after.stride)
+        return outputs
+
+    def _after(self, layer: Any, before: Sampling) -> Sampling:
+        if isinstance(layer, keras.Model):
+            raise ValueError(f"{self.name}: {layer.name} is a model within the model; give the models one by one.")
+        if not hasattr(layer, "strides"):
+            return before
+        strides = layer.strides if isinstance(layer.strides, tuple) else (layer.strides,)
+        if not isinstance(layer, (*CONVOLUTIONS, *POOLINGS)):
+            if set(strides) == {1} and before.dilation == 1:
+                return before
+            if before.stride * strides[0] <= self.output_stride and before.dilation == 1:
+                return Sampling(before.stride * strides[0])
+            raise ValueError(
+                f"{self.name}: {layer.name} ({type(layer).__name__}) strides inside, or follows a dropped stride with "
+                f"windows of its own, and has no dilated form. Take a network without it, or an output_stride above "
+                f"{self.output_stride}."
+            )
+        if len(set(strides)) > 1:
+            raise ValueError(f"{self.name}: {layer.name} strides {strides}, unlike along height and width.")
+        if before.stride * strides[0] <= self.output_stride:
+            return Sampling(before.stride * strides[0], before.dilation)
+        return Sampling(before.stride, before.dilation * strides[0])
+
+    def _successor(self, layer: Any, before: Sampling, after: Sampling, x: Any) -> Callable[..., Any]:
+        """What stands in the layer's place: most often the same layer without its weights."""
+        kind, config = type(layer), layer.get_config()
+        if after.dilation == 1:
+            return kind.from_config(config)
+        if isinstance(layer, POOLINGS):
+            if layer.strides[0] == 1 and before.dilation == 1:
+                return kind.from_config(config)
+            return _pooling(layer, before.dilation, x)
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            wider = tuple(tuple(before.dilation * size for size in pair) for pair in layer.padding)
+            return kind.from_config({**config, "padding": wider})
+        if not isinstance(layer, CONVOLUTIONS):
+            return kind.from_config(config)
+        dropped = after.dilation > before.dilation
+        dilation = after.dilation if dropped and self.dilate_first else before.dilation
+        rates = tuple(dilation * rate for rate in layer.dilation_rate)
+        new = kind.from_config({**config, "strides": (1, 1) if dropped else layer.strides, "dilation_rate": rates})
+        if dilation == before.dilation or layer.padding == "same" or max(layer.kernel_size) == 1:
+            return new
+        # The border before it was made for the smaller dilation.
+        more = [(dilation - before.dilation) * (size - 1) // 2 for size in layer.kernel_size]
+        pad = keras.layers.ZeroPadding2D(tuple(more), data_format="channels_last", name=f"{layer.name}_wider_pad")
+        return lambda x: new(pad(x))
+
+
+def _pooling(layer: Any, dilation: int, x: Any) -> keras.layers.Layer:
+    """The pooling at stride 1 whose windows lie, at every s-th position, where the original's lay."""
+    size, strides = layer.pool_size[0], layer.strides[0]
+    if layer.pool_size != (size, size):
+        raise ValueError(f"{layer.name} pools {layer.pool_size}: only square windows have a dilated form here.")
+    reach = (size - 1) * dilation
+    padding = [(0, 0), (0, 0)]
+    if layer.padding == "same":
+        befores = [dilation * _before(length, size, strides, dilation) for length in x.shape[1:3]]
+        padding = [(before, reach - before) for before in befores]
+    elif strides == size:
+        padding = [(0, reach)] * 2  # windows side by side leave no border, so neither does this: the map keeps its size
+    mode = "max" if isinstance(layer, keras.layers.MaxPooling2D) else "average"
+    return DilatedPooling2D(size, dilation, mode, padding, dtype=layer.dtype_policy, name=layer.name)
+
+
+def _before(length: int | None, size: int, strides: int, dilation: int) -> int:
+    """By how many positions padding "same" lets the first window hang over; as on an odd map where unknown."""
+    old = 2 * strides + 1 if length is None else -(-length // dilation)  # positions of the original's map
+    return max((-(-old // strides) - 1) * strides + size - old, 0) // 2
