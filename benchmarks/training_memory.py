@@ -2,10 +2,10 @@
 
 usage: python benchmarks/training_memory.py [MODEL ...] [--batch 32] [--size 224] [--rounds 3]
 
-One process a model, batch size and round, in turns. The figure is the highest resident memory less what the process held
-before the model was built, so it counts weights, gradients, optimizer and activations, and the graph that TensorFlow
-builds, which grows with the number of layers and not with the images. A second run with one image tells the two apart:
-what an image costs is the difference over the images between. Medians, and the ratios to the first model.
+One process a model, batch size and round, in turns. The figure is the highest resident memory less what the process
+held before the model was built, so it counts weights, gradients, optimizer and activations, and the graph that
+TensorFlow builds, which grows with the number of layers and not with the images. A second run with one image tells the
+two apart: what an image costs is the difference over the images between. Medians, and the ratios to the first model.
 """
 
 from __future__ import annotations
