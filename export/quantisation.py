@@ -24,13 +24,16 @@ def tflite_errors(
     """
     from kattn.export.tflite_graph import read_tflite
 
-    exact = _tensors(float_path, images)
-    rough = _tensors(integer_path, images)
+    graphs = [read_tflite(path) for path in (float_path, integer_path)]
+    names = set.intersection(*({t.name for o in graph.operators for t in o.outputs} for graph in graphs))
+    names.discard("")
+    exact = _tensors(float_path, images, names)
+    rough = _tensors(integer_path, images, names)
     entries = []
-    for operator in read_tflite(integer_path).operators:
+    for operator in graphs[1].operators:
         for tensor in operator.outputs:
             if tensor.name in exact and tensor.name in rough:
-                given = [t.name for t in operator.inputs if not t.constant and t.name in exact and t.name in rough]
+                given = [t.name for t in operator.inputs if t.name in exact and t.name in rough]
                 entries.append((operator.name, layer_of(tensor.name), tensor.name, given))
     return worst(entries, exact, rough)
 
@@ -71,8 +74,8 @@ def _relative(exact: np.ndarray, rough: np.ndarray) -> float:
     return error / scale if scale > 0 else float(error > 0)
 
 
-def _tensors(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor of a file by name, in real numbers, for all images one after the other."""
+def _tensors(path: Path, images: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
+    """Results of a file by name, in real numbers, for all images one after the other."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -82,6 +85,8 @@ def _tensors(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     )
     interpreter.allocate_tensors()
     (given,) = interpreter.get_input_details()
+    # By name alone: kernels add nameless tensors of their own to work in, and weights are the same for every image.
+    details = [detail for detail in interpreter.get_tensor_details() if detail["name"] in names]
     kept: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images) - given["shape"][0] + 1, given["shape"][0]):
         batch = images[start : start + given["shape"][0]]
@@ -91,9 +96,7 @@ def _tensors(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
             batch = np.clip(np.round(batch / scale + zero_point), limits.min, limits.max)
         interpreter.set_tensor(given["index"], batch.astype(given["dtype"]))
         interpreter.invoke()
-        for detail in interpreter.get_tensor_details():
-            if not detail["name"] or not len(detail["shape"]):
-                continue
+        for detail in details:
             try:
                 value = interpreter.get_tensor(detail["index"]).astype("float32")
             except ValueError:  # a tensor without data, as of a part that does not run

@@ -1,0 +1,229 @@
+"""Take the transposes around a graph's matrix products into the products.
+
+Convolutions in ONNX work on (batch, channels, height, width), attention between positions on rows (batch, positions,
+channels). The conversion puts a Transpose wherever one meets the other: five for a non-local block. A product that says
+how its operands lie (Einsum) needs none of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+TO_LAST, TO_FIRST, SWAP = [0, 2, 3, 1], [0, 3, 1, 2], [0, 2, 1]
+
+
+def absorb_transposes(graph: Any) -> Any:
+    """The ModelProto with rewritten products; the very same numbers up to rounding.
+
+    Steps, each of which keeps the values: a map turned channels-last and flattened is flattened first and turned then;
+    rows made a map and turned channels-first are turned first; a turn moves behind a multiplication by one number; two
+    turns that undo each other go; a product of turned operands, or one whose result is turned, becomes an Einsum.
+    """
+    import onnx
+
+    if not any(node.op_type == "MatMul" for node in graph.graph.node):
+        return graph
+    inferred = onnx.shape_inference.infer_shapes(graph)
+    work = _Graph(graph, inferred)
+    while any(step(work) for step in (_flatten_first, _turn_first, _scale_first, _cancel)):
+        work.drop_unused()
+    _join_products(work)
+    work.drop_unused()
+    return graph
+
+
+class _Graph:
+    """Nodes with who makes and who reads each tensor."""
+
+    def __init__(self, model: Any, inferred: Any) -> None:
+        self.graph = model.graph
+        self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
+        values = (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
+        self.shapes: dict[str, list[int | None]] = {
+            value.name: [dim.dim_value or None for dim in value.type.tensor_type.shape.dim] for value in values
+        }
+        self.shapes |= {name: list(tensor.dims) for name, tensor in self.constants.items()}
+        self.outputs = {value.name for value in self.graph.output}
+
+    def maker(self, name: str) -> Any:
+        return next((node for node in self.graph.node if name in node.output), None)
+
+    def readers(self, name: str) -> list[Any]:
+        return [node for node in self.graph.node if name in node.input]
+
+    def only_reader(self, name: str) -> Any:
+        readers = self.readers(name)
+        return readers[0] if len(readers) == 1 and name not in self.outputs else None
+
+    def kind(self, op_type: str) -> Iterator[Any]:
+        return (node for node in list(self.graph.node) if node.op_type == op_type)
+
+    def array(self, name: str) -> np.ndarray | None:
+        import onnx
+
+        return onnx.numpy_helper.to_array(self.constants[name]) if name in self.constants else None
+
+    def constant(self, array: np.ndarray) -> str:
+        """A new constant; returns its name."""
+        import onnx
+
+        name = self.new("constant")
+        self.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        self.constants[name] = self.graph.initializer[-1]
+        self.shapes[name] = list(array.shape)
+        return name
+
+    def insert(self, before: Any, op_type: str, inputs: Sequence[str], shape: Any, **attributes: Any) -> str:
+        """A new node in front of another, which it is named after; returns the name of its result."""
+        import onnx
+
+        output = self.new(f"{before.name or before.output[0]}__{op_type}")
+        node = onnx.helper.make_node(op_type, list(inputs), [output], name=output, **attributes)
+        self.graph.node.insert(list(self.graph.node).index(before), node)
+        self.shapes[output] = list(shape)
+        return output
+
+    def new(self, stem: str) -> str:
+        """A name that no tensor and no node has."""
+        taken = {*self.constants, *self.shapes, *(node.name for node in self.graph.node)}
+        taken.update(name for node in self.graph.node for name in node.output)
+        return next(name for name in (f"{stem}_{n}" for n in itertools.count()) if name not in taken)
+
+    def drop_unused(self) -> None:
+        for node in list(self.graph.node)[::-1]:  # what only a node that goes has read goes too
+            read = {name for other in self.graph.node for name in other.input} | self.outputs
+            if not read.intersection(node.output):
+                self.graph.node.remove(node)
+        read = {name for node in self.graph.node for name in node.input} | self.outputs
+        for tensor in [tensor for tensor in self.graph.initializer if tensor.name not in read]:
+            self.graph.initializer.remove(tensor)
+            self.constants.pop(tensor.name)
+
+
+def _turn(node: Any) -> list[int] | None:
+    """The permutation of a Transpose."""
+    if node is None or node.op_type != "Transpose":
+        return None
+    return next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
+
+
+def _flatten_first(work: _Graph) -> bool:
+    """(b, c, h, w) -> (b, h, w, c) -> (b, hw, c) becomes (b, c, h, w) -> (b, c, hw) -> (b, hw, c)."""
+    for reshape in work.kind("Reshape"):
+        turn = work.maker(reshape.input[0])
+        target = work.array(reshape.input[1])
+        source = work.shapes.get(turn.input[0]) if _turn(turn) == TO_LAST else None
+        if source is None or None in source[1:] or target is None:
+            continue
+        channels, positions = source[1], int(np.prod(source[2:]))
+        if len(target) != 3 or list(target[1:]) != [positions, channels]:
+            continue
+        shape = work.constant(np.array([target[0], channels, positions], "int64"))
+        flat = work.insert(reshape, "Reshape", [turn.input[0], shape], [None, channels, positions])
+        _replace(work, reshape, work.insert(reshape, "Transpose", [flat], [None, positions, channels], perm=SWAP))
+        return True
+    return False
+
+
+def _turn_first(work: _Graph) -> bool:
+    """(b, hw, c) -> (b, h, w, c) -> (b, c, h, w) becomes (b, hw, c) -> (b, c, hw) -> (b, c, h, w)."""
+    for turn in work.kind("Transpose"):
+        reshape = work.maker(turn.input[0])
+        if _turn(turn) != TO_FIRST or reshape is None or reshape.op_type != "Reshape":
+            continue
+        source, target = work.shapes.get(reshape.input[0]), work.array(reshape.input[1])
+        if target is None or len(target) != 4 or not source or len(source) != 3 or source[2] != target[3]:
+            continue
+        batch, height, width, channels = (int(size) for size in target)
+        shape = work.constant(np.array([batch, channels, height, width], "int64"))
+        turned = work.insert(turn, "Transpose", [reshape.input[0]], [None, channels, source[1]], perm=SWAP)
+        _replace(work, turn, work.insert(turn, "Reshape", [turned, shape], [None, channels, height, width]))
+        return True
+    return False
+
+
+def _scale_first(work: _Graph) -> bool:
+    """A turn followed by a multiplication with one number becomes the multiplication followed by the turn."""
+    for scale in work.kind("Mul"):
+        for index in (0, 1):
+            turn, factor = work.maker(scale.input[index]), work.array(scale.input[1 - index])
+            perm = _turn(turn)
+            if perm is None or factor is None or factor.size != 1 or factor.ndim > len(perm):
+                continue
+            inputs = [turn.input[0], scale.input[1 - index]]
+            scaled = work.insert(scale, "Mul", inputs, work.shapes.get(turn.input[0], []))
+            shape = work.shapes.get(scale.output[0], [])
+            _replace(work, scale, work.insert(scale, "Transpose", [scaled], shape, perm=perm))
+            return True
+    return False
+
+
+def _cancel(work: _Graph) -> bool:
+    """Two turns of rows behind each other are none."""
+    for second in work.kind("Transpose"):
+        first = work.maker(second.input[0])
+        if _turn(second) == SWAP and _turn(first) == SWAP and second.output[0] not in work.outputs:
+            _replace(work, second, first.input[0])
+            return True
+    return False
+
+
+def _join_products(work: _Graph) -> None:
+    """A product with turned operands or a turned result as one Einsum."""
+    for product in work.kind("MatMul"):
+        if any(len(work.shapes.get(name, [])) != 3 for name in product.input):
+            continue
+        terms, operands = ["bij", "bjk"], list(product.input)
+        for index, name in enumerate(product.input):
+            turn = work.maker(name)
+            if _turn(turn) == SWAP:
+                terms[index] = terms[index][0] + terms[index][:0:-1]
+                operands[index] = turn.input[0]
+        result, last = "bik", product
+        after = work.only_reader(product.output[0])
+        if _turn(after) == SWAP:
+            result, last = "bki", after
+        if (terms, result) == (["bij", "bjk"], "bik"):
+            continue
+        shape = [size or 1 for name in operands for size in work.shapes[name]]
+        sizes = dict(zip("".join(terms), shape, strict=True))
+        if _copied(terms[::-1], result, sizes) < _copied(terms, result, sizes):
+            terms, operands = terms[::-1], operands[::-1]
+        equation = f"{terms[0]},{terms[1]}->{result}"
+        shape = work.shapes.get(last.output[0], [])
+        _replace(work, last, work.insert(product, "Einsum", operands, shape, equation=equation))
+
+
+def _copied(terms: Sequence[str], result: str, sizes: dict[str, int]) -> int:
+    """Numbers that a runtime turns inside an Einsum whose operands come in this order: all that do not lie as MatMul's.
+
+    onnxruntime makes it a MatMul between transposes of its own, which were seen to be what an Einsum costs beyond one.
+    """
+    (own,), (other,) = (set(term) - set(terms[1 - index]) for index, term in enumerate(terms))
+    (shared,) = set(terms[0]) & set(terms[1]) - {"b"}
+    wanted = (f"b{own}{shared}", f"b{shared}{other}", f"b{own}{other}")
+    found = (*terms, result)
+    return sum(
+        math.prod(sizes.get(letter, 1) for letter in have)
+        for have, want in zip(found, wanted, strict=True)
+        if have != want
+    )
+
+
+def _replace(work: _Graph, node: Any, name: str) -> None:
+    """Let whoever reads a node's result read another tensor; the node itself goes, unless it makes an output."""
+    output = node.output[0]
+    if output in work.outputs:
+        maker = work.maker(name)
+        for reader in work.readers(name):
+            reader.input[:] = [output if given == name else given for given in reader.input]
+        maker.output[:] = [output]
+    else:
+        for reader in work.readers(output):
+            reader.input[:] = [name if given == output else given for given in reader.input]
+    work.graph.node.remove(node)
