@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(problem, ValueError | TypeError | OSError | RuntimeError)
             else f"{type(problem).__name__}: "
         )
-        print(f"kattn: error: {kind}{problem}", file=sys.stderr)
+        print(f"kattn: error: {kind}{problem}", file=sys.stderr, flush=True)
+        if type(problem).__name__ == "ProcessLost":  # leaving in order would wait for the process that is gone
+            os._exit(1)
         return 1
 
 
@@ -103,6 +105,15 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--batch-size", type=int, help="instead of the recipe's")
     one.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="option of the model; repeatable"
+    )
+    one.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help="of the computation; weights and answers stay float32 (default: float32)",
+    )
+    one.add_argument(
+        "--devices", help='several: "all" or a number of this host\'s, "hosts" for those of several processes (JAX)'
     )
     one.add_argument("--resume", action="store_true", help="go on with a stopped run")
     one.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
@@ -191,6 +202,8 @@ def train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         options=_options(arguments.set),
         overrides={key: value for key, value in overrides.items() if value is not None},
+        precision=arguments.precision,
+        devices=arguments.devices,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         **_data(arguments),

@@ -29,6 +29,10 @@ class Batches(keras.utils.PyDataset):
         smoothing: Share of the target spread evenly over all classes (label smoothing), when training.
         mix: Blending of images and targets, when training.
         seed: Seed of order and augmentation.
+        part: (rank, ranks): give this process's share of every batch; augmented as a whole, so that the shares together
+            are what one process would see.
+        devices: Every batch is a multiple of so many images. Where the last ones of a split do not make one (not when
+            training), they are left out.
     """
 
     def __init__(
@@ -43,17 +47,21 @@ class Batches(keras.utils.PyDataset):
         smoothing: float = 0.0,
         mix: Mix | None = None,
         seed: int = 0,
+        part: tuple[int, int] = (0, 1),
+        devices: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not len(split):
             raise ValueError("A split without images has no batches.")
+        if len(split) < devices:
+            raise ValueError(f"{len(split)} images cannot be shared by {devices} devices.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
         if classes is None and (smoothing or mix):
             raise ValueError("Label smoothing and mixing need one-hot targets: pass classes.")
         self.split = split
-        self.batch_size = min(batch_size, len(split)) if training else batch_size
+        self.batch_size = min(batch_size, len(split) // devices * devices) if training else batch_size
         self.targets = targets
         self.training = training
         self.augment = augment
@@ -61,13 +69,15 @@ class Batches(keras.utils.PyDataset):
         self.smoothing = smoothing
         self.mix = mix
         self.seed = seed
+        self.part = part
+        self.devices = devices
         self.epoch = 0
-        self._order: tuple[int, np.ndarray] = (-1, np.arange(len(split)))
+        self._order: tuple[int, np.ndarray] = (-1, np.arange(len(split) // devices * devices))
 
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        whole, rest = divmod(len(self.split), self.batch_size)
+        whole, rest = divmod(len(self.split) // self.devices * self.devices, self.batch_size)
         return whole if self.training or not rest else whole + 1
 
     def __len__(self) -> int:
@@ -87,6 +97,10 @@ class Batches(keras.utils.PyDataset):
                 labels = (1 - self.smoothing) * labels + np.float32(self.smoothing / labels.shape[-1])
             if self.mix:
                 images, labels = self.mix(images, labels, rng)
+        rank, ranks = self.part
+        if ranks > 1:
+            share = len(images) // ranks
+            images, labels = images[rank * share : (rank + 1) * share], labels[rank * share : (rank + 1) * share]
         return images, self.targets(labels)
 
     def order(self) -> np.ndarray:

@@ -53,8 +53,10 @@ class RunFolder:
         """Whether a run was completed here."""
         return (self.path / METRICS).is_file()
 
-    def check(self, *, resume: bool, overwrite: bool) -> None:
+    def check(self, *, resume: bool, overwrite: bool, probe: bool = True) -> None:
         """Find out, before anything expensive is done, whether a run may and can be written here. Leaves no trace.
+
+        Without `probe`, writing is not tried: of several processes one tries.
 
         Raises: RunError where it holds a run and neither resume nor overwrite was said, or where it cannot be written.
         """
@@ -67,6 +69,8 @@ class RunFolder:
                 f"{self.path} holds a run that is not finished. resume=True goes on with it, overwrite=True starts "
                 "anew."
             )
+        if not probe:
+            return
         try:
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import keras
 from kattn.data import DataError, Dataset, load
 from kattn.data_augment import Augment, Mix
 from kattn.data_batches import Batches
+from kattn.devices import Devices, devices_for
 from kattn.evaluation import Evaluation, evaluate
 from kattn.optimizers import SGD, AdamW
 from kattn.recipes import Recipe, load_recipe
@@ -65,6 +66,7 @@ def train(
     on_error: str = "raise",
     data_dir: str | Path | None = None,
     precision: str = "float32",
+    devices: str | int | None = None,
     callbacks: Sequence[Any] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -86,6 +88,9 @@ def train(
         overrides: Fields of the recipe to replace, such as {"epochs": 3}.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" where the processor is faster at these: weights and
             answers stay float32. Goes with a name; a model that is there has its own.
+        devices: None for one, "all" or a number of this host's, "hosts" for those of several processes (JAX; see
+            kattn.devices.devices_for for what to set). The batch size stays the recipe's, split evenly; validation
+            leaves out the images that do not. Process 0 writes the run; the others need to see its folder.
         callbacks: Further Keras callbacks, such as keras.callbacks.TensorBoard("logs").
         resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
             returned as it is.
@@ -93,14 +98,19 @@ def train(
         verbose: Print what is trained on what, one line an epoch, and the result.
 
     Returns: The Run.
-    Raises: RunError for a folder that cannot be written, or that holds a run and neither resume nor overwrite was said;
-        DataError (a ValueError) for data that do not fit; ValueError for unknown names, options and recipes;
-        TrainingDiverged when the loss becomes NaN. All but the last before any training.
+    Raises: DevicesError for devices that cannot be used, or a process that is gone; RunError for a folder that cannot be
+        written, or that holds a run and neither resume nor overwrite was said; DataError (a ValueError) for data that do
+        not fit; ValueError for unknown names, options and recipes; TrainingDiverged when the loss becomes NaN. All but
+        the last, and a lost process, before any training.
     """
+    spread = devices_for(devices)  # first of all: several processes have to meet before anything is computed
     chosen = load_recipe(recipe, overrides)
+    spread.check(chosen.batch_size)
     name, options = _named(model, options, precision)
     folder = RunFolder(out or Path("runs") / _run_name(name, data, recipe, seed))
-    folder.check(resume=resume, overwrite=overwrite)
+    spread.wait("begin")
+    folder.check(resume=resume, overwrite=overwrite, probe=spread.writes)
+    spread.wait("checked")
     settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
     settings |= {"data_dir": None if data_dir is None else str(data_dir)}
     dataset = _load(model, data, options, settings, limit, on_error)
@@ -112,17 +122,24 @@ def train(
             return open_run(folder.path)
     keras.utils.set_random_seed(seed)
     network = _network(model, options, dataset, precision)
-    folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
-    folder.write_json(CONFIG, config)
-    folder.write_json(MODEL, json.loads(network.to_json()))
+    verbose = verbose and spread.writes
+    if spread.writes:
+        folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
+        folder.write_json(CONFIG, config)
+        folder.write_json(MODEL, json.loads(network.to_json()))
+    spread.wait("started")
     if verbose:
-        _announce(network, name, dataset, chosen, folder)
-    _fit(network, dataset, chosen, folder, seed, callbacks, verbose)
+        _announce(network, name, dataset, chosen, folder, spread)
+    with spread.losing(), spread.training(network) as trained:
+        _fit(trained, dataset, chosen, folder, seed, callbacks, verbose, spread)
+    spread.wait("trained")
     _load_selected(network, chosen, folder)
     evaluation = evaluate(network, dataset)
-    folder.write_model(network)
-    folder.write_json(METRICS, evaluation.to_dict())
-    (folder.path / STATE).unlink(missing_ok=True)
+    if spread.writes:
+        folder.write_model(network)
+        folder.write_json(METRICS, evaluation.to_dict())
+        (folder.path / STATE).unlink(missing_ok=True)
+    spread.wait("evaluated")
     if verbose:
         print(f"{evaluation}\nsaved in {folder.path}", flush=True)
     return Run(folder.path, network, evaluation, folder.history(), config)
@@ -196,8 +213,12 @@ def needs_soft_targets(recipe: Recipe) -> bool:
     return bool(recipe.label_smoothing or recipe.mixup or recipe.cutmix)
 
 
-def batches_for(model: Any, dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Batches, Batches | None]:
+def batches_for(
+    model: Any, dataset: Dataset, recipe: Recipe, seed: int, spread: Devices | None = None
+) -> tuple[Batches, Batches | None]:
     """Training and validation batches as the recipe says; None where there are no validation images."""
+    spread = spread or Devices()
+    shared: dict[str, Any] = {"part": (spread.rank, spread.ranks), "devices": spread.count}
     classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
     augment = Augment(shift=recipe.shift, flip=recipe.flip and dataset.mirror, erase=recipe.erase)
     training = Batches(
@@ -210,21 +231,29 @@ def batches_for(model: Any, dataset: Dataset, recipe: Recipe, seed: int) -> tupl
         smoothing=recipe.label_smoothing,
         mix=Mix(recipe.mixup, recipe.cutmix),
         seed=seed,
+        **shared,
     )
-    if not len(dataset.validation):
+    if len(dataset.validation) < spread.count or not len(dataset.validation):
         return training, None
-    return training, Batches(dataset.validation, recipe.batch_size, targets_for(model), classes=classes)
+    return training, Batches(dataset.validation, recipe.batch_size, targets_for(model), classes=classes, **shared)
 
 
 def _fit(
-    model: Any, dataset: Dataset, recipe: Recipe, folder: RunFolder, seed: int, callbacks: Sequence[Any], verbose: bool
+    model: Any,
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: RunFolder,
+    seed: int,
+    callbacks: Sequence[Any],
+    verbose: bool,
+    spread: Devices,
 ) -> None:
-    training, validation = batches_for(model, dataset, recipe, seed)
+    training, validation = batches_for(model, dataset, recipe, seed, spread)
     compile_for(model, recipe, len(training))
     main = main_output(model)
     accuracy = "accuracy" if main is None else f"{main}_accuracy"
     average = keras.callbacks.SwapEMAWeights() if recipe.ema else None
-    saver = Saver(folder, f"val_{accuracy}" if validation else None, recipe.patience, average)
+    saver = Saver(folder, f"val_{accuracy}" if validation else None, recipe.patience, average, spread.writes)
     if saver.first_epoch >= recipe.epochs or saver.out_of_patience():
         return
     names = {"loss": "loss", "accuracy": accuracy, "val loss": "val_loss", "val accuracy": f"val_{accuracy}"}
@@ -395,10 +424,11 @@ def _run_name(name: str, data: Any, recipe: Any, seed: int) -> str:
     return "-".join([*parts, str(seed)])
 
 
-def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder: RunFolder) -> None:
+def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder: RunFolder, spread: Devices) -> None:
     sizes = f"{len(dataset.train)} training, {len(dataset.validation)} validation, {len(dataset.test)} test images"
     shape = "x".join(str(side) for side in dataset.image_shape)
-    print(f"{name}, {network.count_params():,} parameters, on the {keras.backend.backend()} backend")
+    where = "" if spread.count == 1 else f", {spread.count} devices"
+    print(f"{name}, {network.count_params():,} parameters, on the {keras.backend.backend()} backend{where}")
     print(f"{dataset.name}: {sizes} of {shape}, {len(dataset.class_names)} classes")
     done = f", {len(rows)} done" if (rows := folder.history()) else ""
     print(f"{recipe.epochs} epochs of {max(1, len(dataset.train) // recipe.batch_size)} steps{done}", flush=True)

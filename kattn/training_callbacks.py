@@ -74,14 +74,18 @@ class Saver(keras.callbacks.Callback):
         monitor: Name of the accuracy that says which epoch is best; its loss decides between equals.
         patience: Stop after so many epochs without a better one; 0 never stops.
         average: The callback that swaps in the averaged weights: these are written to the weight files.
+        writes: Whether this process writes the files; of several only one does.
     """
 
-    def __init__(self, folder: RunFolder, monitor: str | None, patience: int = 0, average: Any = None) -> None:
+    def __init__(
+        self, folder: RunFolder, monitor: str | None, patience: int = 0, average: Any = None, writes: bool = True
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.monitor = monitor
         self.patience = patience
         self.average = average
+        self.writes = writes
         self.rows: list[dict[str, float]] = []
         self.state = folder.read_state()
         if self.state is not None:
@@ -105,7 +109,8 @@ class Saver(keras.callbacks.Callback):
         if self.state is not None:
             self._restore(self.state)
             self.state = None
-            self.folder.write_history(self.rows)
+            if self.writes:
+                self.folder.write_history(self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the learning rate that the epoch begins with."""
@@ -115,6 +120,12 @@ class Saver(keras.callbacks.Callback):
         """Write the epoch's files."""
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, **row, "learning_rate": self.rate})
+        if self.writes:
+            self._write()
+        if self.out_of_patience():
+            self.model.stop_training = True
+
+    def _write(self) -> None:
         if self.average:
             self.average.on_test_begin()
         if self.best_epoch == len(self.rows) - 1:
@@ -124,8 +135,6 @@ class Saver(keras.callbacks.Callback):
             self.average.on_test_end()
         self.folder.write_history(self.rows)
         self.folder.write_state(self._snapshot())
-        if self.out_of_patience():
-            self.model.stop_training = True
 
     def out_of_patience(self) -> bool:
         """Whether there were too many epochs without a better one."""

@@ -121,3 +121,20 @@ def test_mixed_targets_say_how_much_of_each_image_is_there(mix):
 
 def test_nothing_is_mixed_by_default():
     assert not Mix()
+
+
+def test_the_shares_of_several_processes_make_the_batch_of_one():
+    options = {"augment": Augment(shift=0.125, flip=True), "seed": 3, "devices": 2}
+    whole, parts = batches(size=8, **options), [batches(size=8, part=(rank, 2), **options) for rank in range(2)]
+    for i, (images, labels) in enumerate(epoch(whole, 1)):
+        shares = [epoch(part, 1)[i] for part in parts]
+        assert np.array_equal(np.concatenate([share[0] for share in shares]), images)
+        assert np.array_equal(np.concatenate([share[1] for share in shares]), labels)
+
+
+def test_every_batch_can_be_shared_by_the_devices():
+    data = Batches(Split(*arrays(47)), 8, devices=4)
+    assert [len(data[i][1]) for i in range(len(data))] == [8, 8, 8, 8, 8, 4]
+    assert batches(7, 8, devices=4).batch_size == 4
+    with pytest.raises(ValueError, match="3 images cannot be shared by 4 devices"):
+        Batches(Split(*arrays(3)), 8, devices=4)
