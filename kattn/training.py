@@ -98,10 +98,10 @@ def train(
         verbose: Print what is trained on what, one line an epoch, and the result.
 
     Returns: The Run.
-    Raises: DevicesError for devices that cannot be used, or a process that is gone; RunError for a folder that cannot be
-        written, or that holds a run and neither resume nor overwrite was said; DataError (a ValueError) for data that do
-        not fit; ValueError for unknown names, options and recipes; TrainingDiverged when the loss becomes NaN. All but
-        the last, and a lost process, before any training.
+    Raises: DevicesError for devices that cannot be used, or a process that is gone; RunError for a folder that cannot
+        be written, or that holds a run and neither resume nor overwrite was said; DataError (a ValueError) for data
+        that do not fit; ValueError for unknown names, options and recipes; TrainingDiverged when the loss becomes NaN.
+        All but the last, and a lost process, before any training.
     """
     spread = devices_for(devices)  # first of all: several processes have to meet before anything is computed
     chosen = load_recipe(recipe, overrides)
