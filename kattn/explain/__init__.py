@@ -1,6 +1,28 @@
-"""Pictures of what a network looks at: `grad_cam`, and `overlay` to draw a map on its image."""
+"""What a network looks at: class activation maps, attention maps, statistics over data, pictures, one report.
+
+Everything takes the model first and images or data second, and works on any functional Keras model; attention is found
+wherever a layer offers it.
+"""
 
 from __future__ import annotations
 
-from kattn.explain.class_activation import grad_cam as grad_cam
+from kattn.explain.area import activation_area as activation_area
+from kattn.explain.attention_maps import attention as attention
+from kattn.explain.attention_maps import attention_values as attention_values
+from kattn.explain.attention_model import with_attention as with_attention
+from kattn.explain.correlations import ChannelCorrelationLog as ChannelCorrelationLog
+from kattn.explain.correlations import channel_correlations as channel_correlations
+from kattn.explain.correlations import mean_correlation as mean_correlation
+from kattn.explain.drivers import top_channels as top_channels
+from kattn.explain.editing import edit as edit
+from kattn.explain.editing import editable as editable
+from kattn.explain.faithfulness import deletion_insertion as deletion_insertion
+from kattn.explain.faithfulness import pointing_game as pointing_game
+from kattn.explain.gates import gate_statistics as gate_statistics
+from kattn.explain.kind_theta import sampling_grid as sampling_grid
+from kattn.explain.method_cam import cam as cam
+from kattn.explain.method_grad_cam import grad_cam as grad_cam
+from kattn.explain.method_grad_cam_pp import grad_cam_plus_plus as grad_cam_plus_plus
 from kattn.explain.pictures import overlay as overlay
+from kattn.explain.selectivity import class_selectivity as class_selectivity
+from kattn.explain.selectivity import selectivity_index as selectivity_index

@@ -1,4 +1,4 @@
-"""Grad-CAM: where the evidence for a class lies."""
+"""Where the evidence for a class lies: what the methods of class activation share, and their table."""
 
 from __future__ import annotations
 
@@ -10,128 +10,106 @@ import keras
 import numpy as np
 from keras import ops
 
+from kattn.explain.gradients import gradient_of
+from kattn.explain.graph import Call, Graph, is_map
+from kattn.explain.model_images import checked_images
+from kattn.explain.scores import logits, wanted_classes
 
-def grad_cam(
+Weigh = Callable[[Any, Any], Any]
+
+
+def by_gradient(
+    weigh: Weigh,
     model: keras.Model,
     images: Any,
     *,
-    classes: Sequence[int] | int | None = None,
-    layer: str | None = None,
-    batch_size: int = 32,
+    classes: Sequence[int] | int | None,
+    layer: str | None,
+    output: str | int | None,
+    batch_size: int,
 ) -> np.ndarray:
-    """Grad-CAM of each image, at the image's size.
-
-    w_c = mean over positions of d score / d A_c;   map = relu(sum of w_c A_c), scaled to a maximum of 1
-
-    The score is the class's logit: where the model ends in an activation layer, what that layer takes.
+    """The maps of a method that weighs a layer's maps by the gradient of the class's logit.
 
     Args:
-        model: A functional model of one input. Of several outputs, "predictions" (or the first) is explained.
-        images: (images, height, width, channels), as the model takes them.
-        classes: The class to explain, for all images or for each. None: the predicted one.
-        layer: Name of the layer whose maps A are weighted; all paths to the score must lead through it. None: the last
-            one that gives a feature map.
-        batch_size: Images at a time.
+        weigh: (maps A, gradient of the logit by A), both (batch, height, width, channels), to (batch, height, width).
 
-    Returns: float32 (images, height, width) in 0-1; all zero where nothing speaks for the class.
-    Raises: ValueError for a layer that is none of the model's, or is no feature map on the way to the score; for
-        classes out of range; for images that are no batch.
-    Paper: Selvaraju et al. Grad-CAM. ICCV 2017. arXiv:1610.02391
+    The other arguments, what comes back and what is raised are those of `grad_cam`.
     """
-    images = np.asarray(images, "float32")
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"images must be (images, height, width, channels). Received: shape {images.shape}")
-    score = _score_tensor(model)
-    source = _source_layer(model, layer)
-    front = keras.Model(model.inputs[0], source.output)
-    try:
-        back = keras.Model(source.output, score)
-    except ValueError as problem:
-        raise ValueError(
-            f"not all paths to the score lead through layer {source.name!r}; choose a later one."
-        ) from problem
-    wanted = _wanted(classes, len(images), score.shape[-1])
-    maps = []
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
+    images = checked_images(model, images)
+    graph = Graph(model, output=output, image_shape=images.shape[1:])
+    score, _ = logits(graph)
+    source = source_call(graph, layer)
+    front, back = halves(graph, source, score)
+    wanted = wanted_classes(classes, len(images), score.shape[-1])
+
+    def heat(batch: Any, start: int) -> Any:
+        batch = ops.convert_to_tensor(batch)
         features = front(batch, training=False)
-        chosen = ops.argmax(back(features), axis=-1) if wanted is None else wanted[start : start + batch_size]
-        mask = ops.one_hot(ops.cast(chosen, "int32"), score.shape[-1])
-        gradient = gradient_of(functools.partial(_masked_score, back, mask), features)
-        weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
-        cam = ops.relu(ops.sum(weights * features, axis=-1, keepdims=True))
-        cam = ops.image.resize(cam, batch.shape[1:3], interpolation="bilinear", data_format="channels_last")
-        maps.append(ops.convert_to_numpy(cam)[..., 0])
-    cams = np.concatenate(maps)
-    top = cams.max(axis=(1, 2), keepdims=True)
-    return np.where(top > 0, cams / np.where(top > 0, top, 1), 0).astype("float32")
+        chosen = None if wanted is None else wanted[start : start + len(batch)]
+        gradient = gradient_of(functools.partial(_score_of, back, chosen, batch), features)
+        return ops.relu(weigh(ops.cast(features, "float32"), ops.cast(gradient, "float32")))
+
+    return scaled(np.concatenate([full_size(heat(*part), images.shape) for part in parts(images, batch_size)]))
 
 
-def _masked_score(back: keras.Model, mask: Any, features: Any) -> Any:
-    return ops.sum(back(features, training=False) * mask)
+def halves(graph: Graph, source: Call, score: Any) -> tuple[Any, Callable[[Any, Any], Any]]:
+    """The model up to a layer's maps, and from them (and the image, where ways lead around the layer) to the score."""
+    front = graph.model(source.outputs)
+    try:
+        alone = keras.Model(source.outputs, score)
+    except ValueError:  # ways around it: the image is needed too, and the gradient is that through the layer alone
+        both = keras.Model([source.outputs, graph.image], score)
+        return front, lambda features, image: both([features, image], training=False)
+    return front, lambda features, _: alone(features, training=False)
 
 
-def gradient_of(function: Callable[[Any], Any], x: Any) -> Any:
-    """Gradient of a scalar function of one tensor, on the backend that runs."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
+def source_call(graph: Graph, name: str | None) -> Call:
+    """The call whose maps are looked at: the named one, else the last with more than one position.
 
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = function(x)
-        return tape.gradient(y, x)
-    if backend == "jax":
-        import jax
-
-        return jax.grad(function)(x)
-    if backend == "torch":
-        x = x.detach().requires_grad_(True)
-        function(x).backward()
-        return x.grad
-    raise ValueError(f"gradients need the TensorFlow, JAX or torch backend. Received: {backend}")
-
-
-def _score_tensor(model: keras.Model) -> Any:
-    outputs = model.output
-    tensor = outputs
-    if isinstance(outputs, dict):
-        tensor = outputs.get("predictions", next(iter(outputs.values())))
-    elif isinstance(outputs, list | tuple):
-        tensor = outputs[0]
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Activation | keras.layers.Softmax) and layer.output is tensor:
-            return layer.input
-    return tensor
-
-
-def _source_layer(model: keras.Model, name: str | None) -> keras.Layer:
-    maps = [layer for layer in model.layers if _is_map(layer)]
+    Raises: ValueError for a name that the model does not have or that gives no feature map; for a model without one.
+    """
+    maps = graph.maps()
     if name is not None:
-        found = next((layer for layer in model.layers if layer.name == name), None)
-        if found is None:
-            raise ValueError(f"model {model.name!r} has no layer {name!r}; feature maps: {_last_names(maps)}.")
-        if found not in maps:
-            raise ValueError(f"layer {name!r} gives no feature map; feature maps: {_last_names(maps)}.")
-        return found
+        call = graph.find(name)
+        if call not in maps:
+            why = "has no part in the output" if is_map(call.outputs) else "gives no feature map"
+            raise ValueError(f"layer {name!r} {why}; feature maps: {_last_names(maps)}.")
+        return call
     if not maps:
-        raise ValueError(f"model {model.name!r} has no layer that gives a feature map.")
-    return maps[-1]
+        raise ValueError(
+            f"model {graph.name!r} has no layer that gives a feature map: it has no convolution to explain."
+        )
+    return next((call for call in reversed(maps) if call.outputs.shape[1:3] != (1, 1)), maps[-1])
 
 
-def _is_map(layer: keras.Layer) -> bool:
-    output = getattr(layer, "output", None)
-    return isinstance(output, keras.KerasTensor) and len(output.shape) == 4 and bool(layer.name)
+def parts(images: np.ndarray, batch_size: int) -> list[tuple[np.ndarray, int]]:
+    """The images in batches, each with the number of its first image."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
+    return [(images[start : start + batch_size], start) for start in range(0, len(images), batch_size)]
 
 
-def _last_names(layers: Sequence[keras.Layer]) -> str:
-    return ", ".join(layer.name for layer in layers[-5:]) or "none"
+def full_size(heat: Any, shape: Sequence[int]) -> np.ndarray:
+    """Maps (batch, height, width) at the size of images of this shape, bilinearly, as numpy."""
+    heat = ops.image.resize(
+        ops.expand_dims(heat, -1), shape[1:3], interpolation="bilinear", data_format="channels_last"
+    )
+    return np.asarray(ops.convert_to_numpy(heat))[..., 0]
 
 
-def _wanted(classes: Sequence[int] | int | None, count: int, width: int) -> np.ndarray | None:
+def scaled(maps: np.ndarray) -> np.ndarray:
+    """Maps of no negative value in 0-1: the highest value of each is 1."""
+    top = maps.max(axis=(1, 2), keepdims=True)
+    return np.where(top > 0, maps / np.where(top > 0, top, 1), 0).astype("float32")
+
+
+def _score_of(back: Callable[[Any, Any], Any], classes: Any, image: Any, features: Any) -> Any:
+    """The sum over the batch of each image's score of its class, or of its highest score."""
+    scores = ops.cast(back(features, image), "float32")
     if classes is None:
-        return None
-    wanted = np.broadcast_to(np.asarray(classes), (count,))
-    if wanted.min() < 0 or wanted.max() >= width:
-        raise ValueError(f"classes must be 0 to {width - 1}. Received: {classes}")
-    return wanted
+        return ops.sum(ops.max(scores, axis=-1))
+    return ops.sum(scores * ops.one_hot(ops.cast(classes, "int32"), scores.shape[-1]))
+
+
+def _last_names(calls: Sequence[Call]) -> str:
+    return ", ".join(call.name for call in calls[-5:]) or "none"

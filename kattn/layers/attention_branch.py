@@ -32,6 +32,8 @@ class AttentionBranch(keras.Layer):
     Code: machine-perception-robotics-group/attention_branch_network
     """
 
+    attention_output = 1  # of the outputs: the map
+
     def __init__(self, classes: int, map_kernel_size: int = 3, map_norm: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if classes < 1:
@@ -66,10 +68,17 @@ class AttentionBranch(keras.Layer):
             self.map_bn = batch_norm(name="map_bn", **common)
             self.map_bn.build((*input_shape[:-1], 1))
 
+    def _features(self, x: Any, training: bool | None) -> Any:
+        features = self.class_conv(self.input_norm(x, training=training))
+        return ops.relu(self.class_norm(features, training=training))
+
+    def class_maps(self, x: Any, training: bool | None = None) -> Any:
+        """The maps whose means are the logits, (batch, height, width, classes): where each class, or attribute, is."""
+        return self.logits_conv(self._features(x, training))
+
     def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         """Logits and map."""
-        features = self.class_conv(self.input_norm(x, training=training))
-        features = ops.relu(self.class_norm(features, training=training))
+        features = self._features(x, training)
         logits = ops.mean(self.logits_conv(features), axis=(1, 2))
         attention = self.map_conv(features)
         if self.map_norm:

@@ -96,13 +96,17 @@ class CBAM(keras.Layer):
             )
             self.norm.build((*input_shape[:-1], 1))
 
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        """Gate the channels of x, then its positions."""
+    def channel_gate(self, x: Any) -> Any:
+        """The gate of each channel of x, (batch, 1, 1, channels)."""
         logits = [self.expand(self.reduce(POOLS[pool](x))) for pool in self.pools]
         total = logits[0]
         for other in logits[1:]:
             total = total + other
-        x = x * ops.sigmoid(total)
+        return ops.sigmoid(total)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Gate the channels of x, then its positions."""
+        x = x * self.channel_gate(x)
         if not self.spatial:
             return x
         pooled = ops.concatenate([ops.max(x, axis=-1, keepdims=True), ops.mean(x, axis=-1, keepdims=True)], axis=-1)

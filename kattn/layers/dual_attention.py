@@ -107,6 +107,8 @@ class ChannelSelfAttention(keras.Layer):
     Code: junfu1115/DANet
     """
 
+    attention_kind = "channels"  # for pictures: (N, N) and (C, C) cannot be told apart where N = C
+
     def __init__(self, negate: bool = True, return_attention: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.negate = negate

@@ -37,6 +37,8 @@ class DualAttentionHead(keras.Layer):
     Code: junfu1115/DANet
     """
 
+    attention_kind = ("affinity", "channels")  # for pictures: (N, N) and (C, C) cannot be told apart where N = C
+
     def __init__(
         self,
         classes: int | None = None,

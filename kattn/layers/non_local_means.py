@@ -74,6 +74,11 @@ class NonLocalMeans(keras.Layer):
         self.patch_padding = patch_padding
         self.return_attention = return_attention
 
+    @property
+    def attention_kind(self) -> str:
+        """What the weights are, for pictures: those of a window are no map of the whole image."""
+        return "affinity" if self.search_size is None else "values"
+
     def build(self, input_shape: Any) -> None:
         """Check that the map is large enough for its border."""
         channels = feature_map_channels(self, input_shape)

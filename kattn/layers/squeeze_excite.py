@@ -61,9 +61,13 @@ class SqueezeExcite(keras.Layer):
         self.reduce.build((None, 1, 1, channels))
         self.expand.build((None, 1, 1, hidden))
 
+    def channel_gate(self, x: Any) -> Any:
+        """The gate of each channel of x, (batch, 1, 1, channels)."""
+        return self.expand(self.reduce(SQUEEZES[self.squeeze](x)))
+
     def call(self, x: Any) -> Any:
         """Gate every channel of x."""
-        return x * self.expand(self.reduce(SQUEEZES[self.squeeze](x)))
+        return x * self.channel_gate(x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape."""

@@ -1,0 +1,46 @@
+"""Images as a model takes them, checked before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kattn.explain.graph import require_graph
+from kattn.export.source import takes_pixels
+
+
+def checked_images(model: keras.Model, images: Any) -> np.ndarray:
+    """Images as float32 (images, height, width, channels).
+
+    Raises: ValueError for no batch of images, another size or number of channels than the model's, values that are no
+        numbers or not finite, and 0-1 for a model that normalises raw pixels itself.
+    """
+    array = np.asarray(images)
+    require_graph(model)
+    if array.ndim != 4 or not array.size or array.dtype.kind not in "uif":
+        raise ValueError(
+            f"images must be numbers (images, height, width, channels). Received: shape {array.shape}, {array.dtype}"
+        )
+    check_shape(model, array.shape[1:])
+    array = array.astype("float32")
+    if not np.isfinite(array).all():
+        raise ValueError("images hold values that are not finite (NaN or infinite).")
+    if takes_pixels(model) and (array.min() < 0 or array.max() > 255 or 0 < array.max() <= 1):
+        raise ValueError(
+            f"the model normalises raw pixels, 0 to 255, itself. Received: images in {array.min():g} to "
+            f"{array.max():g}. Pass them as they are read from a file."
+        )
+    return array
+
+
+def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where a model does not take images of this (height, width, channels)."""
+    require_graph(model)
+    expected = tuple(model.inputs[0].shape[1:])
+    if len(expected) != len(shape) or any(a not in (None, b) for a, b in zip(expected, shape, strict=True)):
+        raise ValueError(
+            f"the model takes images of (height, width, channels) {expected}. Received: {tuple(shape)}. "
+            "kattn.explain.read_images(paths, model) reads files at the model's size."
+        )

@@ -1,0 +1,15 @@
+"""Small networks that tests of several explanations share."""
+
+import keras
+from helpers import randomise
+from keras import layers
+
+
+def linear(classes=4, size=(8, 6)):
+    """Convolution, global average, dense, softmax: here Grad-CAM is CAM, which a test can write out."""
+    x = keras.Input((*size, 3), name="image")
+    y = layers.Conv2D(5, 3, padding="same", activation="relu", name="maps")(x)
+    y = layers.Dense(classes, name="logits")(layers.GlobalAveragePooling2D()(y))
+    model = keras.Model(x, layers.Activation("softmax")(y))
+    randomise(model)
+    return model
