@@ -33,7 +33,10 @@ def segmentation_losses(
             releases. DANet's outputs count alike.
         presence_weight: Of the presence logits' loss.
 
-    Labels are (batch, height, width) integers.
+    Labels are (batch, height, width) integers. On the torch backend build the network with classifier_activation=None:
+    the cross-entropy of Keras 3.15 cannot be differentiated there on maps of probabilities.
+
+    Raises: ValueError for predictions that are neither logits nor probabilities.
     """
 
     def pixel_loss(output: str) -> keras.losses.Loss:
