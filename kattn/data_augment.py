@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kattn.rand_augment import rand_augment
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -15,11 +17,14 @@ class Augment:
         shift: Largest shift as a share of the side, both ways in both directions, black behind: 0.125 is the usual
             padding of 4 and random crop of 32x32 images, and 1 pixel of 8x8.
         flip: Mirror every other image, left to right.
+        rand_operations, rand_magnitude: RandAugment: operations an image (0 for none), and their strength, 0 to 30.
         erase: Probability of blanking one rectangle of 2 to 33 % of the image with noise (random erasing).
     """
 
     shift: float = 0.0
     flip: bool = False
+    rand_operations: int = 0
+    rand_magnitude: float = 0.0
     erase: float = 0.0
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -29,6 +34,8 @@ class Augment:
         if self.flip:
             mirrored = rng.random(len(images)) < 0.5
             images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+        if self.rand_operations:
+            images = rand_augment(images, rng, self.rand_operations, self.rand_magnitude)
         if self.erase:
             images = erased(images, rng, self.erase)
         return images

@@ -220,7 +220,13 @@ def batches_for(
     spread = spread or Devices()
     shared: dict[str, Any] = {"part": (spread.rank, spread.ranks), "devices": spread.count}
     classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
-    augment = Augment(shift=recipe.shift, flip=recipe.flip and dataset.mirror, erase=recipe.erase)
+    augment = Augment(
+        shift=recipe.shift,
+        flip=recipe.flip and dataset.mirror,
+        rand_operations=recipe.rand_operations,
+        rand_magnitude=recipe.rand_magnitude,
+        erase=recipe.erase,
+    )
     training = Batches(
         dataset.train,
         recipe.batch_size,
