@@ -1,4 +1,4 @@
-"""The command line: `kattn list | info | train | evaluate | export | bench | quickstart`.
+"""The command line: `kattn list | info | train | evaluate | export | bench | explain | quickstart`.
 
 Listing and describing answer without importing Keras; each command imports what it needs when it runs.
 """
@@ -25,6 +25,7 @@ examples:
   kattn evaluate runs/cbam20                          accuracy of a run, or of a .keras, .tflite, .onnx or SavedModel
   kattn export runs/cbam20 --to tflite onnx --precision int8
   kattn bench runs/cbam20/model.tflite                latency
+  kattn explain runs/cbam20 photos/ --method grad_cam attention
 """
 
 
@@ -148,6 +149,33 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="print everything as JSON")
 
     one = command(
+        "explain",
+        explain,
+        "draw what a model looks at, or write the report of a run",
+        "kattn explain runs/abn20 photos/ --method grad_cam attention\n  kattn explain runs/abn20 --report",
+    )
+    one.add_argument("model", help="a run's folder, a .keras file, or a model of the zoo (random weights)")
+    one.add_argument("images", nargs="*", help="image files and folders of them; unreadable ones are left out, counted")
+    one.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="further models, side by side")
+    one.add_argument(
+        "--method",
+        nargs="+",
+        default=["grad_cam"],
+        choices=("cam", "grad_cam", "grad_cam_plus_plus", "attention"),
+        help="default: grad_cam",
+    )
+    one.add_argument("--class", dest="classes", type=int, metavar="NUMBER", help="default: each image's predicted one")
+    one.add_argument("--layer", help="the layer looked at (default: the method's choice)")
+    one.add_argument(
+        "--query", nargs=2, type=float, metavar=("ROW", "COLUMN"), help="pixel whose affinities attention shows"
+    )
+    one.add_argument("--image-size", type=int, help="height and width, for a model that leaves them open")
+    one.add_argument("--format", default="png", choices=("png", "svg"), help="of the contact sheets (default: png)")
+    one.add_argument("--out", help="folder for the pictures (default: explained), or file of the report")
+    one.add_argument("--report", action="store_true", help="one HTML page of a finished run; takes no images")
+    one.add_argument("--data-dir", help="with --report: where tensorflow-datasets keeps its data")
+
+    one = command(
         "quickstart", quickstart, "train, export and check an attention network on real images", "kattn quickstart"
     )
     one.add_argument("--model", default="afi_resnet20", help="a CIFAR-style model of the zoo (default: afi_resnet20)")
@@ -268,6 +296,49 @@ def bench(arguments: argparse.Namespace) -> None:
     """Print the latency of exported files, measured in turn."""
     result = kattn.export.bench(*arguments.paths, threads=arguments.threads)
     print(json.dumps(result.to_dict(), indent=1) if arguments.json else result)
+
+
+def explain(arguments: argparse.Namespace) -> None:
+    """Draw maps of image files, or write a run's report."""
+    from kattn.explain.command import explain as draw
+
+    if arguments.report:
+        if arguments.images:
+            raise ValueError("--report shows the run's own test images; leave the images out.")
+        print(kattn.explain.report(arguments.model, arguments.out, data_dir=arguments.data_dir))
+        return
+    if not arguments.images:
+        raise ValueError("name image files or folders to explain, or pass --report for a run.")
+    opened = {name: _model_of(name) for name in (arguments.model, *arguments.beside)}
+    size = (arguments.image_size, arguments.image_size) if arguments.image_size else None
+    written = draw(
+        {Path(name).stem: model for name, (model, _) in opened.items()},
+        arguments.images,
+        arguments.out or "explained",
+        methods=arguments.method,
+        classes=arguments.classes,
+        layer=arguments.layer,
+        query=tuple(arguments.query) if arguments.query else None,
+        size=size,
+        form=arguments.format,
+        class_names=opened[arguments.model][1],
+    )
+    print("\n".join(map(str, written)))
+
+
+def _model_of(name: str) -> tuple[Any, list[str] | None]:
+    """A run's model with the names of its classes, that of a .keras file, or one of the zoo."""
+    from kattn.evaluation import load_keras
+    from kattn.run_folder import RunFolder
+
+    path = Path(name)
+    if RunFolder(path).finished:
+        return RunFolder(path).load_model(), RunFolder(path).config()["data"]["class_names"]
+    if path.suffix == ".keras":
+        return load_keras(path), None
+    if path.exists():
+        raise ValueError(f"{path} is neither the folder of a finished run nor a .keras file.")
+    return kattn.zoo.create(name), None
 
 
 def quickstart(arguments: argparse.Namespace) -> None:

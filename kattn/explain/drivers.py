@@ -61,8 +61,8 @@ def top_channels(
         channels: How many channels.
         images: How many images of each.
 
-    Raises: ValueError for an unknown layer (with the closest), counts below 1, data that pass only once, and images that
-        do not fit.
+    Raises: ValueError for an unknown layer (with the closest), counts below 1, data that pass only once, and images
+        that do not fit.
     """
     if min(channels, images) < 1:
         raise ValueError(f"channels and images must be at least 1. Received: channels={channels}, images={images}")

@@ -169,7 +169,7 @@ def test_a_model_without_attention_over_positions_says_what_it_has():
     with pytest.raises(ValueError, match="has no attention over positions; it has here"):
         attention(around(kl.SqueezeExcite(reduction=2, name="here")), IMAGES)
     plain = around(layers.Conv2D(3, 1))
-    with pytest.raises(ValueError, match="no attention layers at all.*grad_cam explains any"):
+    with pytest.raises(ValueError, match=r"no attention layers at all.*grad_cam explains any"):
         attention(plain, IMAGES)
     with pytest.raises(ValueError, match="closest: here"):
         attention(around(kl.CBAM(reduction=2, name="here")), IMAGES, layers="her")
@@ -193,7 +193,9 @@ def test_with_attention_adds_the_map_and_changes_no_prediction():
 
 
 @pytest.mark.parametrize(
-    "layer", [kl.CBAM(reduction=2, name="here"), kl.NonLocal(name="here")], ids=lambda layer: type(layer).__name__
+    "layer",
+    [kl.CBAM(reduction=2, name="here"), pytest.param(kl.NonLocal(name="here"), marks=pytest.mark.slow)],
+    ids=lambda layer: type(layer).__name__,
 )
 def test_the_model_with_its_map_exports_in_every_format(layer, tmp_path):
     pytest.importorskip("tensorflow")
