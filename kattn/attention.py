@@ -55,11 +55,13 @@ def conv(
     """A convolution that pads like the references: symmetrically, also where it strides (Keras's "same" does not).
 
     Args:
-        padding: "valid" leaves the padding out.
+        padding: "valid" leaves the padding out; "end" is Keras's "same", which pads an even size at the bottom and the
+            right only where the convolution strides, as TensorFlow's own networks do.
         separable: A depthwise convolution, then a 1x1 convolution to the filters.
     """
     if strides > 1 and padding == "same":
         x, padding = symmetric_padding(x, kernel_size, name=name), "valid"
+    padding = "same" if padding == "end" else padding
     options: dict[str, Any] = {
         "strides": strides,
         "padding": padding,
@@ -113,14 +115,23 @@ def conv_bn(
     return bn_act(x, activation, epsilon=epsilon, name=name) if norm else x
 
 
-def depthwise_bn(x: Any, kernel_size: int = 3, strides: int = 1, *, activation: str | None = "relu", name: str) -> Any:
-    """Bias-free depthwise convolution, padded symmetrically, batch normalisation, activation."""
-    if strides > 1:
+def depthwise_bn(
+    x: Any,
+    kernel_size: int = 3,
+    strides: int = 1,
+    *,
+    activation: str | None = "relu",
+    padding: str = "same",
+    name: str,
+) -> Any:
+    """Bias-free depthwise convolution, padded as `conv` does, batch normalisation, activation."""
+    symmetric = strides > 1 and padding == "same"
+    if symmetric:
         x = symmetric_padding(x, kernel_size, name=name)
     x = keras.layers.DepthwiseConv2D(
         kernel_size,
         strides,
-        padding="valid" if strides > 1 else "same",
+        padding="valid" if symmetric else "same",
         use_bias=False,
         depthwise_initializer=kernel_initializer(),
         data_format="channels_last",
@@ -319,11 +330,16 @@ def _snake(factory: Factory) -> str:
 
 
 class Sites:
-    """An attention in a network of so many stages: what a backbone calls."""
+    """An attention in a network of so many stages: what a backbone calls.
+
+    Attributes:
+        placed: Whether the attention found a place so far, its tail apart.
+    """
 
     def __init__(self, attention: Attention, stages: int) -> None:
         self.attention = attention
         self.count = stages
+        self.placed = False
 
     def stage(self, number: int, blocks: int = 1, prefix: str = "") -> StageSites:
         """The sites of one stage, counted from 1."""
@@ -335,13 +351,21 @@ class Sites:
 
     def between_stages(self, x: Any, stage: int) -> Any:
         """The boundary after this stage."""
-        return _apply(self.attention.between_stages, x, f"stage{stage}", self.applies(stage))
+        return self.apply(self.attention.between_stages, x, f"stage{stage}", self.applies(stage))
+
+    def apply(self, factory: Factory, x: Any, name: str, applies: bool) -> Any:
+        """What a factory makes of a tensor where it applies; the tensor itself in the plain network."""
+        if not applies or factory is identity:
+            return x
+        self.placed = True
+        return factory(name=f"{name}_{_snake(factory)}")(x)
 
 
 class StageSites:
     """The sites of one stage; holds what lives as long as the stage does."""
 
     def __init__(self, sites: Sites, number: int, blocks: int, prefix: str) -> None:
+        self.sites = sites
         self.attention = sites.attention
         self.applies = sites.applies(number)
         self.number = number
@@ -357,11 +381,12 @@ class StageSites:
         """The run's first convolution; a block of several branches has a run of maps in each."""
         if branch not in self.first_convs:
             self.first_convs[branch] = self.attention.first_conv() if self.applies else plain_conv()
+            self.sites.placed |= self.applies and self.attention.first_conv is not plain_conv
         return self.first_convs[branch]
 
     def stage_input(self, x: Any) -> Any:
         """What the stage's first block takes."""
-        return _apply(self.attention.stage_input, x, f"{self.name}_input", self.applies)
+        return self.sites.apply(self.attention.stage_input, x, f"{self.name}_input", self.applies)
 
     def block(self, number: int) -> BlockSites:
         """The sites of one block, counted from 1."""
@@ -380,27 +405,27 @@ class BlockSites:
 
     def input(self, x: Any) -> Any:
         """The input of the residual branch."""
-        return _apply(self.attention.input, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.input, x, self.name, self.applies)
 
     def integrated(self, x: Any) -> Any:
         """The earlier maps that `first_conv` takes up again."""
-        return _apply(self.attention.integrated, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.integrated, x, self.name, self.applies)
 
     def inner(self, x: Any) -> Any:
         """After the 3x3 convolution."""
-        return _apply(self.attention.inner, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.inner, x, self.name, self.applies)
 
     def residual(self, x: Any) -> Any:
         """The end of the residual branch."""
-        return _apply(self.attention.residual, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.residual, x, self.name, self.applies)
 
     def shortcut(self, x: Any) -> Any:
         """The shortcut."""
-        return _apply(self.attention.shortcut, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.shortcut, x, self.name, self.applies)
 
     def output(self, x: Any) -> Any:
         """After the addition."""
-        return _apply(self.attention.output, x, self.name, self.applies)
+        return self.stage.sites.apply(self.attention.output, x, self.name, self.applies)
 
     def first_conv(
         self,
@@ -435,11 +460,8 @@ class BlockSites:
     ) -> Any:
         """The block's 3x3 convolution, with its stride, normalisation and activation."""
         factory = self.attention.spatial_conv if self.applies else plain_conv
+        self.stage.sites.placed |= factory is not plain_conv
         return factory()(x, filters, kernel_size, strides, name=f"{self.name}_conv{number}", at=self, **options)
-
-
-def _apply(factory: Factory, x: Any, name: str, applies: bool) -> Any:
-    return factory(name=f"{name}_{_snake(factory)}")(x) if applies and factory is not identity else x
 
 
 # ---------------------------------------------------------------- stages and the whole
