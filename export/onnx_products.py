@@ -1,8 +1,9 @@
-"""Take the transposes around a graph's matrix products into the products.
+"""Take the transposes out of a graph that matrix products and vectors do not need.
 
 Convolutions in ONNX work on (batch, channels, height, width), attention between positions on rows (batch, positions,
 channels). The conversion puts a Transpose wherever one meets the other: five for a non-local block. A product that says
-how its operands lie (Einsum) needs none of them.
+how its operands lie (Einsum) needs none of them; and a vector of channels, (batch, channels, 1, 1), lies the same
+however its axes are named.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ TO_LAST, TO_FIRST, SWAP = [0, 2, 3, 1], [0, 3, 1, 2], [0, 2, 1]
 
 
 def absorb_transposes(graph: Any) -> Any:
-    """The ModelProto with rewritten products; the very same numbers up to rounding.
+    """The ModelProto without them; the very same numbers up to rounding.
 
-    Steps, each of which keeps the values: a map turned channels-last and flattened is flattened first and turned then;
-    rows made a map and turned channels-first are turned first; a turn moves behind a multiplication by one number; two
-    turns that undo each other go; a product of turned operands, or one whose result is turned, becomes an Einsum.
+    Steps, each of which keeps the values: a turn that moves nothing but axes of length 1 becomes a Reshape, and of two
+    Reshapes behind each other the first one goes; a map turned channels-last and flattened is flattened first and
+    turned then; rows made a map and turned channels-first are turned first; a turn moves behind a gate and behind a
+    multiplication by one number; two turns that undo each other go; a product of turned operands, or one whose result
+    is turned, becomes an Einsum.
     """
     import onnx
 
-    if not any(node.op_type == "MatMul" for node in graph.graph.node):
+    if sum(node.op_type == "Transpose" for node in graph.graph.node) < 2:  # the image's own
         return graph
     inferred = onnx.shape_inference.infer_shapes(graph)
     work = _Graph(graph, inferred)
-    while any(step(work) for step in (_flatten_first, _turn_first, _scale_first, _cancel)):
+    steps = (_reshape_instead, _merge, _gate_first, _flatten_first, _turn_first, _scale_first, _cancel)
+    while any(step(work) for step in steps):
         work.drop_unused()
     _join_products(work)
     work.drop_unused()
@@ -112,6 +116,31 @@ def _turn(node: Any) -> list[int] | None:
     return next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
 
 
+def _reshape_instead(work: _Graph) -> bool:
+    """A turn that leaves the axes longer than 1 in their order is a Reshape."""
+    for turn in work.kind("Transpose"):
+        perm, shape = _turn(turn), work.shapes.get(turn.input[0])
+        if perm is None or perm[0] != 0 or shape is None or None in shape[1:]:
+            continue
+        long = [axis for axis in perm if axis == 0 or shape[axis] != 1]
+        if long == sorted(long):
+            turned = [None, *(shape[axis] for axis in perm[1:])]
+            constant = work.constant(np.array([-1, *turned[1:]], "int64"))
+            _replace(work, turn, work.insert(turn, "Reshape", [turn.input[0], constant], turned))
+            return True
+    return False
+
+
+def _merge(work: _Graph) -> bool:
+    """Of two Reshapes behind each other the second is enough, unless it copies sizes (a 0 in its shape)."""
+    for second in work.kind("Reshape"):
+        first, target = work.maker(second.input[0]), work.array(second.input[1])
+        if first is not None and first.op_type == "Reshape" and target is not None and 0 not in target:
+            second.input[0] = first.input[0]
+            return True
+    return False
+
+
 def _flatten_first(work: _Graph) -> bool:
     """(b, c, h, w) -> (b, h, w, c) -> (b, hw, c) becomes (b, c, h, w) -> (b, c, hw) -> (b, hw, c)."""
     for reshape in work.kind("Reshape"):
@@ -163,11 +192,35 @@ def _scale_first(work: _Graph) -> bool:
     return False
 
 
+def _gate_first(work: _Graph) -> bool:
+    """A map turned channels-last and combined with a (b, 1, 1, c) vector is combined with (b, c, 1, 1), then turned."""
+    for node in (node for op_type in ("Mul", "Add", "Sub", "Div") for node in work.kind(op_type)):
+        for index in (0, 1):
+            turn, vector = work.maker(node.input[index]), node.input[1 - index]
+            sizes = work.shapes.get(vector, [])
+            if _turn(turn) != TO_LAST or len(sizes) != 4 or sizes[1:3] != [1, 1] or sizes[3] is None:
+                continue
+            if vector in work.constants:
+                continue
+            shape = [None, sizes[3], 1, 1]
+            constant = work.constant(np.array([-1, *shape[1:]], "int64"))
+            inputs = [turn.input[0], work.insert(node, "Reshape", [vector, constant], shape)]
+            inputs = inputs if index == 0 else inputs[::-1]
+            combined = work.insert(node, node.op_type, inputs, work.shapes.get(turn.input[0], []))
+            shape = work.shapes.get(node.output[0], [])
+            _replace(work, node, work.insert(node, "Transpose", [combined], shape, perm=TO_LAST))
+            return True
+    return False
+
+
 def _cancel(work: _Graph) -> bool:
-    """Two turns of rows behind each other are none."""
+    """Two turns behind each other that undo each other are none."""
     for second in work.kind("Transpose"):
         first = work.maker(second.input[0])
-        if _turn(second) == SWAP and _turn(first) == SWAP and second.output[0] not in work.outputs:
+        perms = _turn(first), _turn(second)
+        if None in perms or [perms[0][axis] for axis in perms[1]] != sorted(perms[0]):
+            continue
+        if second.output[0] not in work.outputs:
             _replace(work, second, first.input[0])
             return True
     return False

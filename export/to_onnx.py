@@ -98,25 +98,29 @@ def onnx(
                 f"The ONNX graph holds what slows it down or ties it to a shape: {'; '.join(refused)}. Change the "
                 "layers named, or pass strict=False (or allow=) to have the file with these as warnings."
             )
+        notes: list[str] = []
         if precision == "float16":
             graph = in_half(graph)
         elif precision == "int8":
             assert samples is not None
             tensors = samples.transpose(0, 3, 1, 2) if layout == "nchw" else samples
-            graph = quantise(
+            graph, unquantised = quantise(
                 graph,
                 np.ascontiguousarray(tensors.astype(source.dtype)),
                 stage.scratch,
                 method=calibration_method,
                 excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in kept],
             )
+            if unquantised:
+                layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
+                notes.append(f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")
         _describe(graph, source, layout)
         with converting("Writing the ONNX file"):
             _write(graph, stage.path)
         onnx_graph.check(stage.path, graph)
         ops = onnx_graph.histogram(graph)
         transposes = ops.get("Transpose", 0)
-        warnings = list(found.values())
+        warnings = [*notes, *found.values()]
         if transposes > onnx_graph.TRANSPOSES:
             warnings.append(f"{transposes} Transpose nodes, where {onnx_graph.TRANSPOSES} are usual")
         report = certify(

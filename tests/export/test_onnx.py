@@ -10,6 +10,7 @@ import tensorflow as tf
 from small_models import SIZE, build
 
 from kattn.export import ExportError, ExportInputError, load, onnx
+from kattn.layers import GlobalContext
 
 CLEAN = {"BatchNormalization", "Shape", "Gather", "Cast", "Reshape"}
 
@@ -64,6 +65,18 @@ def test_layers_left_in_floating_point(model, images, tmp_path):
     assert part.ops["QuantizeLinear"] < whole.ops["QuantizeLinear"]
     with pytest.raises(ExportInputError, match="no_such_layer"):
         onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, float_layers=["no_such_layer"])
+
+
+def test_biases_that_eight_bits_would_lose_stay(tmp_path, images):
+    """Behind a layer normalisation of one channel nothing moves: the context is its last convolution's bias."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, name="conv")(keras.layers.Rescaling(1 / 127.5, -1)(image))
+    context = GlobalContext(reduction=8, name="context")
+    y = keras.layers.Softmax()(keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(context(x))))
+    context.expand["add"].bias.assign(np.linspace(-3, 3, 8, dtype="float32"))
+    report = onnx(keras.Model(image, y), tmp_path / "m.onnx", precision="int8", calibration=images, min_agreement=0)
+    assert report.max_abs_diff <= 0.05
+    assert any("bias" in warning and "context" in warning for warning in report.warnings)
 
 
 def test_grouped_convolutions_of_keras(images, tmp_path):

@@ -101,6 +101,39 @@ def test_what_others_read_stays_right(nodes, outputs):
         np.testing.assert_allclose(got, value, atol=1e-5)
 
 
+def test_a_turn_of_a_vector_is_no_turn():
+    nodes = [
+        node("GlobalAveragePool", "x", "pooled"),
+        node("Transpose", "pooled", "last", perm=[0, 2, 3, 1]),
+        node("Reshape", "last to_line", "line"),
+        node("Transpose", "line", "first", perm=[0, 3, 1, 2]),
+        node("Conv", "first kernel", "y", pads=[0, 1, 0, 1]),
+    ]
+    kernel = np.array([1.0, 2.0, 4.0], "float32").reshape(1, 1, 1, 3)
+    shapes = {"to_line": np.array([-1, 1, CHANNELS, 1]), "kernel": kernel}
+    model = graph(nodes, {"y": ["batch", 1, 1, CHANNELS]}, **shapes)
+    (expected,) = run(model)
+    absorb_transposes(model)
+    assert [one.op_type for one in model.graph.node] == ["GlobalAveragePool", "Reshape", "Conv"]
+    np.testing.assert_allclose(run(model)[0], expected, atol=1e-6)
+
+
+def test_a_gate_is_turned_instead_of_the_map():
+    nodes = [
+        node("GlobalAveragePool", "x", "pooled"),
+        node("Reshape", "pooled to_gate", "gate"),
+        node("Transpose", "x", "last", perm=[0, 2, 3, 1]),
+        node("Sub", "gate last", "difference"),
+        node("Transpose", "difference", "first", perm=[0, 3, 1, 2]),
+        node("Relu", "first", "y"),
+    ]
+    model = graph(nodes, MAP, to_gate=np.array([-1, 1, 1, CHANNELS]))
+    (expected,) = run(model)
+    absorb_transposes(model)
+    assert "Transpose" not in [one.op_type for one in model.graph.node]
+    np.testing.assert_allclose(run(model)[0], expected, atol=1e-6)
+
+
 def test_a_graph_without_products_is_left_alone():
     model = graph([node("Transpose", "x", "y", perm=[0, 2, 3, 1])], {"y": ["batch", HEIGHT, WIDTH, CHANNELS]})
     before = model.SerializeToString()
