@@ -17,6 +17,7 @@ import numpy as np
 from kattn.export.errors import ExportInputError
 from kattn.export.names import INPUT, PREDICTIONS
 from kattn.export.rebuild import all_layers, reasons_to_rebuild, rebuild
+from kattn.layers.portable import portable_graphs
 
 BATCH_BYTES = 64 * 2**20  # images of one batch while the model is run for comparison
 
@@ -158,7 +159,8 @@ def named_function(model: keras.Model, outputs: Sequence[str]) -> Callable[[Any]
     import tensorflow as tf
 
     def serve(image: Any) -> dict[str, Any]:
-        result = model(image, training=False)
+        with portable_graphs():
+            result = model(image, training=False)
         return {name: tf.cast(result[name], "float32") for name in outputs}
 
     return serve

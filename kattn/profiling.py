@@ -93,7 +93,9 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
     def count_product(macs: int) -> None:
         result.matmul_macs += macs
 
-    with _observed(count, count_product):
+    from kattn.layers.portable import portable_graphs
+
+    with _observed(count, count_product), portable_graphs():  # whose products of pooled maps are layers
         _Probe(model)(inputs)
     result.attention_parameters = sum(math.prod(w.shape) for layer in attention for w in layer.trainable_weights)
     return result
@@ -137,6 +139,10 @@ def _bytes(tensor: Any) -> int:
 
 
 def _layer_macs(layer: keras.Layer, args: tuple[Any, ...], outputs: Any) -> int:
+    from kattn.layers.spectral_norm import SpectralNorm
+
+    # Runs its layer's computation with another kernel, not the layer.
+    layer = layer.layer if isinstance(layer, SpectralNorm) else layer
     for kind, rule in _rules():
         if isinstance(layer, kind):
             return rule(layer, tuple(int(s) for s in args[0].shape), tuple(int(s) for s in outputs.shape))

@@ -3,6 +3,7 @@ import pytest
 from keras import layers, ops
 
 import kattn
+from kattn.layers import SpectralNorm
 
 
 def profile_of(*stack, shape=(8, 8, 4), **options):
@@ -20,6 +21,7 @@ def profile_of(*stack, shape=(8, 8, 4), **options):
         (layers.Conv2D(6, 3, strides=2, padding="same"), 16 * 9 * 4 * 6),
         (layers.Conv2D(8, 3, groups=4, padding="same"), 64 * 9 * 1 * 8),
         (kattn.layers.GroupedConv2D(8, 3, groups=4, padding="same"), 64 * 9 * 1 * 8),
+        (SpectralNorm(layers.Conv2D(6, 3, padding="same")), 64 * 9 * 4 * 6),
         (layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2), 64 * 9 * 4 * 2),
         (layers.SeparableConv2D(6, 3, padding="same"), 64 * (9 * 4 + 4 * 6)),
         (layers.Conv2DTranspose(6, 3, strides=2, padding="same"), 64 * 9 * 4 * 6),
@@ -58,6 +60,11 @@ class Product(keras.Layer):
 def test_matrix_products_are_counted_apart():
     cost = profile_of(Product())
     assert (cost.macs, cost.matmul_macs) == (0, 2 * 64 * 64 * 4)
+
+
+def test_products_of_pooled_maps_are_layers():
+    cost = profile_of(kattn.layers.SqueezeExcite(2))
+    assert (cost.macs, cost.matmul_macs) == (4 * 2 * 2, 0)
 
 
 def test_foreign_and_nested_models_are_counted():

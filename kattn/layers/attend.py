@@ -16,8 +16,11 @@ def wide_dtype(dtype: str) -> str:
 
 
 def softmax(logits: Any) -> Any:
-    """Softmax over the last axis. Over one entry it is 1 by definition, which Keras would warn about."""
-    return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+    """Softmax over the last axis; over one entry it is 1, tied to the logit by a gradient of zero.
+
+    Keras warns of such a softmax, and where it is left out of weights without a gradient.
+    """
+    return ops.exp(ops.log_softmax(logits, axis=-1)) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
 def positions(x: Any) -> Any:
@@ -63,9 +66,9 @@ def attend(
     """
     dtype = keras.backend.standardize_dtype(value.dtype)
     wide = wide_dtype(dtype)
-    query, key = ops.cast(query, wide), ops.transpose(ops.cast(key, wide), (0, 2, 1))
-    if scale is not None:
-        query = query * scale
+    query, key = ops.cast(query, wide), ops.cast(key, wide)
+    # Of the three that could be scaled the keys are the fewest numbers.
+    key = ops.transpose(key if scale is None else key * scale, (0, 2, 1))
 
     def product(query: Any, key: Any, value: Any) -> Any:
         attention = ops.cast(softmax(ops.matmul(query, key)), dtype)

@@ -24,21 +24,9 @@ def attend_maps(
     Returns: (batch, height, width, c), and the weights, (batch, queries, keys), or None.
     """
     rows = positions(query), positions(key), positions(value)
-    if rows[1].shape[1] == 1:
-        logits = ops.matmul(ops.cast(rows[0], "float32"), ops.transpose(ops.cast(rows[1], "float32"), (0, 2, 1)))
-        attention = ops.cast(softmax(logits), rows[2].dtype)
-        return to_map(attention * rows[2], query), attention if return_attention else None
     gathered = attend(*rows, return_attention=return_attention, training=training)
     rows, attention = gathered if return_attention else (gathered, None)
     return to_map(rows, query), attention
-
-
-def softmax(logits: Any) -> Any:
-    """Softmax over the last axis, also of one entry: ones, tied to the logits by a gradient of zero.
-
-    Keras warns of such a softmax, and of projections without a gradient where it is left out.
-    """
-    return ops.exp(ops.log_softmax(logits, axis=-1)) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
 def map_size(shape: Any, pool: int = 1) -> int | None:

@@ -109,10 +109,10 @@ class CrossChannelCommunication(keras.Layer):
         for layer, inputs in zip(
             (self.encode1, self.encode2, self.decode1, self.decode2), (area, hidden) * 2, strict=True
         ):
-            layer.build((None, self.blocks, channels // self.blocks, inputs))
+            layer.build((None, 1, channels, inputs))
         if self.use_norm:
             self.norm = batch_norm(name="norm", dtype=self.dtype_policy)
-            self.norm.build((None, self.blocks, channels // self.blocks, area))
+            self.norm.build((None, 1, channels, area))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Add to every channel what it hears from the others."""
@@ -129,17 +129,18 @@ class CrossChannelCommunication(keras.Layer):
     def _communicate(self, x: Any, training: bool | None) -> tuple[Any, Any]:
         """What the channels of a map of the working size hear, and A."""
         _, height, width, channels = x.shape
-        # Channels as the positions of a map, positions as its channels: E and D are 1x1 convolutions, the blocks its
-        # rows.
-        responses = ops.reshape(
-            ops.transpose(x, (0, 3, 1, 2)), (-1, self.blocks, channels // self.blocks, height * width)
-        )
+        # Channels as the positions of a map of one row, positions as its channels: E and D are 1x1 convolutions.
+        responses = ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, 1, channels, height * width))
         values = self.encode2(self.encode1(responses))
+        blocks = (-1, self.blocks, channels // self.blocks, height * width)
+        values = values if self.blocks == 1 else ops.reshape(values, blocks)
         means = ops.mean(values, axis=-1, keepdims=True)
         means = ops.stop_gradient(means) if self.detach else means
         scores = -ops.square(means - ops.transpose(means, (0, 1, 3, 2)))
         attention = softmax(scores)
-        heard = self.decode2(self.decode1(ops.matmul(attention, values)))
+        heard = ops.matmul(attention, values)
+        heard = heard if self.blocks == 1 else ops.reshape(heard, (-1, 1, channels, height * width))
+        heard = self.decode2(self.decode1(heard))
         if self.use_norm:
             heard = self.norm(heard, training=training)
         return ops.transpose(ops.reshape(heard, (-1, channels, height, width)), (0, 2, 3, 1)), attention

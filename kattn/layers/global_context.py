@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.maps import softmax_mean
 
 LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
 FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}
@@ -27,6 +28,7 @@ class GlobalContext(keras.Layer):
             ratio).
         context: "att" or "avg".
         fusion: "add" (the authors' default), "scale", or "both", with a transform of its own for each.
+        epsilon: Of the layer normalisation; 1e-5 as in the authors' code, 1e-6 in timm.
         return_attention: Also return a, (batch, height, width, 1); needs context="att".
 
     The last convolution of each transform starts at zero: "add" starts as the identity, "scale" at one half.
@@ -43,6 +45,7 @@ class GlobalContext(keras.Layer):
         reduction: int = 16,
         context: str = "att",
         fusion: str = "add",
+        epsilon: float = LN_EPSILON,
         return_attention: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -56,6 +59,7 @@ class GlobalContext(keras.Layer):
         self.reduction = reduction
         self.context = context
         self.fusion = fusion
+        self.epsilon = epsilon
         self.return_attention = return_attention
 
     def build(self, input_shape: Any) -> None:
@@ -79,22 +83,17 @@ class GlobalContext(keras.Layer):
 
     def call(self, x: Any) -> Any:
         """Fuse the context of x into every position."""
-        if self.context == "att":
-            logits = self.mask(x)
-            # Written out with pooling over positions: a softmax over the flattened map costs transposes in the exported
-            # graphs. The mean of e appears above and below, so its 1/N cancels.
-            e = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
-            scale = 1.0 / ops.mean(e, axis=(1, 2), keepdims=True)
-            context = ops.mean(x * e, axis=(1, 2), keepdims=True) * scale
-        else:
-            context = ops.mean(x, axis=(1, 2), keepdims=True)
+        context, weights = self._context(x)
         y = x
         for fusion in FUSIONS[self.fusion]:
             term = self._transform(context, fusion)
             y = y + term if fusion == "add" else y * ops.sigmoid(term)
-        if not self.return_attention:
-            return y
-        return y, e * (1.0 / ops.sum(e, axis=(1, 2), keepdims=True))
+        return (y, weights) if self.return_attention else y
+
+    def _context(self, x: Any) -> tuple[Any, Any]:
+        if self.context == "att":
+            return softmax_mean(x, self.mask(x))
+        return ops.mean(x, axis=(1, 2), keepdims=True), None
 
     def _transform(self, context: Any, fusion: str) -> Any:
         hidden = self.reduce[fusion](context)
@@ -102,7 +101,7 @@ class GlobalContext(keras.Layer):
         centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         gamma, beta = (ops.cast(v[fusion], hidden.dtype) for v in (self.gamma, self.beta))
-        return self.expand[fusion](ops.relu(centred * ops.rsqrt(variance + LN_EPSILON) * gamma + beta))
+        return self.expand[fusion](ops.relu(centred * ops.rsqrt(variance + self.epsilon) * gamma + beta))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the weights' where they are returned."""
@@ -115,5 +114,6 @@ class GlobalContext(keras.Layer):
             "reduction": self.reduction,
             "context": self.context,
             "fusion": self.fusion,
+            "epsilon": self.epsilon,
             "return_attention": self.return_attention,
         }

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pointwise_conv import PointwiseConv2D
+
 BN_EPSILON = 1e-5  # every reference implementation's; Keras's own default is 1e-3
 BN_MOMENTUM = 0.9  # weight of the old statistics: torch's 0.1 on the new ones
 
@@ -17,9 +19,9 @@ def hidden_width(channels: int, reduction: int) -> int:
     return max(1, channels // reduction)
 
 
-def pointwise(filters: int, **kwargs: Any) -> keras.layers.Conv2D:
+def pointwise(filters: int, **kwargs: Any) -> PointwiseConv2D:
     """A 1x1 convolution; on a pooled (batch, 1, 1, channels) map it is a dense layer that exports cleanly."""
-    return keras.layers.Conv2D(filters, 1, data_format="channels_last", **kwargs)
+    return PointwiseConv2D(filters, 1, data_format="channels_last", **kwargs)
 
 
 def batch_norm(**kwargs: Any) -> keras.layers.BatchNormalization:

@@ -7,12 +7,35 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kattn.layers.attend import softmax
+from kattn.layers.portable import portable
+
 
 def to_map(rows: Any, like: Any) -> Any:
     """(batch, height * width, channels) back to a map of the height and width of `like`."""
     batch, height, width, _ = ops.shape(like)
     fixed = isinstance(height, int) and isinstance(width, int)
     return ops.reshape(rows, (-1 if fixed else batch, height, width, rows.shape[-1]))
+
+
+def softmax_mean(x: Any, logits: Any) -> tuple[Any, Any]:
+    """The mean of a map over its positions, weighed by the softmax of one logit a position.
+
+    Returns: (batch, 1, 1, channels), and the weights, (batch, height, width, 1).
+    """
+    _, height, width, channels = ops.shape(x)
+    count = height * width
+    if not portable():
+        # Reads the map once. The logits have a single channel, so nothing is transposed.
+        weights = softmax(ops.reshape(logits, (-1, 1, count)))
+        context = ops.matmul(weights, ops.reshape(x, (-1, count, channels)))
+        return ops.expand_dims(context, 1), ops.reshape(weights, (-1, height, width, 1))
+    # By pooling over the positions: flattened maps cost transposes in exported graphs. The mean of e appears above and
+    # below, so its 1/N cancels.
+    e = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
+    scale = 1.0 / ops.mean(e, axis=(1, 2), keepdims=True)
+    context = ops.mean(x * e, axis=(1, 2), keepdims=True) * scale
+    return context, e * (1.0 / ops.sum(e, axis=(1, 2), keepdims=True))
 
 
 def max_pool_2x2(x: Any) -> Any:

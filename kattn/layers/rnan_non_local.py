@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions, query_block, wide_dtype
-from kattn.layers.attend_maps import attend_maps, map_size, softmax
+from kattn.layers.attend import positions, query_block, softmax, wide_dtype
+from kattn.layers.attend_maps import attend_maps, map_size
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.maps import to_map
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from kattn.layers.helpers import feature_map_channels, pointwise
+from kattn.layers.maps import softmax_mean
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -47,14 +47,9 @@ class SimplifiedNonLocal(keras.Layer):
 
     def call(self, x: Any) -> Any:
         """Add the context of x to every position."""
-        logits = self.mask(x)
-        # A softmax by pooling, see GlobalContext: e / mean(e) sums to N, which the mean over positions divides out.
-        e = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
-        scale = 1.0 / ops.mean(e, axis=(1, 2), keepdims=True)
-        y = x + self.value(ops.mean(x * e, axis=(1, 2), keepdims=True) * scale)
-        if not self.return_attention:
-            return y
-        return y, e * (1.0 / ops.sum(e, axis=(1, 2), keepdims=True))
+        context, weights = softmax_mean(x, self.mask(x))
+        y = x + self.value(context)
+        return (y, weights) if self.return_attention else y
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the weights' where they are returned."""

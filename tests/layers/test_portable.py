@@ -1,0 +1,40 @@
+"""The form for converters and the fast one give the same numbers."""
+
+import threading
+
+import numpy as np
+import pytest
+from layer_checks import build, check_export, image, randomise, run
+
+import kattn
+from kattn.layers.portable import portable, portable_graphs
+
+
+@pytest.mark.parametrize("name", ["se", "gc", "snl", "c3"])
+def test_both_forms_give_the_same_numbers(name):
+    x = image(2, 4, 3, 8)
+    layer = build(kattn.layers.get(name), x)
+    randomise(layer)
+    fast = run(layer, x)
+    with portable_graphs():
+        np.testing.assert_allclose(run(layer, x), fast, atol=1e-5)
+
+
+def test_the_portable_form_exports():
+    x = image(2, 4, 3, 8)
+    layer = build(kattn.layers.GlobalContext(reduction=2, return_attention=True), x)
+    randomise(layer)
+    with portable_graphs():
+        check_export(layer, x)
+
+
+def test_it_ends_with_its_block_and_stays_in_its_thread():
+    seen = []
+    with portable_graphs():
+        with portable_graphs():
+            pass
+        assert portable()
+        thread = threading.Thread(target=lambda: seen.append(portable()))
+        thread.start()
+        thread.join()
+    assert not portable() and seen == [False]
