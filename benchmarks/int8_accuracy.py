@@ -47,7 +47,11 @@ RECIPE = {
 def trained(name: str, data: Any, folder: Path, steps: int) -> Any:
     """The network of a finished run; trained first where there is none."""
     import kattn
+    from kattn.run_folder import RunFolder
+    from kattn.training import open_run
 
+    if RunFolder(folder).finished:
+        return open_run(folder).model
     epochs = max(1, round(steps * RECIPE["batch_size"] / len(data["train"][0])))
     run = kattn.train(
         name,
