@@ -34,7 +34,7 @@ class Split:
 
     Args:
         images: uint8, (images, height, width, channels), values 0-255.
-        labels: int32, (images,), class numbers from 0.
+        labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one.
     """
 
     images: np.ndarray
@@ -71,7 +71,10 @@ class Raw:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a classification problem. A split that was not asked for is empty."""
+    """The three splits of a classification problem. A split that was not asked for is empty.
+
+    Classes of two levels (a car's make and model) have names of two parts: "audi/a4".
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -84,6 +87,11 @@ class Dataset:
     def parts(self) -> tuple[Split, Split, Split]:
         """Training, validation and test split."""
         return self.train, self.validation, self.test
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image has any number of attributes, rather than one class."""
+        return self.train.labels.ndim == 2
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -120,8 +128,10 @@ def load(
 
     Args:
         data: "digits" (scikit-learn's handwritten digits, no download), a TFDS name such as "cifar10", a folder
-            (`class/image`, or `train/class/image` and `test/class/image`), arrays `(images, labels)`,
-            `((images, labels), (test_images, test_labels))` or {"train": (images, labels), ...}, or a Dataset.
+            (`class/image`, or `train/class/image` and `test/class/image`; classes of two levels: `make/model/image`),
+            arrays `(images, labels)`, `((images, labels), (test_images, test_labels))` or
+            {"train": (images, labels), ...}, or a Dataset. Labels are class numbers, or rows of 0 and 1 (images,
+            attributes) where an image can have several; TFDS's attributes ("celeb_a") come as such.
             {"train": "office/Art", "test": "office/Clipart"} trains on one source and tests on another of the same
             classes: all images of each.
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
@@ -248,7 +258,10 @@ def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str], cla
     sample = next(iter(parts.values()))
     nothing = Split(sample.images[:0], sample.labels[:0])
     kept = {name: parts.get(name, nothing) if name in splits else nothing for name in SPLITS}
-    highest = max(int(part.labels.max()) for part in parts.values() if len(part))
+    many = sample.labels.ndim == 2
+    highest = (
+        sample.labels.shape[1] - 1 if many else max(int(part.labels.max()) for part in parts.values() if len(part))
+    )
     names = tuple(raw.class_names) if raw.class_names else tuple(str(i) for i in range(highest + 1))
     return Dataset(raw.name, names, **kept, mirror=raw.mirror, source=raw.source)
 
@@ -292,9 +305,14 @@ def checked_split(images: Any, labels: Any, where: str, classes: int | None = No
         images = _as_uint8(images, where)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+    many = labels.ndim == 2 and (labels.dtype == bool or np.isin(labels, (0, 1)).all())
+    if many and (labels.sum(axis=1) == 1).all():
         raise DataError(
-            f"{where}: labels are class numbers, one integer an image (one-hot rows: labels.argmax(axis=1)). "
+            f"{where}: each row of labels has one 1: these are one-hot rows. Pass class numbers, labels.argmax(axis=1)."
+        )
+    if not many and (labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer)):
+        raise DataError(
+            f"{where}: labels are class numbers, one integer an image, or rows of 0 and 1, one number an attribute. "
             f"Received: shape {labels.shape}, {labels.dtype}"
         )
     if len(images) != len(labels):
@@ -302,11 +320,15 @@ def checked_split(images: Any, labels: Any, where: str, classes: int | None = No
     if not len(images):
         raise DataError(f"{where} is empty: there is nothing to work on.")
     check_labels(labels, classes, where)
-    return Split(images, labels.astype("int32"))
+    return Split(images, labels.astype("uint8" if many else "int32"))
 
 
 def check_labels(labels: np.ndarray, classes: int | None, where: str) -> None:
-    """Raise where a label is negative or not below the number of classes."""
+    """Raise where a label is negative or not below the number of classes, or rows are not as long as that."""
+    if labels.ndim == 2:
+        if classes is not None and labels.shape[1] != classes:
+            raise DataError(f"{where}: {labels.shape[1]} attributes an image, the model has {classes} outputs.")
+        return
     wrong = np.flatnonzero((labels < 0) | (labels >= classes) if classes is not None else labels < 0)
     if len(wrong):
         expected = f"0 to {classes - 1}" if classes is not None else "0 and above"
@@ -319,7 +341,9 @@ def check_labels(labels: np.ndarray, classes: int | None, where: str) -> None:
 def carve(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
     """Two disjoint splits: the rest, and `fraction` of every class (rounded; of a class of one image nothing)."""
     apart = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
+    if split.labels.ndim == 2:
+        apart[rng.permutation(len(split))[: round(fraction * len(split))]] = True
+    for label in np.unique(split.labels) if split.labels.ndim == 1 else ():
         members = rng.permutation(np.flatnonzero(split.labels == label))
         count = min(len(members) - 1, max(1, round(fraction * len(members))))
         apart[members[:count]] = True
@@ -376,7 +400,7 @@ def _limited(dataset: Dataset, limit: int | None) -> Dataset:
 
     def cut(split: Split) -> Split:
         rank = np.zeros(len(split), int)
-        for label in np.unique(split.labels):
+        for label in np.unique(split.labels) if split.labels.ndim == 1 else ():
             members = np.flatnonzero(split.labels == label)
             rank[members] = np.arange(len(members))
         return split.take(np.sort(np.argsort(rank, kind="stable")[:limit]))

@@ -58,7 +58,7 @@ class Batches(keras.utils.PyDataset):
             raise ValueError(f"{len(split)} images cannot be shared by {devices} devices.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
-        if classes is None and (smoothing or mix):
+        if classes is None and (smoothing or mix) and split.labels.ndim == 1:
             raise ValueError("Label smoothing and mixing need one-hot targets: pass classes.")
         self.split = split
         self.batch_size = min(batch_size, len(split) // devices * devices) if training else batch_size
@@ -87,14 +87,17 @@ class Batches(keras.utils.PyDataset):
         """Batch `index` of the epoch: uint8 images and their targets."""
         part = self.split.take(self.order()[index * self.batch_size : (index + 1) * self.batch_size])
         images, labels = part.images, part.labels
-        if self.classes is not None:
+        if labels.ndim == 2:
+            labels = labels.astype("float32")
+        elif self.classes is not None:
             labels = np.eye(self.classes, dtype="float32")[labels]
         if self.training:
             rng = np.random.default_rng([self.seed, self.epoch, index])
             if self.augment:
                 images = self.augment(images, rng)
-            if self.smoothing:
-                labels = (1 - self.smoothing) * labels + np.float32(self.smoothing / labels.shape[-1])
+            if self.smoothing:  # over the classes; an attribute has two sides
+                shares = 2 if part.labels.ndim == 2 else labels.shape[-1]
+                labels = (1 - self.smoothing) * labels + np.float32(self.smoothing / shares)
             if self.mix:
                 images, labels = self.mix(images, labels, rng)
         rank, ranks = self.part

@@ -22,6 +22,7 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
 
     Args:
         root: The folder. Classes are its sub-folders in alphabetical order; hidden files and folders are left out.
+            Where every one of them holds nothing but folders, these are classes of two levels, "make/model".
         size: Height and width to scale and cut the images to; None where all have one size.
         channels: 3 for RGB, 1 for grey: images are converted as they are read.
         on_error: "raise" or "skip", for files that are no readable image.
@@ -41,9 +42,9 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
         parts = {PARTS[path.name.lower()]: path for path in folders}
     else:
         parts = {"train": root}
-    class_names = [path.name for path in _folders(parts.get("train", folders[0]))]
+    class_names = _classes(parts.get("train", folders[0]))
     for name, path in parts.items():
-        here = [sub.name for sub in _folders(path)]
+        here = _classes(path)
         if here != class_names:
             differ = sorted(set(here) ^ set(class_names))
             raise DataError(f"{path}: the class folders of {name} differ from the others': {', '.join(differ[:10])}.")
@@ -110,6 +111,16 @@ def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarr
 
 def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _classes(root: Path) -> list[str]:
+    """The class folders of a part, by their names, or by two levels of them."""
+    folders = _folders(root)
+    inside = [_folders(folder) for folder in folders]
+    images = any(file.suffix.lower() in SUFFIXES for folder in folders for file in folder.iterdir())
+    if folders and all(inside) and not images:
+        return [f"{folder.name}/{sub.name}" for folder, subs in zip(folders, inside, strict=True) for sub in subs]
+    return [folder.name for folder in folders]
 
 
 def _images(root: Path) -> list[Path]:

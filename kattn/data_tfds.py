@@ -34,7 +34,7 @@ def tfds_dataset(
     data_dir: str | Path | None,
     at_most: int | None = None,
 ) -> Raw:
-    """Read a data set of images with one class label each.
+    """Read a data set of images with one class label each, or with attributes that each is there or not ("celeb_a").
 
     Args:
         name: As in `tfds.load`: "cifar10", "name/config", "name:version" or "name/config:version".
@@ -44,7 +44,7 @@ def tfds_dataset(
         data_dir: The folder that holds the data sets; None is TFDS_DATA_DIR, then ~/tensorflow_datasets.
         at_most: Read no more than so many images of a split.
 
-    Raises: DataError for an unknown name, and for a data set that is not images with a class label.
+    Raises: DataError for an unknown name, and for a data set that is not images with a class label or attributes.
     """
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     folder = find_prepared(root, name) or _prepare(root, name, data_dir)
@@ -52,11 +52,11 @@ def tfds_dataset(
     if info.get("fileFormat", "tfrecord") != "tfrecord":
         raise DataError(f"{folder} is stored as {info['fileFormat']}; kattn reads tfrecord. Prepare it in that format.")
     features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
-    image_key, label_key = _keys(features, name)
+    image_key, label_keys, class_names = _keys(folder, features, name)
     shards = {split["name"]: _shards(folder, info, split) for split in info["splits"]}
     parts = {}
     for split in _needed(shards, splits):
-        images, labels = _read(shards[split], image_key, label_key, size, on_error, at_most, f"{name} ({split})")
+        images, labels = _read(shards[split], image_key, label_keys, size, on_error, at_most, f"{name} ({split})")
         if len(labels) and (labels == -1).all():
             log.info("%s: the split %s has no labels and is not used", name, split)
         else:
@@ -66,7 +66,7 @@ def tfds_dataset(
     return Raw(
         name,
         parts,
-        class_names=_class_names(folder, features, label_key),
+        class_names=class_names,
         mirror=not re.match(r"(e?mnist|kmnist|svhn|.*digit|omniglot)", name),
         source={"version": info.get("version", ""), "decoder": "pillow"},
     )
@@ -119,14 +119,14 @@ def _needed(shards: dict[str, Any], splits: Sequence[str]) -> list[str]:
 def _read(
     shards: list[Path],
     image_key: str,
-    label_key: str,
+    label_keys: list[str],
     size: tuple[int, int] | None,
     on_error: str,
     at_most: int | None,
     where: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     images: list[np.ndarray] = []
-    labels: list[int] = []
+    labels: list[list[int]] = []
     failed = 0
     with ThreadPoolExecutor() as pool:
         for chunk in _chunks(shards, at_most):
@@ -134,7 +134,7 @@ def _read(
             for example, picture in zip(chunk, pool.map(lambda data: _decode(data, size), encoded), strict=True):
                 if isinstance(picture, np.ndarray):
                     images.append(picture)
-                    labels.append(int(example[label_key][0]))
+                    labels.append([int(example[key][0]) for key in label_keys])
                 elif on_error == "raise":
                     raise DataError(
                         f"{where}: image {len(images)} is not readable: {picture} (on_error='skip' goes on.)"
@@ -148,7 +148,8 @@ def _read(
         raise DataError(f"{where} holds images of {len(shapes)} shapes, such as {sorted(shapes)[:2]}: pass image_size.")
     if not images:
         raise DataError(f"{where} holds no readable image.")
-    return np.stack(images), np.array(labels, "int32")
+    table = np.array(labels, "int32")
+    return np.stack(images), table[:, 0] if len(label_keys) == 1 else table
 
 
 def _chunks(shards: list[Path], at_most: int | None) -> Iterator[list[dict[str, Any]]]:
@@ -176,13 +177,26 @@ def _decode(encoded: bytes, size: tuple[int, int] | None) -> np.ndarray | Except
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _keys(features: dict[str, Any], name: str) -> tuple[str, str]:
-    """The names of the image and of the class label among the features."""
+def _keys(folder: Path, features: dict[str, Any], name: str) -> tuple[str, list[str], list[str]]:
+    """The names of the image and of the label (or of all attributes) in a record, and the names of the classes."""
     images = [key for key, value in features.items() if "image" in value]
     labels = [key for key, value in features.items() if "classLabel" in value]
-    if not images or not labels:
-        raise DataError(f"{name} is not images with a class label. Its features: {', '.join(sorted(features))}.")
-    return ("image" if "image" in images else images[0]), ("label" if "label" in labels else labels[0])
+    flags = {key: flag for key, value in features.items() if len(flag := _flags(value)) > 1}
+    if not images or not (labels or flags):
+        known = ", ".join(sorted(features))
+        raise DataError(f"{name} is not images with a class label or attributes. Its features: {known}.")
+    image = "image" if "image" in images else images[0]
+    if labels:
+        label = "label" if "label" in labels else labels[0]
+        return image, [label], _class_names(folder, features, label)
+    group = next(iter(flags))
+    return image, [f"{group}/{flag}" for flag in flags[group]], flags[group]
+
+
+def _flags(feature: dict[str, Any]) -> list[str]:
+    """Names of the yes-or-no features in a group of features, in TFDS's order."""
+    inside = feature.get("featuresDict", {}).get("features", {})
+    return sorted(key for key, value in inside.items() if value.get("tensor", {}).get("dtype") == "bool")
 
 
 def _class_names(folder: Path, features: dict[str, Any], label_key: str) -> list[str]:

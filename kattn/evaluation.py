@@ -31,6 +31,7 @@ class Evaluation:
         per_class: Accuracy by class name; None for a class without images.
         confusion: confusion[i][j] images of class i were called j.
         model, data: What was evaluated on what.
+        first_level: Top-1 of the part of the class names before "/", probabilities summed; None without such names.
     """
 
     images: int
@@ -43,6 +44,7 @@ class Evaluation:
     confusion: list[list[int]]
     model: str = ""
     data: str = ""
+    first_level: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON holds it."""
@@ -50,10 +52,53 @@ class Evaluation:
 
     def __str__(self) -> str:
         top5 = "" if self.top5 is None else f", top-5 {self.top5:.2%}"
+        first = "" if self.first_level is None else f", first level {self.first_level:.2%}"
         return (
-            f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}, "
+            f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}{first}, "
             f"loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
         )
+
+
+@dataclass(frozen=True)
+class AttributeEvaluation:
+    """How well a model does that tells for each of several attributes whether an image has it.
+
+    Attributes:
+        images, attributes: Counts.
+        accuracy: Share of right answers (probability above one half) over all images and attributes.
+        average_precision: Mean over the attributes of the area under precision against recall, those left out that all
+            images or none have; None where that leaves none.
+        loss: Mean binary cross-entropy in nats.
+        calibration_error: As in Evaluation, of all answers.
+        per_attribute: Accuracy by name.
+        model, data: What was evaluated on what.
+    """
+
+    images: int
+    attributes: int
+    accuracy: float
+    average_precision: float | None
+    loss: float
+    calibration_error: float
+    per_attribute: dict[str, float]
+    model: str = ""
+    data: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        precision = "" if self.average_precision is None else f", average precision {self.average_precision:.2%}"
+        return (
+            f"{self.model} on {self.images} images of {self.data}: {self.attributes} attributes, accuracy "
+            f"{self.accuracy:.2%}{precision}, loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
+        )
+
+
+def from_dict(content: dict[str, Any]) -> Evaluation | AttributeEvaluation:
+    """What `to_dict` gave."""
+    return AttributeEvaluation(**content) if "per_attribute" in content else Evaluation(**content)
 
 
 def evaluate(
@@ -70,7 +115,7 @@ def evaluate(
     data_dir: str | Path | None = None,
     weights: str | None = None,
     verbose: bool = False,
-) -> Evaluation:
+) -> Evaluation | AttributeEvaluation:
     """Evaluate a classifier.
 
     Args:
@@ -84,7 +129,7 @@ def evaluate(
         weights: For a run's folder: "best" or "last"; None is what its recipe selects.
         verbose: Show on a terminal how far it is.
 
-    Returns: An Evaluation; `str(...)` is one line.
+    Returns: An Evaluation, or for data with attributes an AttributeEvaluation; `str(...)` is one line.
     Raises: DataError for data that do not fit the model, ValueError for a model that cannot be evaluated.
     """
     if split not in ("train", "validation", "test"):
@@ -108,9 +153,60 @@ def evaluate(
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
     answers = predictor.run(part.images, batch_size)
     probabilities = np.concatenate(list(_shown(answers, len(part)) if verbose else answers))
-    return measure(
-        probabilities, part.labels, dataset.class_names, model=predictor.name, data=_data_name(dataset, split)
+    of = measure_attributes if part.labels.ndim == 2 else measure
+    return of(probabilities, part.labels, dataset.class_names, model=predictor.name, data=_data_name(dataset, split))
+
+
+def measure_attributes(
+    outputs: np.ndarray, labels: np.ndarray, names: Any = None, *, model: str = "", data: str = ""
+) -> AttributeEvaluation:
+    """The numbers of an AttributeEvaluation from outputs and labels (images, attributes).
+
+    Outputs are probabilities; values outside 0 to 1 are taken for logits.
+    """
+    from sklearn.metrics import average_precision_score
+
+    outputs, labels = _finite(outputs, model, data), np.asarray(labels).astype(bool)
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        outputs = 1 / (1 + np.exp(-outputs))
+    outputs = np.clip(outputs, 0.0, 1.0)
+    right = (outputs > 0.5) == labels
+    of_truth = np.where(labels, outputs, 1 - outputs)
+    told = [
+        float(average_precision_score(labels[:, i], outputs[:, i]))
+        for i in range(labels.shape[1])
+        if 0 < labels[:, i].sum() < len(labels)
+    ]
+    names = names if names is not None else [str(i) for i in range(labels.shape[1])]
+    return AttributeEvaluation(
+        images=len(labels),
+        attributes=labels.shape[1],
+        accuracy=float(right.mean()),
+        average_precision=float(np.mean(told)) if told else None,
+        loss=float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        calibration_error=calibration_error(np.maximum(outputs, 1 - outputs).ravel(), right.ravel()),
+        per_attribute={str(name): float(right[:, i].mean()) for i, name in enumerate(names)},
+        model=model,
+        data=data,
     )
+
+
+def _finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
+    outputs = np.asarray(outputs, "float64")
+    if not np.isfinite(outputs).all():
+        raise ValueError(f"{model or 'The model'} gives values that are not finite for {data or 'these images'}.")
+    return outputs
+
+
+def first_level(probabilities: np.ndarray, labels: np.ndarray, names: Any) -> float | None:
+    """Top-1 of what stands before "/" in the class names; None where not every name has it."""
+    if not all("/" in name for name in names):
+        return None
+    firsts = [name.partition("/")[0] for name in names]
+    groups = sorted(set(firsts))
+    member = np.array([[first == group for group in groups] for first in firsts], float)
+    of_class = np.array([groups.index(first) for first in firsts])
+    return float(((probabilities @ member).argmax(axis=1) == of_class[labels]).mean())
 
 
 def measure(
@@ -120,10 +216,8 @@ def measure(
 
     Outputs are probabilities; values outside 0 to 1 are taken for logits.
     """
-    outputs = np.asarray(outputs, "float64")
+    outputs = _finite(outputs, model, data)
     count, classes = outputs.shape
-    if not np.isfinite(outputs).all():
-        raise ValueError(f"{model or 'The model'} gives values that are not finite for {data or 'these images'}.")
     if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     probabilities = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-12)
@@ -148,6 +242,7 @@ def measure(
         confusion=confusion.tolist(),
         model=model,
         data=data,
+        first_level=first_level(probabilities, labels, names),
     )
 
 

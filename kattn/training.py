@@ -17,7 +17,7 @@ from kattn.data import DataError, Dataset, load
 from kattn.data_augment import Augment, Mix
 from kattn.data_batches import Batches
 from kattn.devices import Devices, devices_for
-from kattn.evaluation import Evaluation, evaluate
+from kattn.evaluation import AttributeEvaluation, Evaluation, evaluate, from_dict
 from kattn.optimizers import SGD, AdamW
 from kattn.recipes import Recipe, load_recipe
 from kattn.run_folder import BEST, CONFIG, LAST, METRICS, MODEL, STATE, RunError, RunFolder, bare
@@ -45,7 +45,7 @@ class Run:
 
     path: Path
     model: Any
-    evaluation: Evaluation
+    evaluation: Evaluation | AttributeEvaluation
     history: list[dict[str, float]]
     config: dict[str, Any]
 
@@ -150,21 +150,25 @@ def open_run(path: str | Path) -> Run:
     folder = RunFolder(path)
     if not folder.finished:
         raise RunError(f"{folder.path} holds no finished run.")
-    return Run(folder.path, folder.load_model(), Evaluation(**folder.metrics()), folder.history(), folder.config())
+    return Run(folder.path, folder.load_model(), from_dict(folder.metrics()), folder.history(), folder.config())
 
 
-def compile_for(model: Any, recipe: Recipe, steps: int) -> None:
+def compile_for(model: Any, recipe: Recipe, steps: int, multi_label: bool = False) -> None:
     """Compile a model as the recipe says; every classification output gets the loss and counts alike.
 
     Args:
         model: A Keras model.
         recipe: The recipe.
         steps: Steps an epoch.
+        multi_label: The outputs are attributes, each with a probability of its own.
     """
     per_output = targets_for(model)
-    soft = needs_soft_targets(recipe)
-    loss = keras.losses.CategoricalCrossentropy if soft else keras.losses.SparseCategoricalCrossentropy
-    metric = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
+    kinds = {
+        "attributes": (keras.losses.BinaryCrossentropy, keras.metrics.BinaryAccuracy),
+        "soft": (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalAccuracy),
+        "classes": (keras.losses.SparseCategoricalCrossentropy, keras.metrics.SparseCategoricalAccuracy),
+    }
+    loss, metric = kinds["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
     outputs = per_output(None) or [None]
     losses = {name: loss() for name in outputs}
     metrics = {name: [metric(name="accuracy")] for name in outputs}
@@ -255,7 +259,7 @@ def _fit(
     spread: Devices,
 ) -> None:
     training, validation = batches_for(model, dataset, recipe, seed, spread)
-    compile_for(model, recipe, len(training))
+    compile_for(model, recipe, len(training), dataset.multi_label)
     main = main_output(model)
     accuracy = "accuracy" if main is None else f"{main}_accuracy"
     average = keras.callbacks.SwapEMAWeights() if recipe.ema else None
@@ -322,7 +326,7 @@ def _load(
     if settings["image_size"] is None and height and width:
         settings["image_size"] = (height, width)
     dataset = load(data, channels=channels, classes=classes, limit=limit, on_error=on_error, **settings)
-    if len(dataset.class_names) < 2:
+    if len(dataset.class_names) < 2 and not dataset.multi_label:
         raise DataError(f"{dataset.name} has one class only: there is nothing to tell apart.")
     return dataset
 
@@ -335,7 +339,10 @@ def _network(model: Any, options: Mapping[str, Any], dataset: Dataset, precision
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return create(model, **{"input_shape": dataset.image_shape, "classes": len(dataset.class_names), **options})
+        fitting = {"input_shape": dataset.image_shape, "classes": len(dataset.class_names)}
+        if dataset.multi_label:
+            fitting["classifier_activation"] = "sigmoid"
+        return create(model, **{**fitting, **options})
     finally:
         keras.config.set_dtype_policy(before)
 
