@@ -1,4 +1,4 @@
-"""The command line: `kattn list | info | train | evaluate | export | bench | explain | quickstart`.
+"""The command line: `kattn list | info | train | evaluate | export | convert | bench | explain | quickstart`.
 
 Listing and describing answer without importing Keras; each command imports what it needs when it runs.
 """
@@ -25,6 +25,7 @@ examples:
   kattn evaluate runs/cbam20                          accuracy of a run, or of a .keras, .tflite, .onnx or SavedModel
   kattn export runs/cbam20 --to tflite onnx --precision int8
   kattn bench runs/cbam20/model.tflite                latency
+  kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5
   kattn explain runs/cbam20 photos/ --method grad_cam attention
 """
 
@@ -142,6 +143,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--calibration", help="images for int8: a folder or a TFDS name (default: the run's own data)")
     one.add_argument("--out", help="folder for the files (default: the run's folder, else the current one)")
+
+    one = command(
+        "convert",
+        convert,
+        "weights of other collections to kattn's, and back",
+        "kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5",
+    )
+    one.add_argument("file", help=".safetensors, torch's .pth and its kin, the .h5 of Keras 2, .npz; or .weights.h5")
+    one.add_argument("--model", required=True, help="name in the zoo")
+    one.add_argument(
+        "--out", required=True, help="ends in .weights.h5, or in .safetensors for a torch-layout state dict"
+    )
+    one.add_argument("--dialect", help="table of names to follow, such as timm.resnet (default: the one that fits)")
+    one.add_argument("--mean", type=_numbers, metavar="R,G,B", help="what the training subtracted from RGB in 0-1")
+    one.add_argument("--std", type=_numbers, metavar="R,G,B", help="what it divided by")
+    one.add_argument("--half", action="store_true", help="store kernels as float16")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="option of the model; repeatable"
+    )
 
     one = command("bench", bench, "latency of exported files", "kattn bench model.tflite model.onnx --threads 1")
     one.add_argument("paths", nargs="+")
@@ -290,6 +310,31 @@ def _open_model(arguments: argparse.Namespace) -> tuple[Any, Path, Callable[[], 
     out = Path(arguments.out) if arguments.out else home
     out.mkdir(parents=True, exist_ok=True)
     return model, out, images
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """Write the weights of another collection as kattn's, or kattn's as a torch-layout state dict."""
+    options = _options(arguments.set)
+    options |= {key: getattr(arguments, key) for key in ("mean", "std") if getattr(arguments, key)}
+    if arguments.out.endswith(".safetensors"):
+        from safetensors.numpy import save_file
+
+        model = kattn.zoo.create(arguments.model, weights=arguments.file, **options)
+        save_file(kattn.zoo.to_state_dict(model, arguments.dialect), arguments.out, metadata={"format": "pt"})
+    else:
+        model = kattn.zoo.convert(
+            arguments.file,
+            arguments.model,
+            out=arguments.out,
+            dialect=arguments.dialect,
+            half=arguments.half,
+            **options,
+        )
+    print(f"{arguments.out}: {model.count_params():,} numbers of {arguments.model}, each in its place")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def bench(arguments: argparse.Namespace) -> None:

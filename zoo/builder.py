@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from kattn.attention import Attention, Head, Sites, factory_options
 from kattn.zoo.backbone import Backbone
-from kattn.zoo.weights import load_weights
+from kattn.zoo.freezing import freeze as freeze_up_to
+from kattn.zoo.weights import Source, find_weights, load_weights
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 STANDARD = {
@@ -22,10 +23,15 @@ STANDARD = {
     "classes": ("int | None", None),
     "classifier_activation": ("str | None", "softmax"),
     "include_preprocessing": ("bool", True),
+    "mean": ("Sequence[float] | None", None),
+    "std": ("Sequence[float] | None", None),
+    "freeze": ("int | None", None),
+    "cache_dir": ("str | pathlib.Path | None", None),
     "name": ("str | None", None),
 }
 STANDARD_DOC = """\
-    weights: None (random), the tag of published weights, or a path (.weights.h5, .keras).
+    weights: None (random), the tag of published weights ("imagenet"; `kattn.zoo.info` lists them), or a path:
+        .weights.h5, .keras, or a file of another collection (.safetensors, torch's .pth, the .h5 of Keras 2).
     include_top: False leaves pooling and classifier out.
     input_shape: (height, width, channels); height and width may be None. Default: {input_shape}.
     input_tensor: A Keras tensor to build on, instead of a new input.
@@ -33,6 +39,9 @@ STANDARD_DOC = """\
     classes: Number of classes. Default: {classes}.
     classifier_activation: Of the classifier; None gives logits.
     include_preprocessing: True takes RGB pixels 0-255 and normalises them inside the model; False leaves that to you.
+    mean, std: Of RGB in 0-1, to normalise with. Default: the weights', else {mean} and {std}.
+    freeze: With weights: the last stage, from 1, that keeps them; 0 is the stem. Default: everything is trained.
+    cache_dir: Folder for fetched weights. Default: KATTN_CACHE, else the user's cache.
     name: Of the model. Default: {name}."""
 
 
@@ -59,7 +68,14 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
                 f"{name} has no option {', '.join(unknown)}. Options of this model: {mechanism}. "
                 f"Options of every model: {', '.join(STANDARD)}."
             )
-        standard: dict[str, Any] = {key: arguments.get(key, default) for key, (_, default) in STANDARD.items()}
+        cache_dir, source = arguments.pop("cache_dir", None), None
+        if arguments.get("weights") is not None:
+            source = find_weights(arguments["weights"], name, arguments, cache_dir)
+            arguments = {**source.options, **arguments}
+        arguments["weights"] = source
+        standard: dict[str, Any] = {
+            key: arguments.get(key, default) for key, (_, default) in STANDARD.items() if key != "cache_dir"
+        }
         bound = attention.bind(**{key: value for key, value in arguments.items() if key in options})
         network = {key: value for key, value in arguments.items() if key in own}
         return build(standard.pop("name") or name, bound, backbone, network, **standard)
@@ -82,7 +98,11 @@ def _docstring(
     parts = [f"{name}: a functional Keras model.", "", "Args:"]
     parts += [
         STANDARD_DOC.format(
-            input_shape=backbone.input_shape, classes=f"the weights', else {backbone.classes}", name=name
+            input_shape=backbone.input_shape,
+            classes=f"the weights', else {backbone.classes}",
+            mean=backbone.mean,
+            std=backbone.std,
+            name=name,
         )
     ]
     for key, option in (own | options).items():
@@ -107,7 +127,7 @@ def build(
     backbone: Backbone,
     options: dict[str, Any],
     *,
-    weights: Any,
+    weights: Source | None,
     include_top: bool,
     input_shape: Any,
     input_tensor: Any,
@@ -115,6 +135,9 @@ def build(
     classes: int | None,
     classifier_activation: Any,
     include_preprocessing: bool,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    freeze: int | None = None,
 ) -> keras.Model:
     """Check the arguments, build the graph, load the weights."""
     missing = missing_sites(attention, backbone)
@@ -130,16 +153,30 @@ def build(
         raise ValueError(f'pooling must be None, "avg" or "max". Received: pooling={pooling!r}')
     if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
         raise ValueError(f"classes must be an integer of at least 1. Received: classes={classes!r}")
-    if weights is not None and not isinstance(weights, str) and not hasattr(weights, "__fspath__"):
-        raise ValueError(f"weights must be None, a tag or a path. Received: weights={weights!r}")
+    if freeze is not None and weights is None:
+        raise ValueError(f"freeze keeps weights as they are: give weights=. Received: freeze={freeze!r}")
     inputs = _input(backbone, input_shape, input_tensor)
-    x = normalise(inputs, backbone) if include_preprocessing else inputs
-    head = Head(classes or backbone.classes, classifier_activation, include_top, pooling)
-    outputs = backbone.network(x, Sites(attention, backbone.stages), head, **options)
+    x = inputs
+    if include_preprocessing:
+        x = normalise(
+            inputs,
+            backbone,
+            mean=mean or (weights.mean if weights else None),
+            std=std or (weights.std if weights else None),
+        )
+    classes = classes or (weights.classes if weights else None) or backbone.classes
+    head = Head(classes, classifier_activation, include_top, pooling)
+    sites = Sites(attention, backbone.stages)
+    outputs = backbone.network(x, sites, head, **options)
+    if not sites.placed and {*attention.used_sites()} - {"tail"}:
+        places = ", ".join(attention.used_sites())
+        raise ValueError(f"{name}: the chosen stages have no place for the attention ({places}). Choose other stages.")
     source = keras.utils.get_source_inputs(input_tensor) if input_tensor is not None else inputs
     model = keras.Model(source, outputs, name=name)
     if weights is not None:
-        load_weights(model, weights, name)
+        load_weights(model, weights, name, include_top=include_top)
+    if freeze is not None:
+        freeze_up_to(model, freeze, backbone.stages)
     return model
 
 
@@ -168,10 +205,14 @@ def _check_shape(shape: tuple[Any, ...]) -> None:
         )
 
 
-def normalise(x: Any, backbone: Backbone) -> Any:
+def normalise(
+    x: Any, backbone: Backbone, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> Any:
     """Pixels 0-255 to the network's own scale; channels that are not RGB get the mean of RGB's values."""
     channels = x.shape[-1]
-    mean, std = list(backbone.mean), list(backbone.std)
+    mean, std = list(mean or backbone.mean), list(std or backbone.std)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f"mean and std are three numbers, std's above 0. Received: mean={mean}, std={std}")
     if channels != 3:
         mean, std = [sum(mean) / 3] * channels, [sum(std) / 3] * channels
     scale = [1 / (255 * s) for s in std]

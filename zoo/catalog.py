@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from kattn.zoo import manifest
+
 TABLE = "models.csv"
 PUBLISHED = "published.csv"
 
@@ -36,7 +38,7 @@ class ModelInfo:
         input_shape: Default (height, width, channels).
         classes: Default number of classes.
         papers: Of the backbone and of the attention.
-        weights: Published weights: tag to what is known of them.
+        weights: Published weights: tag to what is known of them (see `kattn.zoo.manifest.Entry`).
     """
 
     name: str
@@ -62,6 +64,8 @@ class ModelInfo:
         }
         lines = [self.name, *(f"  {key:<11}{value}" for key, value in rows.items())]
         lines += [f"  {'paper':<11}{paper}" for paper in self.papers]
+        for tag, facts in self.weights.items():
+            lines.append(f"  {'weights':<11}{tag}: {facts['metric']} ({facts['metric_source']}), {facts['source']}")
         for result in published_results(self.name):
             lines.append(f"  {'printed':<11}{result.top1} % {result.dataset} top-1: {result.call}, {result.source}")
         return "\n".join(lines)
@@ -82,7 +86,7 @@ def _table() -> dict[str, ModelInfo]:
             input_shape=(height, width, channels),
             classes=int(row["classes"]),
             papers=tuple(row["papers"].split(" | ")),
-            weights={},
+            weights={tag: entry.facts() for tag, entry in manifest.tags(row["name"]).items()},
         )
     return table
 
@@ -123,6 +127,7 @@ def forget() -> None:
     """Read the tables anew at the next question."""
     _table.cache_clear()
     _published.cache_clear()
+    manifest.entries.cache_clear()
 
 
 def natural(name: str) -> list[Any]:

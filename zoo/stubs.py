@@ -24,6 +24,8 @@ import keras
 
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
+from kattn.zoo.conversion import convert as convert
+from kattn.zoo.conversion import to_state_dict as to_state_dict
 from kattn.zoo.levels import features as features
 from kattn.zoo.output_stride import dilate as dilate
 from kattn.zoo.sagan import sagan_discriminator as sagan_discriminator
@@ -38,6 +40,7 @@ from kattn.zoo.stn import spatial_transformer as spatial_transformer
 from kattn.zoo.super_resolution import rcan as rcan
 from kattn.zoo.super_resolution import rnan as rnan
 from kattn.zoo.super_resolution import san as san
+from kattn.zoo.weights import save_weights as save_weights
 
 def create(name: str, **options: Any) -> keras.Model: ...
 '''

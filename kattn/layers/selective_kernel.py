@@ -33,6 +33,8 @@ class SelectiveKernel(keras.Layer):
         groups: Groups of the convolutions; must divide the channels and the filters.
         reduction: The hidden width is filters // reduction, but at least
         min_hidden: this.
+        split_input: Each branch takes an equal share of the input's channels, in order, as in timm; False, all of
+            them, as in the paper.
         return_attention: Also return a, (batch, branches, filters).
 
     A stride s at a dilation that s divides touches every s-th pixel only: the branch convolves x[::s, ::s] at dilation
@@ -42,8 +44,8 @@ class SelectiveKernel(keras.Layer):
     Shapes: (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters).
     Raises: ValueError for groups that do not divide, sizes out of range, or an input that is no feature map.
     Paper: Li, Wang, Hu, Yang. Selective Kernel Networks. CVPR 2019. arXiv:1903.06586
-    Code: implus/SKNet. timm splits the input's channels between the branches and has no lower limit of the hidden
-        width; this layer does neither.
+    Code: implus/SKNet. timm splits the input's channels between the branches (`split_input`) and has other limits
+        of the hidden width.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SelectiveKernel(keras.Layer):
         groups: int = 32,
         reduction: int = 16,
         min_hidden: int = 32,
+        split_input: bool = False,
         return_attention: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -78,14 +81,20 @@ class SelectiveKernel(keras.Layer):
         self.groups = groups
         self.reduction = reduction
         self.min_hidden = min_hidden
+        self.split_input = split_input
         self.return_attention = return_attention
         self._sides = sides
 
     def build(self, input_shape: Any) -> None:
         """Create the branches and the network that weighs them."""
         channels = feature_map_channels(self, input_shape)
-        if channels % self.groups:
-            raise ValueError(f"groups={self.groups} does not divide the input's {channels} channels.")
+        shares = len(self.dilations) if self.split_input else 1
+        if channels % (self.groups * shares):
+            raise ValueError(
+                f"groups={self.groups}, times {shares} parts of the input, does not divide the input's {channels} "
+                "channels."
+            )
+        self._share = channels // shares
         common: dict[str, Any] = {"dtype": self.dtype_policy}
         self.convs, self.norms, self.select = [], [], []
         hidden = max(self.filters // self.reduction, self.min_hidden)
@@ -103,7 +112,7 @@ class SelectiveKernel(keras.Layer):
                 name=f"branch{number}",
                 **common,
             )
-            conv.build((None, None, None, channels))
+            conv.build((None, None, None, self._share))
             norm = batch_norm(momentum=BN_MOMENTUM, name=f"branch{number}_bn", **common)
             norm.build((None, None, None, self.filters))
             select = pointwise(self.filters, use_bias=False, name=f"select{number}", **common)
@@ -121,6 +130,8 @@ class SelectiveKernel(keras.Layer):
 
     def _branch(self, x: Any, number: int, training: bool | None) -> Any:
         dilation, step = self.dilations[number], self.strides
+        if self.split_input:
+            x = x[..., number * self._share : (number + 1) * self._share]
         remaining = self._remaining_dilation(dilation)
         if step > 1 and remaining != dilation:
             x = x[:, ::step, ::step, :]
@@ -158,5 +169,6 @@ class SelectiveKernel(keras.Layer):
             "groups": self.groups,
             "reduction": self.reduction,
             "min_hidden": self.min_hidden,
+            "split_input": self.split_input,
             "return_attention": self.return_attention,
         }

@@ -46,13 +46,21 @@ def scaled(channels: int, alpha: float) -> int:
 
 
 def inverted_residual(
-    x: Any, filters: int, strides: int, at: BlockSites, *, expansion: int, activation: str, cifar: bool
+    x: Any,
+    filters: int,
+    strides: int,
+    at: BlockSites,
+    *,
+    expansion: int,
+    activation: str,
+    cifar: bool,
+    padding: str = "same",
 ) -> Any:
     """1x1 to the expanded width, depthwise 3x3, linear 1x1 to the filters."""
     y = at.input(x)
     if expansion > 1 or cifar:
         y = at.first_conv(y, expansion * x.shape[-1], 1, later_strides=strides, activation=activation)
-    y = at.inner(depthwise_bn(y, 3, strides, activation=activation, name=f"{at.name}_conv2"))
+    y = at.inner(depthwise_bn(y, 3, strides, activation=activation, padding=padding, name=f"{at.name}_conv2"))
     y = at.residual(conv_bn(y, filters, 1, activation=None, name=f"{at.name}_conv3"))
     if strides == 1 and (cifar or x.shape[-1] == filters):
         shortcut = at.shortcut(project(x, filters, strides, at.name))
@@ -69,12 +77,17 @@ def mobilenet_v2(
     table: Sequence[Sequence[Row]] = IMAGENET_STAGES,
     activation: str = "relu6",
     cifar: bool = False,
+    padding: str = "same",
 ) -> Any:
     """Stem, stages of rows, a 1x1 convolution to 1280 channels, head.
 
     Args:
         alpha: Factor of all widths but the last, which grows with it and does not shrink; 0.35 to 1.4 in the paper.
+        padding: Of the convolutions that stride: "same", alike on all sides, as in the torch collections; "end", as in
+            the authors' TensorFlow code.
     """
+    if padding not in ("same", "end"):
+        raise ValueError(f"padding must be same or end. Received: padding={padding!r}")
     if alpha <= 0:
         raise ValueError(f"alpha must be above 0. Received: alpha={alpha}")
 
@@ -95,6 +108,7 @@ def mobilenet_v2(
                         expansion=expansion,
                         activation=activation,
                         cifar=cifar,
+                        padding=padding,
                     )
             return x
 
@@ -102,7 +116,7 @@ def mobilenet_v2(
 
     stages = [stage(i, rows, first=i == 1) for i, rows in enumerate(table, start=1)]
     stem_strides = 1 if cifar else 2
-    x = conv_bn(x, scaled(32, alpha), 3, stem_strides, activation=activation, name="stem_conv")
+    x = conv_bn(x, scaled(32, alpha), 3, stem_strides, activation=activation, padding=padding, name="stem_conv")
     widen = functools.partial(
         conv_bn, filters=scaled(1280, max(alpha, 1.0)), kernel_size=1, activation=activation, name="widen_conv"
     )
@@ -110,7 +124,9 @@ def mobilenet_v2(
 
 
 BACKBONES: dict[str, Backbone] = {
-    "mobilenet_v2": Backbone(mobilenet_v2, stages=len(IMAGENET_STAGES), paper=PAPER, sites=SITES, options=("alpha",)),
+    "mobilenet_v2": Backbone(
+        mobilenet_v2, stages=len(IMAGENET_STAGES), paper=PAPER, sites=SITES, options=("alpha", "padding")
+    ),
     "mobilenet_v2_cifar": Backbone(
         functools.partial(mobilenet_v2, table=CIFAR_STAGES, activation="relu", cifar=True),
         stages=len(CIFAR_STAGES),

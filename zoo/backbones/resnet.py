@@ -1,6 +1,10 @@
 """ResNet: CIFAR form (basic and bottleneck) and ImageNet form (v1.5, and v1 with the stride in the first 1x1).
 
 He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385
+
+The variants that published weights belong to are options: parameter-free shortcuts (A), and the deep stem and the
+average-pooled shortcut of He, Zhang, Zhang, Zhang, Xie, Li. Bag of Tricks for Image Classification with Convolutional
+Neural Networks. CVPR 2019. arXiv:1812.01187 (ResNet-D).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage, unchanged
 from kattn.zoo.backbone import CIFAR, Backbone
@@ -22,19 +27,68 @@ def cifar_stem(x: Any) -> Any:
     return conv_bn(x, 16, 3, name="stem_conv")
 
 
-def imagenet_stem(x: Any, filters: int = 64) -> Any:
-    """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2."""
-    x = conv_bn(x, filters, 7, 2, name="stem_conv")
+# Where the stem's max-pooling pads: torch on all sides; Caffe, which rounds up, at the bottom and the right.
+POOL_PADDING = {"symmetric": 1, "end": ((0, 1), (0, 1))}
+STEM_POOLS = (*POOL_PADDING, "conv")
+SHORTCUTS = ("A", "A_end", "B", "D")
+CIFAR_OPTIONS = ("depths", "widths", "shortcut")
+IMAGENET_OPTIONS = (*CIFAR_OPTIONS, "stem_widths", "stem_pool")
+
+
+def imagenet_stem(
+    x: Any, filters: int = 64, *, stem_widths: Sequence[int] | None = None, stem_pool: str = "symmetric"
+) -> Any:
+    """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2.
+
+    Args:
+        stem_widths: Filters of the 3x3 convolutions that stand for the 7x7, of which the first strides: (32, 32, 64) in
+            ResNet-D, (24, 32, 64) in timm's ResNet-T.
+        stem_pool: Padding of the pooling: "symmetric", or "end" as in the Caffe definitions; "conv": no pooling, the
+            last of the stem's 3x3 convolutions strides instead.
+    """
+    if stem_pool not in STEM_POOLS or (stem_pool == "conv" and stem_widths is None):
+        raise ValueError(
+            f"stem_pool must be one of {', '.join(STEM_POOLS)}, and conv needs stem_widths. "
+            f"Received: stem_pool={stem_pool!r}, stem_widths={stem_widths}"
+        )
+    if stem_widths is None:
+        x = conv_bn(x, filters, 7, 2, name="stem_conv")
+    else:
+        for i, width in enumerate(stem_widths, start=1):
+            strides = 2 if i == 1 or (stem_pool == "conv" and i == len(stem_widths)) else 1
+            x = conv_bn(x, width, 3, strides, name=f"stem_conv{i}")
+    if stem_pool == "conv":
+        return x
     # Zeros do no harm to a maximum behind a ReLU; torch pads with minus infinity.
-    x = keras.layers.ZeroPadding2D(1, data_format="channels_last", name="stem_pool_pad")(x)
+    pad = POOL_PADDING[stem_pool]
+    x = keras.layers.ZeroPadding2D(pad, data_format="channels_last", name="stem_pool_pad")(x)
     return keras.layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
 
 
-def project(x: Any, filters: int, strides: int, name: str) -> Any:
-    """Shortcut option B: a 1x1 convolution where the shape changes."""
+def project(x: Any, filters: int, strides: int, name: str, kind: str = "B") -> Any:
+    """The shortcut where the shape changes.
+
+    Args:
+        kind: "B": a strided 1x1 convolution. "A": every `strides`-th pixel, zeros for the channels that are new, half
+            of them on either side as in the public CIFAR weights; "A_end": the zeros behind the channels, as in the
+            first authors' torch code. "D": an average pool that strides, then a 1x1 convolution (ResNet-D).
+    """
+    if kind not in SHORTCUTS:
+        raise ValueError(f"shortcut must be one of {', '.join(SHORTCUTS)}. Received: shortcut={kind!r}")
     if strides == 1 and x.shape[-1] == filters:
         return x
-    return conv_bn(x, filters, 1, strides, activation=None, name=f"{name}_shortcut")
+    name = f"{name}_shortcut" if kind != "D" else f"{name}_shortcut_d"
+    if kind.startswith("A"):
+        new = filters - x.shape[-1]
+        before = 0 if kind == "A_end" else new // 2
+        if strides > 1:
+            x = keras.layers.MaxPooling2D(1, strides, data_format="channels_last", name=f"{name}_subsample")(x)
+        return ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, new - before)))
+    if kind == "D" and strides > 1:
+        # The mean of what there is at the border of an odd size, as in torch with ceil_mode and without its padding.
+        pool = keras.layers.AveragePooling2D(strides, strides, "same", data_format="channels_last", name=f"{name}_pool")
+        x, strides = pool(x), 1
+    return conv_bn(x, filters, 1, strides, activation=None, name=name)
 
 
 def add_relu(shortcut: Any, y: Any, name: str) -> Any:
@@ -43,25 +97,33 @@ def add_relu(shortcut: Any, y: Any, name: str) -> Any:
     return keras.layers.Activation("relu", name=f"{name}_relu")(y)
 
 
-def basic_block(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
+def basic_block(x: Any, filters: int, strides: int, at: BlockSites, *, shortcut: str = "B") -> Any:
     """Two 3x3 convolutions."""
-    shortcut = at.shortcut(project(x, filters, strides, at.name))
+    skip = at.shortcut(project(x, filters, strides, at.name, shortcut))
     y = at.inner(at.first_conv(at.input(x), filters, 3, strides))
     y = at.residual(conv_bn(y, filters, 3, activation=None, name=f"{at.name}_conv2"))
-    return at.output(add_relu(shortcut, y, at.name))
+    return at.output(add_relu(skip, y, at.name))
 
 
 def bottleneck(
-    x: Any, filters: int, strides: int, at: BlockSites, *, width: int | None = None, groups: int = 1, v1: bool = False
+    x: Any,
+    filters: int,
+    strides: int,
+    at: BlockSites,
+    *,
+    width: int | None = None,
+    groups: int = 1,
+    v1: bool = False,
+    shortcut: str = "B",
 ) -> Any:
     """1x1, 3x3, 1x1 to four times the filters; the stride is in the 3x3 (v1.5) or in the first 1x1 (v1)."""
     width = width or filters
     early, late = (strides, 1) if v1 else (1, strides)
-    shortcut = at.shortcut(project(x, 4 * filters, strides, at.name))
+    skip = at.shortcut(project(x, 4 * filters, strides, at.name, shortcut))
     y = at.first_conv(at.input(x), width, 1, early, later_strides=late)
     y = at.inner(at.spatial_conv(y, width, 3, late, groups=groups))
     y = at.residual(conv_bn(y, 4 * filters, 1, activation=None, name=f"{at.name}_conv3"))
-    return at.output(add_relu(shortcut, y, at.name))
+    return at.output(add_relu(skip, y, at.name))
 
 
 def resnet(
@@ -75,8 +137,29 @@ def resnet(
     stem: Callable[[Any], Any],
     stem_strides: int,
     finish: Callable[[Any], Any] = unchanged,
+    shortcut: str = "B",
+    stem_widths: Sequence[int] | None = None,
+    stem_pool: str = "symmetric",
 ) -> Any:
-    """Stem, stages of blocks that halve the map and change the width, head."""
+    """Stem, stages of blocks that halve the map and change the width, head.
+
+    Args:
+        block: (x, filters, strides, at) to x.
+        depths, widths: Blocks and filters of each stage.
+        stem: x to what the first stage takes.
+        stem_strides: Its stride.
+        finish: See `assemble`.
+        shortcut: Where a block changes the shape: see `project`.
+        stem_widths, stem_pool: See `imagenet_stem`.
+    """
+    if len(depths) != sites.count or len(widths) != sites.count:
+        raise ValueError(
+            f"depths and widths need one number a stage, {sites.count}. Received: depths={depths}, widths={widths}"
+        )
+    if shortcut != "B":
+        block = functools.partial(block, shortcut=shortcut)
+    if stem_widths is not None or stem_pool != "symmetric":
+        stem = functools.partial(stem, stem_widths=stem_widths, stem_pool=stem_pool)
 
     def stage(number: int, depth: int, width: int) -> Stage:
         def build(x: Any, strides: int, prefix: str) -> Any:
@@ -95,7 +178,9 @@ def cifar(
     network = functools.partial(
         resnet, block=block, depths=(depth,) * 3, widths=widths, stem=cifar_stem, stem_strides=1, **options
     )
-    return Backbone(network, stages=3, paper=paper, **CIFAR)
+    # Pre-activation networks have a block end of their own, and shortcuts that take the activated sum.
+    own = CIFAR_OPTIONS if "finish" not in options else ()
+    return Backbone(network, stages=3, paper=paper, options=own, **CIFAR)
 
 
 def imagenet(
@@ -109,7 +194,8 @@ def imagenet(
     network = functools.partial(
         resnet, block=block, depths=depths, widths=widths, stem=imagenet_stem, stem_strides=4, **options
     )
-    return Backbone(network, stages=4, paper=paper)
+    own = IMAGENET_OPTIONS if "finish" not in options else ()
+    return Backbone(network, stages=4, paper=paper, options=own)
 
 
 bottleneck_v1 = functools.partial(bottleneck, v1=True)

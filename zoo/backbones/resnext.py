@@ -28,9 +28,9 @@ def cifar_stem(x: Any, kernel_size: int = 3) -> Any:
 def grouped(groups: int, group_width: int, v1: bool = False) -> Callable[..., Any]:
     """A bottleneck of so many groups of this width (32x4d: 32, 4), wider in proportion to the stage's filters."""
 
-    def block(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
+    def block(x: Any, filters: int, strides: int, at: BlockSites, **options: Any) -> Any:
         width = groups * group_width * filters // 64
-        return bottleneck(x, filters, strides, at, width=width, groups=groups, v1=v1)
+        return bottleneck(x, filters, strides, at, width=width, groups=groups, v1=v1, **options)
 
     return block
 

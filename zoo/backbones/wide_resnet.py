@@ -31,9 +31,9 @@ def wide_resnet18(widening: float) -> Backbone:
     return resnet.imagenet(resnet.basic_block, 2, 2, 2, 2, widths=widths, paper=PAPER)
 
 
-def wide_bottleneck(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
+def wide_bottleneck(x: Any, filters: int, strides: int, at: BlockSites, **options: Any) -> Any:
     """Twice the inner width, the same output."""
-    return resnet.bottleneck(x, filters, strides, at, width=2 * filters)
+    return resnet.bottleneck(x, filters, strides, at, width=2 * filters, **options)
 
 
 BACKBONES: dict[str, Backbone] = {
