@@ -46,6 +46,11 @@ class Evaluation:
     data: str = ""
     first_level: float | None = None
 
+    @property
+    def accuracy(self) -> float:
+        """Top-1: what there is one number for, of classes and of attributes."""
+        return self.top1
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON holds it."""
         return asdict(self)

@@ -110,12 +110,12 @@ def _exported(trained: Any, data: Any) -> list[Row]:
     ]
     reference = _predictions(network, images)
     keras_file = path / "model.keras"
-    rows = [Row("Keras", keras_file.name, keras_file.stat().st_size, trained.evaluation.top1, 0.0, None)]
+    rows = [Row("Keras", keras_file.name, keras_file.stat().st_size, trained.evaluation.accuracy, 0.0, None)]
     for name, job, file in jobs:
         report = job(path / file)
         runner = kattn.export.load(path / file)
         difference = np.abs(runner(images)["predictions"] - reference).max()
-        accuracy = kattn.evaluate(path / file, data="digits").top1
+        accuracy = kattn.evaluate(path / file, data="digits").accuracy
         latency = next(iter(bench(path / file, threads=1))).p50_ms
         rows.append(Row(name, file, report.bytes, accuracy, float(difference), latency))
         print(f"     {name:<15}accuracy {accuracy:.2%}, largest difference {difference:.1e}", flush=True)
@@ -193,7 +193,7 @@ def draw(trained: Any, test: Any, path: Path) -> None:
             axes.set_axis_off()
             if line == 1:
                 axes.set_title(caption, color="black" if right else "tab:red")
-    figure.suptitle(f"{trained.model.name} on handwritten digits: held-out accuracy {trained.evaluation.top1:.2%}")
+    figure.suptitle(f"{trained.model.name} on handwritten digits: held-out accuracy {trained.evaluation.accuracy:.2%}")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
