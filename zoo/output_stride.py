@@ -148,9 +148,10 @@ class _Rewriter:
             return kind.from_config(config)
         dropped = after.dilation > before.dilation
         dilation = after.dilation if dropped and self.dilate_first else before.dilation
-        rates = tuple(dilation * rate for rate in layer.dilation_rate)
+        alone = max(layer.kernel_size) == 1  # a window of one position has no distances
+        rates = tuple(rate if alone else dilation * rate for rate in layer.dilation_rate)
         new = kind.from_config({**config, "strides": (1, 1) if dropped else layer.strides, "dilation_rate": rates})
-        if dilation == before.dilation or layer.padding == "same" or max(layer.kernel_size) == 1:
+        if dilation == before.dilation or layer.padding == "same" or alone:
             return new
         # The border before it was made for the smaller dilation.
         more = [(dilation - before.dilation) * (size - 1) // 2 for size in layer.kernel_size]

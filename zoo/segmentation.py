@@ -69,6 +69,7 @@ def psa(
     Paper: Zhao, Zhang, Liu, Shi, Loy, Lin, Jia. PSANet: Point-wise Spatial Attention Network for Scene Parsing.
         ECCV 2018.
     Code: hszhao/semseg; like it, the convolution that loses its stride is dilated too.
+    TFLite: one GATHER by constant positions: kattn.export.tflite(model, path, allow=("GATHER",)).
     """
     net = SegmentationNetwork("psa", backbone, classes, output_stride, True, input_shape, include_preprocessing)
     attention = PointwiseSpatialAttention(channels, mode, shrink, mask_size, compact, name="psa")

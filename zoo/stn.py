@@ -60,6 +60,7 @@ def spatial_transformer(
     Raises: ValueError for an open input size, or what the backbone refuses.
     Paper: Jaderberg, Simonyan, Zisserman, Kavukcuoglu. Spatial Transformer Networks. NIPS 2015. arXiv:1506.02025
     Code: none by the authors.
+    TFLite: the sampler looks its pixels up: kattn.export.tflite(model, path, allow=("GATHER",)).
     """
     row = rows(backbone)[1]
     shape = tuple(row.input_shape if input_shape is None else input_shape)

@@ -6,7 +6,8 @@ import pytest
 from helpers import largest_difference, pixels, randomise
 from keras import ops
 
-from kattn.zoo import create, dilate, features
+from kattn.attention import conv, depthwise_bn
+from kattn.zoo import create, dilate, features, list_models
 from kattn.zoo.backbones import BACKBONES
 
 WITH_UNITS = [name for name in BACKBONES if name.startswith("attention")]  # their units stride inside
@@ -19,37 +20,54 @@ def own_stride(name):
     return 16 if name == "squeezenet1_1" else 32
 
 
-def assert_contained(name, output_stride, size, **options):
-    """Every map of the network is found in the copy, at every s-th position."""
-    model = features(create(name, include_top=False, input_shape=(size, size, 3), **options))
+def assert_contained(model, output_stride):
+    """Every map of the network is found in the copy, at every s-th position; gives the copy back."""
     randomise(model)
     copy = dilate(model, output_stride)
-    x = pixels((2, size, size, 3))
+    x = pixels((2, *model.input_shape[1:]))
     old, new = model(x, training=False), copy(x, training=False)
     for level in old:
         step = max(1, 2 ** int(level[1:]) // output_stride)
         a = ops.convert_to_numpy(old[level])
         b = ops.convert_to_numpy(new[level])[:, ::step, ::step]
         b = b[:, : a.shape[1], : a.shape[2]]
-        np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max(), err_msg=f"{name} {level}")
+        np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max(), err_msg=f"{model.name} {level}")
         assert step == 1 or new[level].shape[1] > old[level].shape[1]
+    return copy
 
 
-# One of each way to stride: a convolution with padding, a shortcut, a depthwise one, poolings with and without overlap.
-@pytest.mark.parametrize(
-    ("name", "output_stride", "size"),
-    [
-        ("resnet20", 1, 16),
-        ("densenet40_k12", 1, 16),
-        ("mobilenet_v2_cifar", 1, 16),
-        ("shufflenet_g2_cifar", 2, 16),
-        ("vgg16", 8, 64),
-        ("squeezenet1_1", 8, 64),
-        ("resnet18", 8, 64),
-    ],
-)
-def test_every_value_of_the_original_is_found_in_the_copy(name, output_stride, size):
-    assert_contained(name, output_stride, size)
+def backbone(name, size):
+    return features(create(name, include_top=False, input_shape=(size, size, 3)))
+
+
+def every_kind(size):
+    """Halves the map in every way that the zoo knows: C1 to C6."""
+    layers = keras.layers
+    x = image = keras.Input((size, size, 3))
+    x = layers.Conv2D(4, 3, padding="same")(layers.ZeroPadding2D(1)(conv(x, 3, 3, 2, name="first")))
+    outputs = {"C1": x[:, 1:-1, 1:-1]}
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(outputs["C1"]))
+    outputs["C2"] = depthwise_bn(x, 3, name="depthwise1")
+    x = layers.AveragePooling2D(2)(depthwise_bn(outputs["C2"], 3, name="depthwise2"))
+    outputs["C3"] = conv(x, 4, 3, groups=2, name="grouped")
+    x = depthwise_bn(outputs["C3"], 3, 2, name="depthwise3")
+    outputs["C4"] = layers.AveragePooling2D(3, 1, "same")(conv(x, 4, 3, separable=True, name="separable"))
+    x = layers.MaxPooling2D(3, 2, "same")(layers.MaxPooling2D(3, 1, "same")(outputs["C4"]))
+    outputs["C5"] = layers.Add()([conv(x, 4, 3, name="branch"), conv(outputs["C4"], 4, 1, 2, name="shortcut")])
+    x = conv(outputs["C5"], 6, 3, 2, groups=2, name="grouped_strided")
+    outputs["C6"] = layers.Conv2D(4, 3, padding="same", dilation_rate=2)(x)
+    return keras.Model(image, outputs, name="every_kind")
+
+
+@pytest.mark.parametrize("output_stride", [2, 16])
+def test_every_value_of_the_original_is_found_in_the_copy(output_stride):
+    copy = assert_contained(every_kind(64), output_stride)
+    shapes = {level: y.shape[1] for level, y in copy.output.items()}
+    assert shapes == {f"C{k}": 64 >> min(k, output_stride.bit_length() - 1) for k in range(1, 7)}
+
+
+def test_every_value_of_a_resnet_is_found_in_its_copy():
+    assert_contained(backbone("resnet18", 64), 8)
 
 
 @pytest.mark.slow
@@ -57,11 +75,14 @@ def test_every_value_of_the_original_is_found_in_the_copy(name, output_stride, s
 @pytest.mark.parametrize("name", [name for name in BACKBONES if name not in WITH_UNITS])
 def test_every_value_of_every_backbone_is_found_in_its_copy(name, halvings):
     stride = own_stride(name)
-    size = 128 if name == "inception_resnet_v2" else 2 * stride
-    assert_contained(name, stride >> halvings, size)
+    assert_contained(backbone(name, 128 if name == "inception_resnet_v2" else 2 * stride), stride >> halvings)
 
 
-@pytest.mark.parametrize("name", ["se_resnet20", "afi_resnet20", "cbam_mobilenet_v2_cifar", "abn_resnet20"])
+# But gather-excite, whose weights belong to the map's size by default.
+ATTENDED = [name for name in list_models("*_mobilenet_v2_cifar") if "ge_" not in name]
+
+
+@pytest.mark.parametrize("name", ["afi_resnet20", *(pytest.param(n, marks=pytest.mark.slow) for n in ATTENDED)])
 def test_a_network_with_an_attention_has_a_copy_too(name):
     model = create(name, include_top=False, input_shape=(16, 16, 3))
     copy = dilate(model, 1)
@@ -69,12 +90,13 @@ def test_a_network_with_an_attention_has_a_copy_too(name):
     assert np.all(np.isfinite(ops.convert_to_numpy(copy(pixels((1, 16, 16, 3))))))
 
 
-def rates(model, kernel_size=(3, 3)):
+def rates(model):
     """(layer, dilation) of the spatial convolutions that are dilated, in order."""
-    spatial = (layer for layer in model.layers if getattr(layer, "kernel_size", None) == kernel_size)
+    spatial = (layer for layer in model.layers if getattr(layer, "kernel_size", None) == (3, 3))
     return [(layer.name, layer.dilation_rate[0]) for layer in spatial if layer.dilation_rate[0] > 1]
 
 
+@pytest.mark.slow
 def test_a_resnet_is_dilated_as_the_authors_do():
     model = create("resnet50", include_top=False, input_shape=(33, 33, 3))
     stage3 = [f"stage3_block{i}_conv2" for i in range(1, 7)]
@@ -89,16 +111,16 @@ def test_a_resnet_is_dilated_as_the_authors_do():
 
 
 def test_weights_and_files_of_the_original_fit(tmp_path):
-    model = create("resnet20", input_shape=(16, 16, 3))
+    model = every_kind(32)
     randomise(model)
-    copy = dilate(model, 2)
+    copy = dilate(model, 4)
     for a, b in zip(model.weights, copy.weights, strict=True):
         assert a.shape == b.shape
         np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
     model.save_weights(tmp_path / "model.weights.h5")
-    fresh = dilate(create("resnet20", input_shape=(16, 16, 3)), 2)
+    fresh = dilate(every_kind(32), 4)
     fresh.load_weights(tmp_path / "model.weights.h5")
-    x = pixels((2, 16, 16, 3))
+    x = pixels((2, 32, 32, 3))
     assert largest_difference(fresh(x), copy(x)) == 0
     copy.save(tmp_path / "copy.keras")
     loaded = keras.saving.load_model(tmp_path / "copy.keras")
@@ -106,18 +128,28 @@ def test_weights_and_files_of_the_original_fit(tmp_path):
 
 
 def test_sizes_may_stay_open():
-    fixed = dilate(create("densenet40_k12", include_top=False, input_shape=(16, 16, 3)), 2)
-    open_ = dilate(create("densenet40_k12", include_top=False, input_shape=(None, None, 3)), 2)
-    open_.set_weights(fixed.get_weights())
-    x = pixels((1, 16, 16, 3))
+    model = every_kind(None)
+    open_, fixed = dilate(model, 4), dilate(every_kind(33), 4)
+    fixed.set_weights(open_.get_weights())
+    x = pixels((1, 33, 33, 3))
     assert largest_difference(open_(x), fixed(x)) < 1e-5
-    assert open_(pixels((1, 13, 21, 3))).shape[1:3] == (6, 10)
+    assert {y.shape[1:3] for y in open_(pixels((1, 48, 80, 3))).values()} == {(24, 40), (12, 20)}
 
 
 def test_the_network_s_own_stride_is_a_plain_copy():
-    model = create("resnet20", input_shape=(16, 16, 3))
-    x = pixels((2, 16, 16, 3))
-    assert largest_difference(dilate(model, 4)(x), model(x)) == 0
+    model = every_kind(64)
+    x = pixels((2, 64, 64, 3))
+    assert largest_difference(dilate(model, 64)(x), model(x)) == 0
+
+
+def test_the_convolution_that_lost_its_stride_is_dilated_too_on_request():
+    model = every_kind(32)
+    before, after = dilate(model, 4), dilate(model, 4, dilate_first=True)
+    strided = ("depthwise3", "grouped_strided")
+    assert [before.get_layer(name).dilation_rate for name in strided] == [(2, 2), (8, 8)]
+    assert [after.get_layer(name).dilation_rate for name in strided] == [(4, 4), (16, 16)]
+    assert before.get_layer("shortcut").dilation_rate == (1, 1)  # a window of one position has no distances
+    assert {k: y.shape for k, y in before.output.items()} == {k: y.shape for k, y in after.output.items()}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from helpers import largest_difference, pixels, randomise
 from keras import ops
 from segmentation_helpers import HEADS, SIZE, labels, network, small
 
-import kattn
-from kattn.zoo import create, criss_cross, segmentation_losses
+from kattn.zoo import create, criss_cross, features, segmentation_losses
 from kattn.zoo.backbones import BACKBONES
 
 each = pytest.mark.parametrize("head", HEADS)
@@ -44,7 +43,7 @@ def test_every_pixel_gets_probabilities_from_a_map_of_stride_8(head):
     assert model.get_layer("C5").output.shape[1:3] == (5, 5)
 
 
-@each
+@pytest.mark.parametrize("head", slow_but("encoding", "dual_attention"))
 def test_without_auxiliary_outputs_it_is_the_network_of_the_prediction(head):
     bare, model = network(head, auxiliary=False, classifier_activation=None), random_network(head)
     kept = {layer.name for layer in bare.layers if layer.weights}
@@ -127,7 +126,7 @@ def test_on_a_resnet_of_bottlenecks_the_heads_have_their_authors_parameters(head
     assert sum(math.prod(w.shape) for w in model.trainable_weights) - own == count
 
 
-@each
+@pytest.mark.parametrize("head", slow_but("encoding", "criss_cross"))
 def test_a_step_of_training_lowers_the_loss(head):
     model = network(head, classifier_activation=None)
     model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True, **segmentation_losses(model))
@@ -188,19 +187,21 @@ def test_encnet_fuses_the_levels_before_on_request():
     assert {"lateral-3", "lateral-2"} <= {layer.name for layer in model.layers}
 
 
-def test_a_backbone_given_by_name_takes_pixels_and_one_given_as_a_model_keeps_its_weights():
-    bare = criss_cross(backbone="resnet20", classes=3, output_stride=2, input_shape=(17, 17, 3), auxiliary=False)
-    assert bare.get_layer("normalise") and tuple(bare.output.shape) == (None, 17, 17, 3)
-    trained = create("se_resnet20", input_shape=(17, 17, 3))
+def test_a_backbone_given_by_name_takes_pixels_or_not():
+    options = {"backbone": "resnet20", "output_stride": 4, "input_shape": (17, 17, 3), "auxiliary": False}
+    model = criss_cross(classes=3, **options)
+    assert model.get_layer("normalise") and tuple(model.output.shape) == (None, 17, 17, 3)
+    bare = criss_cross(include_preprocessing=False, **options)
+    assert "normalise" not in {layer.name for layer in bare.layers}
+
+
+def test_a_backbone_given_as_a_model_keeps_its_weights():
+    trained = small()
     randomise(trained)
-    model = criss_cross(backbone=trained, classes=3, output_stride=2, auxiliary=False)
-    x = pixels((1, 17, 17, 3))
-    level = keras.Model(model.input, model.get_layer("C1").output)
-    assert largest_difference(level(x), kattn.zoo.features(trained, "C1")(x)["C1"]) == 0
-    raw = criss_cross(
-        backbone="resnet20", output_stride=4, input_shape=(17, 17, 3), include_preprocessing=False, auxiliary=False
-    )
-    assert "normalise" not in {layer.name for layer in raw.layers}
+    model = criss_cross(backbone=trained, output_stride=8, auxiliary=False)
+    x = pixels((1, SIZE, SIZE, 3))
+    level = keras.Model(model.input, model.get_layer("C3").output)
+    assert largest_difference(level(x), features(trained, "C3")(x)["C3"]) == 0
 
 
 @pytest.mark.parametrize("head", slow_but("encoding"))

@@ -45,6 +45,7 @@ def test_the_localisation_network_has_the_parameters_of_its_layers():
     assert trainable(model) - trainable(create("resnet20")) == convolutions + features * 5 + 5 + 6 * 5 + 6
 
 
+@pytest.mark.slow
 def test_the_backbone_may_see_a_smaller_image_and_have_an_attention():
     model = spatial_transformer(**SMALL | {"backbone": "abn_resnet20"}, size=8, return_transform=True, classes=3)
     assert set(model.output) == {"predictions", "attention_predictions", "transform"}
@@ -56,6 +57,7 @@ def test_the_backbone_may_see_a_smaller_image_and_have_an_attention():
     )
 
 
+@pytest.mark.slow
 def test_labels_alone_train_the_transform():
     model = spatial_transformer(**SMALL)
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", run_eagerly=True)
@@ -66,6 +68,7 @@ def test_labels_alone_train_the_transform():
     assert np.abs(kernel).max() > 0 and np.abs(bias - np.float32([1, 0, 0, 0, 1, 0])).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_it_survives_saving(tmp_path):
     model, x = spatial_transformer(**SMALL), pixels((2, 16, 16, 3))
     randomise(model)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import pixels, randomise
 from keras import ops
-from segmentation_helpers import HEADS, SIZE, labels, network
+from segmentation_helpers import HEADS, labels, network
 
 import kattn
 from kattn.zoo import (
@@ -57,17 +57,9 @@ def assert_exports(model, form, folder, allow=(), outputs=("predictions",)):
         assert report.ops and not [op for op in report.ops if op.startswith(("Flex", "CUSTOM"))]
 
 
-def test_heads_export(tmp_path):
-    """Two in one graph, for time: all of them, in every format, are slow tests."""
-    image = keras.Input((SIZE, SIZE, 3), name="image")
-    networks = {head: network(head, auxiliary=False, name=head) for head in ("psa", "dual_attention")}
-    model = keras.Model(image, {head: one(image) for head, one in networks.items()}, name="heads")
-    randomise(model)
-    assert_exports(model, "tflite", tmp_path, ALLOWED["psa"], networks)
-
-
-def test_a_spatial_transformer_exports(tmp_path):
-    assert_exports(built("spatial_transformer"), "onnx", tmp_path)
+def test_a_head_exports(tmp_path):
+    """The one with an operator of its own; all of them, in every format, are slow tests."""
+    assert_exports(built("psa"), "tflite", tmp_path, ALLOWED["psa"])
 
 
 @pytest.mark.slow
