@@ -26,6 +26,7 @@ import numpy as np
 import kattn
 from kattn import explain
 from kattn.data import Split, load
+from kattn.explain.graph import Graph
 from kattn.explain.stream import outputs_over, stream
 
 
@@ -37,8 +38,8 @@ def inference(model: Any, data: Any, **options: Any) -> None:
 STATISTICS: dict[str, Callable[..., Any]] = {
     "class selectivity, all layers": explain.class_selectivity,
     "gate statistics, all layers": explain.gate_statistics,
-    "channel correlations, one layer": lambda model, data, **options: explain.channel_correlations(
-        model, data, layers="C5" if "C5" in {layer.name for layer in model.layers} else model.layers[-4].name, **options
+    "channel correlations, last layer": lambda model, data, **options: explain.channel_correlations(
+        model, data, layers=Graph(model).maps()[-1].name, **options
     ),
     "top channels, last layer": explain.top_channels,
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
+from kattn.explain.class_activation import parts
+from kattn.explain.compiled import compiled
+from kattn.explain.graph import Graph
 from kattn.explain.methods import maps_by
 from kattn.explain.pictures import overlay_original, save_figure
 from kattn.explain.read import batch_of, read_images
@@ -99,12 +101,9 @@ def _file_name(number: int, path: Path, column: str) -> str:
 
 def _said(model: keras.Model, images: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
     """The prediction for each image, as far as there is one."""
-    answers: Any = model.predict(images, verbose=0)
-    if isinstance(answers, dict):
-        answers = answers.get("predictions", next(iter(answers.values())))
-    elif isinstance(answers, (list, tuple)):
-        answers = answers[0]
-    answers = np.asarray(answers)
+    graph = Graph(model, image_shape=images.shape[1:])
+    run = compiled(graph.model(graph.output))
+    answers = np.concatenate([run(batch) for batch, _ in parts(images, 32)])
     if answers.ndim != 2:
         return [""] * len(images)
     best = answers.argmax(axis=-1)

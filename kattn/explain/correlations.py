@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kattn.explain.compiled import compiled
 from kattn.explain.graph import Graph
 from kattn.explain.selectivity import map_calls
 from kattn.explain.stream import stream
@@ -42,9 +43,10 @@ def channel_correlations(
     calls = map_calls(graph, layers)
     network = graph.model({call.name: _products(call.outputs) for call in calls})
     totals: dict[str, np.ndarray] = {}
+    run = compiled(network)
     for images, _ in batches:
-        for name, products in network.predict_on_batch(images).items():
-            totals[name] = totals.get(name, 0.0) + np.asarray(products, "float64")
+        for name, products in run(images).items():
+            totals[name] = totals.get(name, 0.0) + products.astype("float64")
     return {name: _correlation(total) for name, total in totals.items()}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from kattn.explain.compiled import compiled
 from kattn.explain.graph import Graph
 from kattn.explain.model_images import checked_images
 from kattn.explain.scores import wanted_classes
@@ -80,7 +81,7 @@ def deletion_insertion(
     if steps < 1:
         raise ValueError(f"steps must be at least 1. Received: steps={steps}")
     graph = Graph(model, output=output, image_shape=images.shape[1:])
-    network = graph.model(graph.output)
+    network = compiled(graph.model(graph.output))
     start = _scores(network, images, batch_size)
     wanted = wanted_classes(classes, len(images), start.shape[-1])
     wanted = start.argmax(axis=-1) if wanted is None else wanted
@@ -160,6 +161,6 @@ def _box_mean(images: np.ndarray, axis: int, reach: int) -> np.ndarray:
     return ((sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)).astype("float32")
 
 
-def _scores(network: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
-    parts = [network.predict_on_batch(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-    return np.concatenate([np.asarray(part, "float32") for part in parts])
+def _scores(run: Callable[[np.ndarray], Any], images: np.ndarray, batch_size: int) -> np.ndarray:
+    answers = [run(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    return np.concatenate(answers).astype("float32")

@@ -16,11 +16,13 @@ import numpy as np
 from kattn.explain import plots
 from kattn.explain.faithfulness import deletion_insertion
 from kattn.explain.gates import gate_statistics
+from kattn.explain.graph import Graph
 from kattn.explain.methods import CLASS_METHODS, maps_by
 from kattn.explain.pictures import save_figure
 from kattn.explain.report_page import Section, page
 from kattn.explain.selectivity import class_selectivity
 from kattn.explain.sheets import contact_sheet
+from kattn.explain.stream import outputs_over, stream
 
 ATTENTION_COLUMNS = 3  # of a sheet; the last layers of the network
 EXPORTS = ("format", "precision", "bytes", "max_abs_diff", "top1_agreement", "sha256")
@@ -140,8 +142,10 @@ def _confusion(run: _Run) -> Section:
 
 
 def _looks(run: _Run, count: int) -> list[Section]:
-    scores = run.model.predict(run.images.astype("float32"), verbose=0)
-    scores = np.asarray(scores["predictions"] if isinstance(scores, dict) else scores)
+    graph = Graph(run.model)
+    network = graph.model(graph.output)
+    batches = stream((run.images, run.labels), network)
+    scores = np.concatenate([answers for answers, _, _ in outputs_over(network, batches)])
     chosen = chosen_images(scores.argmax(axis=-1), run.labels, count)
     images, labels, answers = run.images[chosen].astype("float32"), run.labels[chosen], scores[chosen]
     predicted = answers.argmax(axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 
 from kattn.data import Dataset, Split, load
+from kattn.explain.compiled import compiled
 from kattn.explain.model_images import check_shape, checked_images
 from kattn.targets import MAIN_OUTPUT
 
@@ -100,18 +102,17 @@ def outputs_over(network: keras.Model, batches: Stream) -> Iterator[tuple[Any, n
 
     Raises: ValueError for data without images, and for images that the network does not take.
     """
-    size = 0
+    size, run = 0, compiled(network)
     for images, labels in batches:
         if not size:
             checked_images(network, images)
             size = len(images)
         if len(images) != len(labels):
             raise ValueError(f"a batch has {len(images)} images and {len(labels)} labels.")
-        missing = size - len(images)
-        fill = np.zeros((max(missing, 0), *images.shape[1:]), images.dtype)
-        answers = network.predict_on_batch(np.concatenate([images, fill]) if missing > 0 else images)
-        count = len(images)
-        yield keras.tree.map_structure(lambda y, n=count: np.asarray(y)[:n], answers), images, labels
+        missing = max(size - len(images), 0)
+        fill = np.zeros((missing, *images.shape[1:]), images.dtype)
+        answers = run(np.concatenate([images, fill]) if missing else images)
+        yield keras.tree.map_structure(operator.itemgetter(slice(len(images))), answers), images, labels
     if not size:
         raise ValueError("data holds no images.")
 
