@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from kattn.layers.branches import as_rows, softmax_over, weighted_sum
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 
 
@@ -57,26 +57,9 @@ class AttentiveFeatureIntegration(keras.Layer):
 
     def call(self, maps: Sequence[Any]) -> Any:
         """Integrate the maps."""
-        weights = self._weights([self.expand(self.reduce(ops.mean(x, axis=(1, 2), keepdims=True))) for x in maps])
-        integrated = functools.reduce(ops.add, [x * a for x, a in zip(maps, weights, strict=True)])
-        if self.return_attention:
-            return integrated, ops.concatenate([ops.squeeze(a, 1) for a in weights], axis=1)
-        return integrated
-
-    @staticmethod
-    def _weights(scores: list[Any]) -> list[Any]:
-        """Softmax over the maps, unrolled.
-
-        A stack of the maps would be a copy of rank 5, which no phone runtime takes; scores joined to one tensor and
-        split again cost the exported graphs a transpose a map, and sliced again a file that ONNX Runtime refuses.
-        """
-        if len(scores) == 2:
-            gate = ops.sigmoid(scores[0] - scores[1])
-            return [gate, 1.0 - gate]
-        top = functools.reduce(ops.maximum, scores)
-        e = [ops.exp(score - top) for score in scores]
-        scale = 1.0 / functools.reduce(ops.add, e)
-        return [each * scale for each in e]
+        weights = softmax_over([self.expand(self.reduce(ops.mean(x, axis=(1, 2), keepdims=True))) for x in maps])
+        integrated = weighted_sum(maps, weights)
+        return (integrated, as_rows(weights)) if self.return_attention else integrated
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """One map's shape, and the weights' where they are returned."""

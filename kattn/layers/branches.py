@@ -13,10 +13,8 @@ def softmax_over(scores: Sequence[Any]) -> list[Any]:
     """Weights of the branches, each shaped like its scores; for every entry they sum to one over the branches.
 
     Unrolled: a stack of the branches would be of rank 5, and slices of a softmax over a packed axis do not load
-    everywhere. Two branches are a sigmoid of the difference; one alone has the weight 1.
+    everywhere. Two branches are a sigmoid of the difference; one alone has the weight 1, with a gradient of zero.
     """
-    if len(scores) == 1:
-        return [ops.ones_like(scores[0])]
     if len(scores) == 2:
         gate = ops.sigmoid(scores[0] - scores[1])
         return [gate, 1.0 - gate]

@@ -64,7 +64,13 @@ def rcan_rcab(cfg: dict[str, Any], w: Weights, x: Sequence[np.ndarray]) -> Seque
 
 def rcan_rg(cfg: dict[str, Any], w: Weights, x: Sequence[np.ndarray]) -> Sequence[Any]:
     blocks = cfg["n_resblocks"]
-    layer = ResidualChannelAttentionGroup(blocks, cfg["kernel_size"], cfg["reduction"])
+    layer = ResidualChannelAttentionGroup(
+        blocks,
+        cfg["kernel_size"],
+        cfg["reduction"],
+        use_bias=has_bias(w, "body.0.body.0", f"body.{blocks}"),
+        batch_norm=cfg.get("bn", False),
+    )
     layer.build(x[0].shape)
     for i, block in enumerate(layer.body):
         load_rcab(block, w, f"body.{i}.")

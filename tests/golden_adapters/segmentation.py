@@ -77,7 +77,8 @@ def encoding(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
 
 def context_encoding(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
     classes = config["nclass"] if config.get("se_loss", True) else None
-    layer = layers.ContextEncoding(config["ncodes"], classes)
+    forms = {name: config[name] for name in ("aggregate", "residual") if name in config}
+    layer = layers.ContextEncoding(config["ncodes"], classes, **forms)
     layer.build(inputs[0].shape)
     load_unit(layer.project, config, w, "encoding.0", "encoding.1")
     load_encoding(layer.encoding, w, "encoding.3.")
@@ -178,7 +179,7 @@ def position_attention(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
 
 
 def channel_attention(config: Config, w: Weights, inputs: Inputs) -> list[Any]:
-    layer = layers.ChannelSelfAttention()
+    layer = layers.ChannelSelfAttention(negate=config.get("negate", True))
     layer.build(inputs[0].shape)
     load_gamma(layer, w, "")
     return [layer(inputs[0])]
