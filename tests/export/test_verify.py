@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kattn.export import ExportError, ExportInputError, compare, load, onnx, saved_model, tflite
-from kattn.export.verify import judge, weak_comparison
+from kattn.export.verify import TOLERANCES, judge, weak_comparison, widened
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.34, 0.33, 0.33]])
 
@@ -64,6 +64,26 @@ def test_judging():
         judge(found, tolerance=None, min_agreement=0.8, precision="int8")
     assert judge(found, tolerance=1, min_agreement=0.5, precision="int8")
     assert judge(found, tolerance=None, min_agreement=None, precision="int8") == {}
+
+
+def test_a_network_that_multiplies_rounding_errors_is_given_room_and_named():
+    own = {"predictions": difference(PROBABILITIES + 1e-4)}
+    allowed, notes = widened(1e-4, 5e-4, own)
+    assert allowed == pytest.approx(1e-3) and "multiplies rounding errors" in notes[0]
+    # Further off than rounding explains, within the tolerance anyway, and a network without such a gain: no room.
+    for furthest, same in ((5e-3, own), (5e-5, own), (5e-4, {"predictions": difference(PROBABILITIES + 1e-7)})):
+        assert widened(1e-4, furthest, same) == (1e-4, [])
+    assert widened(1e-4, 0.005, {"predictions": difference(PROBABILITIES + 0.1)})[0] == 1e-2
+
+
+def test_an_export_of_such_a_network_says_so(model, images, tmp_path, monkeypatch):
+    """Any network is one, where the tolerance is smaller than its rounding."""
+    monkeypatch.setitem(TOLERANCES, "float32", 1e-12)
+    report = onnx(model, tmp_path / "m.onnx", images=images)
+    assert report.tolerance is not None and 1e-12 < report.max_abs_diff <= report.tolerance < 1e-4
+    assert any("multiplies rounding errors" in warning for warning in report.warnings)
+    with pytest.raises(ExportError, match="differs from the Keras model"):
+        onnx(model, tmp_path / "m.onnx", images=images, tolerance=1e-12)
 
 
 def test_a_comparison_that_proves_little_is_noted():
