@@ -21,6 +21,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -134,19 +135,24 @@ def _shape(shape: Sequence[int | None]) -> tuple[int, ...]:
 
 
 def export(name: str, form: str, folder: Path) -> Path:
-    """One file of ours, made once: a zoo model in its default size, or a bare name for the plain network."""
+    """One file of ours, made once, in a process of its own: converters keep gigabytes."""
+    kind, precision = form.split(":")
+    path = folder / f"{name}_{precision}.{kind}"
+    if not path.exists():
+        subprocess.run([sys.executable, __file__, "--make", name, form, str(path)], check=True)
+    return path
+
+
+def make(name: str, form: str, path: Path) -> None:
+    """A zoo model in its default size as one file."""
     import kattn
     from kattn.export.images import made_up
 
     kind, precision = form.split(":")
-    path = folder / f"{name}_{precision}.{kind}"
-    if not path.exists():
-        model = kattn.zoo.create(name)
-        options: dict[str, Any] = {"layout": "nchw"} if kind == "onnx" else {}
-        if precision == "int8":
-            options |= {"calibration": made_up(8, (224, 224, 3), pixels=True), "min_agreement": 0}
-        getattr(kattn.export, kind)(model, path, precision=precision, **options)
-    return path
+    options: dict[str, Any] = {"layout": "nchw"} if kind == "onnx" else {}
+    if precision == "int8":
+        options |= {"calibration": made_up(8, (224, 224, 3), pixels=True), "min_agreement": 0}
+    getattr(kattn.export, kind)(kattn.zoo.create(name), path, precision=precision, **options)
 
 
 def against_peers(folder: Path, peers: Path, rounds: int) -> list[dict[str, Any]]:
@@ -209,7 +215,11 @@ def main() -> int:
     parser.add_argument("--files", type=Path, help="keep our files here (they are made once)")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--out", type=Path, help="write the rows as JSON")
+    parser.add_argument("--make", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.make:
+        make(arguments.make[0], arguments.make[1], Path(arguments.make[2]))
+        return 0
     if arguments.make_peers:
         make_peers(arguments.make_peers)
         return 0
