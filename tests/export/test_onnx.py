@@ -7,10 +7,11 @@ import numpy as np
 import onnx as onnx_package
 import pytest
 import tensorflow as tf
+from helpers import randomise
 from small_models import SIZE, build
 
 from kattn.export import ExportError, ExportInputError, load, onnx
-from kattn.layers import GlobalContext
+from kattn.layers import EfficientChannelAttention, GlobalContext, NonLocal
 
 CLEAN = {"BatchNormalization", "Shape", "Gather", "Cast", "Reshape"}
 
@@ -65,6 +66,17 @@ def test_layers_left_in_floating_point(model, images, tmp_path):
     assert part.ops["QuantizeLinear"] < whole.ops["QuantizeLinear"]
     with pytest.raises(ExportInputError, match="no_such_layer"):
         onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, float_layers=["no_such_layer"])
+
+
+def test_attention_between_positions_and_along_channels_has_no_transpose(tmp_path):
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", name="before")(image)
+    x = EfficientChannelAttention(name="eca")(NonLocal(name="nl")(x))
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, name="after")(x))
+    randomise(model, seed=1)
+    report = onnx(model, tmp_path / "m.onnx", layout="nchw")
+    assert "Transpose" not in report.ops and not CLEAN - {"Reshape"} & set(report.ops)
+    assert report.max_abs_diff <= 1e-4
 
 
 def test_biases_that_eight_bits_would_lose_stay(tmp_path, images):
