@@ -388,10 +388,9 @@ def convert(
 def classes_of(tensors: Tensors) -> int | None:
     """The number of classes that a file's head has; None where none is found."""
     for table in dialects().values():
-        for key in tensors.shapes:
-            name = table.source_name(key)
-            for style in ("torch", "keras"):
-                head = table.find("logits/bias", style)
-                if head and name in head.keys and len(tensors.shapes[key]) == 1:
-                    return tensors.shapes[key][0]
+        heads = [table.find("logits/bias", style) for style in ("torch", "keras")]
+        names = {name for head in heads if head for name in head.keys}
+        for key, shape in tensors.shapes.items():
+            if len(shape) == 1 and table.source_name(key) in names:
+                return shape[0]
     return None

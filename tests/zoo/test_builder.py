@@ -28,7 +28,7 @@ def test_create_is_the_function_by_name():
     [
         ("se_resnet21", {}, ValueError, "Unknown model 'se_resnet21'. Closest: .*se_resnet20"),
         ("se_resnet20", {"ratio": 4}, TypeError, "no option ratio. Options of this model: .*reduction"),
-        ("resnet20", {"reduction": 4}, TypeError, "no option reduction. Options of this model: none"),
+        ("resnet20", {"reduction": 4}, TypeError, "no option reduction. Options of this model: depths"),
         ("abn_resnet20", {"stages": (1,)}, TypeError, "no option stages"),
         ("se_resnet20", {"classes": 0}, ValueError, "classes must be an integer of at least 1. Received: classes=0"),
         ("se_resnet20", {"classes": 2.5}, ValueError, "classes must be an integer"),
@@ -39,6 +39,8 @@ def test_create_is_the_function_by_name():
         ("se_resnet20", {"position": "everywhere"}, ValueError, "position must be one of input, inner"),
         ("se_resnet20", {"stages": (4,)}, ValueError, r"stages must name some of 1..3. Received: \[4\]"),
         ("se_resnet20", {"stages": ()}, ValueError, "stages must name some of"),
+        ("se_bn_inception", {"stages": (1,)}, ValueError, r"no place for the attention \(residual\)"),
+        ("bam_resnet20", {"stages": (3,)}, ValueError, r"no place for the attention \(between_stages\)"),
         ("se_resnet20", {"reduction": 0}, ValueError, "reduction must be an integer of at least 1"),
         ("abn_resnet20", {"mechanism": "add"}, ValueError, 'mechanism must be "residual"'),
         ("se_resnet20", {"input_tensor": np.zeros(3)}, ValueError, "input_tensor must be a Keras tensor"),

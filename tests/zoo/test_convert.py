@@ -117,7 +117,7 @@ def test_the_same_tensor_is_not_used_twice():
         ),
         ("resnet18", {"stem_widths": (4, 4, 8), "shortcut": "D"}, "timm"),
         ("mobilenet_v2", {"alpha": 0.1}, "timm"),
-        ("mobilenet_v2", {"alpha": 0.1}, "torchvision"),
+        pytest.param("mobilenet_v2", {"alpha": 0.1}, "torchvision", marks=pytest.mark.slow),
     ],
 )
 def test_there_and_back_is_the_same_network(name, options, dialect):
