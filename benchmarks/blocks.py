@@ -1,7 +1,7 @@
 """Time and memory of every block against the block written out as its paper has it (`benchmarks/written_out/`).
 
 usage: python benchmarks/blocks.py [--blocks se nl ...] [--sizes 56x56x256 ...] [--runs 7] [--seconds 10]
-       [--csv docs/blocks_benchmark.csv] [--page docs/blocks_benchmark.md]
+       [--csv docs/blocks_benchmark.csv] [--page docs/blocks_benchmark.md] [--missing]
 
 Both are functional models of the same parameters, traced as TensorFlow graphs. Before anything is timed they get the
 same weights and must give the same output. Then both run in turn, call by call, `forward` (inference) and `step`
@@ -282,7 +282,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "weights and equal outputs. Time is ours / written out, processor time on one thread, median of interleaved "
         "rounds, ± half the distance of the quartiles: below 1 ours is faster. Memory is the rise of the process's "
         "resident memory, ours / written out, in MiB. A step is the forward pass in training and all gradients. Batch "
-        f"2, at 97x97 one. {platform.machine()}, TensorFlow graphs without XLA.\n",
+        f"2, at 97x97 one. {platform.machine()}, TensorFlow graphs without XLA. Blocks, "
+        "sizes and memory that are not in the table have not been measured yet: `--missing` measures them.\n",
         "| block | size | forward, ms | time, forward | time, step | MiB, forward | MiB, step |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
@@ -321,6 +322,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=7, help="runs, each with a quotient (at least 3 are made)")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each measurement, within these limits")
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--missing", action="store_true", help="only what the table of --csv does not have yet")
     parser.add_argument("--csv", type=Path, help="write the table here; rows of blocks left out now are kept")
     parser.add_argument("--page", type=Path, help="write the same as markdown")
     parser.add_argument("--memory", help=argparse.SUPPRESS)  # jobs, in a process of its own
@@ -333,6 +335,8 @@ def main() -> int:
         (name, size, batch_of(size, arguments.batch)) for name in chosen for size in sizes_of(name, arguments.sizes)
     ]
     table = read_rows(arguments.csv)
+    if arguments.missing:
+        jobs = [job for job in jobs if not is_complete(table, job[0], job[1], memory=not arguments.no_memory)]
     slower = 0
     for name, size, batch in jobs:
         memory: dict[str, list[float]] = {} if arguments.no_memory else memory_of([(name, size, batch)])[0]
@@ -354,6 +358,12 @@ def main() -> int:
     if arguments.page:
         arguments.page.write_text(page(in_order(table)), encoding="utf-8")
     return int(slower > 0)
+
+
+def is_complete(table: dict[tuple[str, str, str], dict[str, Any]], name: str, size: Size, memory: bool) -> bool:
+    """Whether an earlier run measured both modes, and their memory where it is asked for."""
+    rows = [table.get((name, "x".join(map(str, size)), mode)) for mode in ("forward", "step")]
+    return all(row is not None and (row["mib"] != "" or not memory) for row in rows)
 
 
 def in_order(table: dict[tuple[str, str, str], dict[str, Any]]) -> list[dict[str, Any]]:
