@@ -19,14 +19,17 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 
 from kattn import explain
-from kattn.data import load
+from kattn.data import Split, load
+from kattn.explain.graph import Graph
 from kattn.explain.run_report import chosen_images
+from kattn.explain.stream import outputs_over, stream
 from kattn.run_folder import RunFolder
 
 
-def predictions(model: Any, images: np.ndarray) -> np.ndarray:
-    answers = model.predict(images, verbose=0)
-    return np.asarray(answers["predictions"] if isinstance(answers, dict) else answers)
+def predictions(model: Any, split: Split) -> np.ndarray:
+    graph = Graph(model)
+    network = graph.model(graph.output)
+    return np.concatenate([answers for answers, _, _ in outputs_over(network, stream(split, network))])
 
 
 def main() -> None:
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--gates", default="cbam", help="draw the gates of the first run whose model is so called")
+    parser.add_argument("--numbers", action="store_true", help="also print areas and deletion and insertion curves")
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
@@ -42,7 +46,7 @@ def main() -> None:
     config = next(iter(folders.values())).config()
     size = tuple(config["data"]["image_shape"][:2])
     data = load(config["data"]["spec"], image_size=size, channels=3, splits=("test",), data_dir=arguments.data_dir)
-    scores = {name: predictions(model, data.test.images.astype("float32")) for name, model in models.items()}
+    scores = {name: predictions(model, data.test) for name, model in models.items()}
     first = next(iter(scores.values())).argmax(axis=-1)
     chosen = chosen_images(first, data.test.labels, arguments.images)
     images = data.test.images[chosen].astype("float32")
@@ -70,7 +74,7 @@ def main() -> None:
         found = explain.gate_statistics(models[gated], (data.test.images, data.test.labels))
         figure = explain.gate_figure(found, layers=list(found.means)[-3:])
         print(explain.save_figure(figure, arguments.out / "explain_gates.png", dpi=90))
-    for name, model in models.items():
+    for name, model in models.items() if arguments.numbers else ():
         area = explain.activation_area(model, (data.test.images, data.test.labels))
         curves = explain.deletion_insertion(
             model, data.test.images[:64], explain.grad_cam(model, data.test.images[:64]), steps=10

@@ -78,8 +78,8 @@ def explain(
             captions=[picture.path.stem[:28] for picture in pictures[part]],
             column_captions={name: lines[part] for name, lines in captions.items()},
         )
-        number = "" if len(images) <= SHEET_ROWS else f"_{start // SHEET_ROWS + 1}"
-        written.append(save_figure(sheet, folder / f"sheet{number}.{form}"))
+        page = "" if len(images) <= SHEET_ROWS else f"_{start // SHEET_ROWS + 1}"
+        written.append(save_figure(sheet, folder / f"sheet{page}.{form}"))
     from PIL import Image
 
     for column, maps in columns.items():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kattn.explain import plots
-from kattn.explain.faithfulness import deletion_insertion
+from kattn.explain.faithfulness import Curves, deletion_insertion
 from kattn.explain.gates import gate_statistics
 from kattn.explain.graph import Graph
 from kattn.explain.methods import CLASS_METHODS, maps_by
@@ -149,7 +149,8 @@ def _looks(run: _Run, count: int) -> list[Section]:
     chosen = chosen_images(scores.argmax(axis=-1), run.labels, count)
     images, labels, answers = run.images[chosen].astype("float32"), run.labels[chosen], scores[chosen]
     predicted = answers.argmax(axis=-1)
-    columns, curves = {}, {}
+    columns: dict[str, np.ndarray] = {}
+    curves: dict[str, Curves] = {}
     for name in CLASS_METHODS:
         try:
             columns |= maps_by(name, run.model, images, classes=predicted)
