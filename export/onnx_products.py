@@ -147,9 +147,10 @@ def _flatten_first(work: _Graph) -> bool:
         turn = work.maker(reshape.input[0])
         target = work.array(reshape.input[1])
         source = work.shapes.get(turn.input[0]) if _turn(turn) == TO_LAST else None
-        if source is None or None in source[1:] or target is None:
+        sizes = [size for size in source[1:] if size is not None] if source else []
+        if len(sizes) != 3 or target is None:
             continue
-        channels, positions = source[1], int(np.prod(source[2:]))
+        channels, positions = sizes[0], sizes[1] * sizes[2]
         if len(target) != 3 or list(target[1:]) != [positions, channels]:
             continue
         shape = work.constant(np.array([target[0], channels, positions], "int64"))
@@ -217,8 +218,8 @@ def _cancel(work: _Graph) -> bool:
     """Two turns behind each other that undo each other are none."""
     for second in work.kind("Transpose"):
         first = work.maker(second.input[0])
-        perms = _turn(first), _turn(second)
-        if None in perms or [perms[0][axis] for axis in perms[1]] != sorted(perms[0]):
+        before, after = _turn(first), _turn(second)
+        if before is None or after is None or [before[axis] for axis in after] != sorted(before):
             continue
         if second.output[0] not in work.outputs:
             _replace(work, second, first.input[0])
@@ -237,14 +238,19 @@ def _join_products(work: _Graph) -> None:
             if _turn(turn) == SWAP:
                 terms[index] = terms[index][0] + terms[index][:0:-1]
                 operands[index] = turn.input[0]
+        if any(name in work.constants or len(work.shapes.get(name, [])) != 3 for name in operands):
+            continue  # a constant's batch of one would have to be spread
         result, last = "bik", product
         after = work.only_reader(product.output[0])
         if _turn(after) == SWAP:
             result, last = "bki", after
         if (terms, result) == (["bij", "bjk"], "bik"):
             continue
-        shape = [size or 1 for name in operands for size in work.shapes[name]]
-        sizes = dict(zip("".join(terms), shape, strict=True))
+        sizes = {
+            letter: size or 1
+            for term, name in zip(terms, operands, strict=True)
+            for letter, size in zip(term, work.shapes[name], strict=True)
+        }
         if _copied(terms[::-1], result, sizes) < _copied(terms, result, sizes):
             terms, operands = terms[::-1], operands[::-1]
         equation = f"{terms[0]},{terms[1]}->{result}"
