@@ -165,7 +165,8 @@ def dialects() -> dict[str, Dialect]:
 
 
 def _dialect(name: str, tables: dict[str, dict[str, Any]]) -> Dialect:
-    table, layers = tables[name], {}
+    table = tables[name]
+    layers: dict[str, str] = {}
     ancestor: dict[str, Any] | None = table
     while ancestor is not None:
         layers = layers | {k: v for k, v in ancestor["layers"].items() if k not in layers}

@@ -105,7 +105,8 @@ def find_weights(
         if about.get("model", model) != model:
             raise ValueError(f"{shown} do not belong to {model}: they are of {about['model']}.")
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in about.get("options", {}).items()}
-        classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
+        classes: Any = options.pop("classes", None)
+        mean, std = options.pop("mean", None), options.pop("std", None)
         _agree(path.name, model, options, given or {})
         return Source(shown, path, classes, options, mean, std)
     if path.suffix == ".keras":

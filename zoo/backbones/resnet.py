@@ -134,7 +134,7 @@ def resnet(
     block: Callable[..., Any],
     depths: Sequence[int],
     widths: Sequence[int],
-    stem: Callable[[Any], Any],
+    stem: Callable[..., Any],
     stem_strides: int,
     finish: Callable[[Any], Any] = unchanged,
     shortcut: str = "B",
