@@ -126,14 +126,17 @@ class Dialect:
             else:
                 continue
             keys, layout = [], ""
+            values = self._values(match.groupdict())
+            if not all(use[1] in values for use in _USE.finditer(template)):
+                return None  # a block that the table's rows do not reach
             for alternative in template.split("|"):
-                text, _, layout = self._fill(alternative.strip(), match.groupdict()).partition(" ")
+                text, _, layout = self._fill(alternative.strip(), values).partition(" ")
                 keys += [f"{text}.{suffix}" for suffix in suffixes] or [text]
             layout = layout.strip()
             return Name(tuple(keys), layout, int(match["p"]) if layout in PART_LAYOUTS else 0)
         return None
 
-    def _fill(self, template: str, groups: dict[str, str]) -> str:
+    def _values(self, groups: dict[str, str]) -> dict[str, int]:
         values = {name: int(text) for name, text in groups.items()}
         if "b" in values and (values.get("s", 0), values["b"]) in self.numbers:
             values["n"] = self.numbers[values["s"], values["b"]]
@@ -143,7 +146,10 @@ class Dialect:
                     values |= {"row": row, "column": left}
                     break
                 left -= length
+        return values
 
+    @staticmethod
+    def _fill(template: str, values: dict[str, int]) -> str:
         def value(match: re.Match[str]) -> str:
             return str(values[match[1]] + int(match[2] or 0))
 

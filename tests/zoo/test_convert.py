@@ -279,6 +279,14 @@ def test_what_is_no_file_of_weights_is_named(tmp_path):
 # ---------------------------------------------------------------- the tables
 
 
+def test_a_network_beyond_a_tables_rows_is_only_not_of_that_table():
+    """timm's MobileNetV2 has seventeen blocks."""
+    layers = [f"stage1_block{number}_conv1" for number in range(1, 20)]
+    table = dialects()["timm.mobilenet_v2"].of_network(layers)
+    assert table.find("stage1_block17_conv1/kernel", "torch").keys == ("blocks.6.0.conv_pw.weight",)
+    assert table.find("stage1_block18_conv1/kernel", "torch") is None
+
+
 def test_every_dialect_of_the_manifest_exists():
     named = {entry.dialect for tags in entries().values() for entry in tags.values() if entry.dialect}
     assert named <= set(dialects())
