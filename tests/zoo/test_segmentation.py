@@ -126,7 +126,7 @@ def test_on_a_resnet_of_bottlenecks_the_heads_have_their_authors_parameters(head
     assert sum(math.prod(w.shape) for w in model.trainable_weights) - own == count
 
 
-@pytest.mark.parametrize("head", slow_but("encoding", "criss_cross"))
+@pytest.mark.parametrize("head", slow_but("encoding"))
 def test_a_step_of_training_lowers_the_loss(head):
     model = network(head, classifier_activation=None)
     model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True, **segmentation_losses(model))
