@@ -87,7 +87,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | Path, *, dpi: int = 110) -> Path:
-    """Write a figure as .png, .svg or .pdf; equal figures give equal files.
+    """Write a figure as .png, .svg or .pdf, without a date.
 
     Raises: ValueError for another ending.
     """
