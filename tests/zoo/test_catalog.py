@@ -53,7 +53,10 @@ def test_lists_are_in_natural_order_and_filtered():
     assert all(name.startswith("se_resnet") for name in names)
     published = list_models(published=True)
     assert "se_resnet50_v1" in published and "gc_densenet121" not in published
-    assert list_models(weights=True) == []
+    with_weights = list_models(weights=True)
+    assert {"se_resnet50", "cbam_resnet50", "densenet121"} <= set(with_weights)
+    assert all(info(name).weights for name in with_weights)
+    assert "gc_densenet121" not in with_weights
 
 
 def test_info_says_what_the_papers_print():
