@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -80,10 +79,16 @@ def load_times(model: str, repetitions: int) -> None:
             print(f"{model} {tag} from the cache, hash checked: {statistics.median(found):.2f} of read and build")
 
 
+WRITE = """
+import sys, kattn
+from safetensors.numpy import save_file
+save_file(kattn.zoo.to_state_dict(kattn.zoo.create(sys.argv[1]), "timm"), sys.argv[2])
+"""
 PEAK = """
 import resource, sys
 import numpy as np, keras, kattn
 from kattn.zoo.conversion import convert
+kattn.zoo.create("resnet20")  # what the framework loads at its first use is not the conversion's
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model = convert(sys.argv[1], sys.argv[2], out=sys.argv[3])
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -92,14 +97,12 @@ print((after - before) * 1024, sum(4 * int(np.prod(w.shape)) for w in model.weig
 
 
 def conversion_memory(model: str) -> None:
-    from safetensors.numpy import save_file
-
-    import kattn
-
+    """To be called while this process is small: a child on Linux starts with the peak of its parent."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_file(kattn.zoo.to_state_dict(kattn.zoo.create(model), "timm"), folder / "theirs.safetensors")
-        command = [sys.executable, "-c", PEAK, folder / "theirs.safetensors", model, folder / "out.weights.h5"]
+        theirs = folder / "theirs.safetensors"
+        subprocess.run([sys.executable, "-c", WRITE, model, theirs], check=True, stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-c", PEAK, theirs, model, folder / "out.weights.h5"]
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         peak, size = map(int, found[-2:])
         print(f"converting {model}: peak {peak / size:.2f} of the weights' {size >> 20} MB, the model's own among them")
@@ -110,9 +113,8 @@ def main() -> None:
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
-    load_times(arguments.model, arguments.repetitions)
     conversion_memory(arguments.model)
-    print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+    load_times(arguments.model, arguments.repetitions)
 
 
 if __name__ == "__main__":

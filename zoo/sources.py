@@ -111,8 +111,14 @@ def _safetensors(path: Path) -> Iterator[Tensors]:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
             shapes = {name: tuple(one.get_shape()) for name, one in slices.items()}
-            names = _without_common_prefix({name: name for name in shapes})
-            yield Tensors({short: shapes[name] for short, name in names.items()}, lambda n: file.get_tensor(names[n]))
+        names = _without_common_prefix({name: name for name in shapes})
+
+        def read(name: str) -> np.ndarray:
+            # Opened for each: the library maps the file, and pages once read stay in memory until it is closed.
+            with safe_open(path, framework="numpy") as file:
+                return file.get_tensor(names[name])
+
+        yield Tensors({short: shapes[name] for short, name in names.items()}, read)
     except SafetensorError as problem:
         raise ValueError(f"{str(path)!r} is not a readable safetensors file: {problem}. Get it anew.") from None
 

@@ -210,6 +210,31 @@ def test_a_pickle_needs_torch(tmp_path, monkeypatch):
         kattn.zoo.convert(tmp_path / "a.pth", "resnet20")
 
 
+class _Harm:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_pickle_is_not_executed(state, tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[parity]'")
+    tensors = {name: torch.tensor(value) for name, value in state.items()}
+    torch.save({"state_dict": tensors, "more": _Harm(str(tmp_path / "harm"))}, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="holds more than tensors and was not loaded"):
+        kattn.zoo.convert(tmp_path / "a.pth", "resnet20")
+    assert not (tmp_path / "harm").exists()
+    torch.save(tensors, tmp_path / "whole.pth")
+    content = (tmp_path / "whole.pth").read_bytes()
+    for part in (b"", b"nothing of the kind" * 10, content[: len(content) // 2]):
+        (tmp_path / "part.pth").write_bytes(part)
+        with pytest.raises(ValueError, match=r"not a readable file of torch|was not loaded"):
+            kattn.zoo.convert(tmp_path / "part.pth", "resnet20")
+
+
 @pytest.mark.parametrize("name", ["a.safetensors", "a.h5", "a.npz"])
 def test_a_broken_file_is_an_error(tmp_path, name):
     for content in (b"", b"nothing of the kind" * 10):
