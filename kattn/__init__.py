@@ -1,8 +1,9 @@
 """Attention for convolutional networks in Keras 3.
 
-Layers (`kattn.layers`), models (`kattn.zoo`), training (`kattn.train`, `kattn.evaluate`), export (`kattn.export`) and
-costs (`kattn.profile`). Importing kattn imports nothing else: each part is loaded when it is first used. The layers are
-registered with Keras as soon as both are imported, in either order, so that `.keras` files load.
+Layers (`kattn.layers`), models (`kattn.zoo`), training (`kattn.train`, `kattn.evaluate`), export (`kattn.export`),
+insertion into models that exist (`kattn.insert`) and costs (`kattn.profile`). Importing kattn imports nothing else:
+each part is loaded when it is first used. The layers are registered with Keras as soon as both are imported, in either
+order, so that `.keras` files load.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kattn import layers as layers
     from kattn import zoo as zoo
     from kattn.evaluation import evaluate as evaluate
+    from kattn.insertion import insert as insert
     from kattn.profiling import profile as profile
     from kattn.targets import targets_for as targets_for
     from kattn.training import train as train
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _PARTS = ("explain", "export", "layers", "zoo")
 _FUNCTIONS = {
     "evaluate": "kattn.evaluation",
+    "insert": "kattn.insertion",
     "profile": "kattn.profiling",
     "targets_for": "kattn.targets",
     "train": "kattn.training",

@@ -41,6 +41,7 @@ from kattn.layers.residual_attention import ResidualAttention as ResidualAttenti
 from kattn.layers.residual_attention_next import ResidualAttentionNeXt as ResidualAttentionNeXt
 from kattn.layers.residual_block import ResidualBlock as ResidualBlock
 from kattn.layers.resize_like import ResizeLike as ResizeLike
+from kattn.layers.rezero import ReZero as ReZero
 from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
 from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
 from kattn.layers.rnan_non_local import RNANNonLocal as RNANNonLocal
