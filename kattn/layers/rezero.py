@@ -30,8 +30,7 @@ class ReZero(keras.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Create the scale."""
-        shapes = [tuple(shape) for shape in input_shape] if isinstance(input_shape, list | tuple) else []
-        if len(shapes) != 2 or shapes[0] != shapes[1]:
+        if len(input_shape) != 2 or input_shape[0] is None or tuple(input_shape[0]) != tuple(input_shape[1]):
             raise ValueError(f"{self.name} takes two inputs of one shape, [x, y]. Received shapes: {input_shape}")
         self.scale = self.add_weight(
             name="scale", shape=(), initializer=keras.initializers.Constant(self.start), trainable=True

@@ -96,9 +96,7 @@ def auxiliary_count(width, classes, bias=False):
         (
             "object_context",
             {},
-            920_576
-            + conv(1024, 512)  # of the fusion, with a bias too
-            + 512
+            920_576  # the fusion is among them
             + conv(2048, 512, 3)
             + 512
             + conv(512, 19, bias=True)
