@@ -10,8 +10,8 @@ quotient of medians of processor time, ours by written out, and the table has th
 distance of their quartiles, the spread from run to run. A block counts as slower where the quotient is above 1 by more
 than the spread and by more than 3 %.
 
-Memory is how far the resident memory rises at its highest while the traced graph runs, in a process of its own whose
-large blocks go back to the system as soon as they are freed (Linux with glibc; left out elsewhere).
+Memory is how far the resident memory rises at its highest while the traced graph runs for the first time, each of the
+two in a process of its own (Linux; left out elsewhere).
 
 The classification blocks run at 56x56x256 and 14x14x1024, those for vision also at 97x97x512, a batch of --batch (2)
 samples, at 97x97 one. Groups of blocks are cut to one block. One thread: set TF_NUM_INTRAOP_THREADS to change it.
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import ctypes
 import gc
 import json
 import os
@@ -223,35 +222,38 @@ def status(field: str) -> int:
     raise OSError(f"no {field} in /proc/self/status")
 
 
-def measure_memory(jobs: list[tuple[str, Size, int]]) -> None:
-    """Print a line of JSON a job: the rise of resident memory of both models in both modes, in MiB."""
-    import keras
+def measure_memory(name: str, size: Size, batch: int, written_out: bool) -> None:
+    """Print, as JSON, how far one of the two models raises this process's resident memory in each mode, in MiB.
+
+    TensorFlow keeps what it once had, so the second mode is measured from where the first began, and each model in a
+    process of its own.
+    """
     import tensorflow as tf
 
-    ctypes.CDLL(None).mallopt(-3, 2**16)  # M_MMAP_THRESHOLD: blocks from 64 KiB on are given back when freed
-    for name, size, batch in jobs:
-        keras.utils.clear_session()
-        *models, arrays = pair(name, size, batch)
-        values = [tf.constant(a) for a in arrays]
-        found: dict[str, list[float]] = {}
-        for model in models:
-            for mode, run in graphs(model).items():
-                run.get_concrete_function(values)
-                gc.collect()
-                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the highest mark starts anew
-                before = status("VmRSS")
-                run(values)
-                found.setdefault(mode, []).append((status("VmHWM") - before) / 2**20)
-        print(json.dumps(found), flush=True)
+    *models, arrays = pair(name, size, batch)
+    values = [tf.constant(a) for a in arrays]
+    runs = graphs(models[written_out])
+    for run in runs.values():
+        run.get_concrete_function(values)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the highest mark starts anew
+    before, found = status("VmRSS"), {}
+    for mode, run in runs.items():  # forward needs less than step
+        run(values)
+        found[mode] = (status("VmHWM") - before) / 2**20
+    print(json.dumps(found), flush=True)
 
 
-def memory_of(jobs: list[tuple[str, Size, int]]) -> list[dict[str, list[float]]]:
-    """What a process of its own measures; empty where the system does not tell."""
+def memory_of(name: str, size: Size, batch: int) -> dict[str, tuple[float, float]]:
+    """MiB of ours and of the block written out, by mode; empty where the system does not tell."""
     if not sys.platform.startswith("linux"):
-        return [{} for _ in jobs]
-    command = [sys.executable, __file__, "--memory", json.dumps(jobs)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+        return {}
+    found = []
+    for written_out in (False, True):
+        command = [sys.executable, __file__, "--memory", json.dumps((name, size, batch, written_out))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+        found.append(json.loads(done.stdout))
+    return {mode: (found[0][mode], found[1][mode]) for mode in found[0]}
 
 
 # ---------------------------------------------------------------- the table
@@ -325,10 +327,11 @@ def main() -> int:
     parser.add_argument("--missing", action="store_true", help="only what the table of --csv does not have yet")
     parser.add_argument("--csv", type=Path, help="write the table here; rows of blocks left out now are kept")
     parser.add_argument("--page", type=Path, help="write the same as markdown")
-    parser.add_argument("--memory", help=argparse.SUPPRESS)  # jobs, in a process of its own
+    parser.add_argument("--memory", help=argparse.SUPPRESS)  # one job, in a process of its own
     arguments = parser.parse_args()
     if arguments.memory:
-        measure_memory([(name, tuple(size), batch) for name, size, batch in json.loads(arguments.memory)])
+        name, size, batch, written_out = json.loads(arguments.memory)
+        measure_memory(name, tuple(size), batch, written_out)
         return 0
     chosen = arguments.blocks or names()
     jobs = [
@@ -339,7 +342,7 @@ def main() -> int:
         jobs = [job for job in jobs if not is_complete(table, job[0], job[1], memory=not arguments.no_memory)]
     slower = 0
     for name, size, batch in jobs:
-        memory: dict[str, list[float]] = {} if arguments.no_memory else memory_of([(name, size, batch)])[0]
+        memory = {} if arguments.no_memory else memory_of(name, size, batch)
         for row in time_of(name, size, batch, arguments.runs, arguments.seconds):
             ours, written = memory.get(row["mode"], ("", ""))
             found = {"block": name, "size": "x".join(map(str, size)), "options": text_of(name, size), **row}

@@ -90,7 +90,8 @@ class Costs:
         model = build(candidate.model, candidate.options, self.dataset)
         for name in self.wanted:
             if name not in costs and not self.over(costs):
-                costs |= MEASURES[name](model, self.dataset)
+                found = MEASURES[name](model, self.dataset)
+                costs |= {one: value for one, value in found.items() if one in self.wanted}
 
 
 def build(name: str, options: Mapping[str, Any], dataset: Dataset) -> Any:

@@ -1,0 +1,117 @@
+"""KerasTuner's oracles, with a budget: what is over it is never handed out, and so is no trial.
+
+An oracle's errors would leave its lock taken for ever (KerasTuner 1.4.8), and a chief with it. So nothing is raised here:
+a candidate that cannot be costed is handed out, and its trial ends with the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras_tuner
+
+from kattn.tuning_plan import Plan
+
+ATTEMPTS = 1000  # draws in a row that are over budget or known: then the space counts as exhausted
+TRIALS = 10  # of the strategies that do not end by themselves
+RUNNING, STOPPED = "RUNNING", "STOPPED"
+
+
+class Within:
+    """What every oracle here does: hand out what is new and within the budget, and score by the whole objective.
+
+    Args:
+        plan: The search.
+        options: Of the oracle.
+    """
+
+    def __init__(self, plan: Plan, **options: Any) -> None:
+        self.plan = plan
+        super().__init__(**options)
+
+    def welcome(self, values: dict[str, Any]) -> bool:
+        """Whether these values may become a trial."""
+        candidate = self.plan.space.candidate(values)
+        trials = self.trials.values()  # type: ignore[attr-defined]
+        if candidate.key in {self.plan.space.candidate(trial.hyperparameters.values).key for trial in trials}:
+            return False
+        try:
+            return self.plan.fits(values)
+        except Exception:
+            return True  # its trial meets the same error
+
+    def answer(self, values: dict[str, Any] | None) -> dict[str, Any]:
+        """What populate_space gives."""
+        return {"status": RUNNING if values else STOPPED, "values": values}
+
+    def score_trial(self, trial: Any) -> None:
+        """Accuracy and costs in one number."""
+        super().score_trial(trial)  # type: ignore[misc]
+        costs = self.plan.costs.of(self.plan.space.candidate(trial.hyperparameters.values))
+        trial.score = float(self.plan.costs.score(trial.score, costs))
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """Where all of KerasTuner's oracles take a new point from: Hyperband notes it in its bracket right away, so
+        that a point could not be refused any later."""
+        for _ in range(ATTEMPTS):
+            values = super()._random_values()  # type: ignore[misc]
+            if values is None or self.welcome(values):
+                return values
+        return None
+
+
+class GridOracle(Within, keras_tuner.Oracle):
+    """Every candidate that fits, in order. KerasTuner's own grid cannot leave any out."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The next candidate."""
+        return self.answer(next((values for values in self.plan.grid if self.welcome(values)), None))
+
+
+class RandomOracle(Within, keras_tuner.oracles.RandomSearchOracle):
+    """Random candidates that fit."""
+
+
+class BayesianOracle(Within, keras_tuner.oracles.BayesianOptimizationOracle):
+    """Candidates that a Gaussian process expects to be good. Where it asks for one that does not fit, or that there
+    was, which it would go on asking for, a random one takes its place."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The next candidate."""
+        answer = super().populate_space(trial_id)
+        values = answer["values"]
+        return answer if values is None or self.welcome(values) else self.answer(self._random_values())
+
+
+class HyperbandOracle(Within, keras_tuner.oracles.HyperbandOracle):
+    """Many candidates for a few epochs, the best of them for more."""
+
+    def __init__(self, plan: Plan, max_trials: int | None = None, **options: Any) -> None:
+        super().__init__(plan=plan, max_epochs=plan.recipe.epochs, **options)
+        self.max_trials = max_trials
+
+
+ORACLES: dict[str, Callable[..., Any]] = {
+    "grid": GridOracle,
+    "random": RandomOracle,
+    "bayesian": BayesianOracle,
+    "hyperband": HyperbandOracle,
+}
+ENDLESS = ("random", "bayesian")
+
+
+def make_oracle(plan: Plan) -> Any:
+    """The oracle of a search."""
+    hp = keras_tuner.HyperParameters()
+    plan.space.declare(hp)
+    settings = plan.settings
+    oracle = ORACLES[settings.strategy](
+        plan=plan,
+        objective=keras_tuner.Objective("accuracy", "max"),
+        hyperparameters=hp,
+        seed=settings.seed + 1,  # KerasTuner takes 0 for no seed
+        max_trials=settings.max_trials or (TRIALS if settings.strategy in ENDLESS else None),
+    )
+    oracle.verbose = 0
+    return oracle
