@@ -1,4 +1,4 @@
-"""The pictures of docs/explain.md: a sheet of several networks side by side, and the gates of one by class.
+"""The pictures of docs/explain.md: a sheet of several networks side by side, the gates of one by class, AFI's weights.
 
     for m in resnet20 abn_resnet20 cbam_resnet20 afi_resnet20; do kattn train $m --out runs/$m; done
     python benchmarks/explain_pictures.py runs/{resnet20,abn_resnet20,cbam_resnet20,afi_resnet20} --out docs
@@ -74,6 +74,17 @@ def main() -> None:
         found = explain.gate_statistics(models[gated], (data.test.images, data.test.labels))
         figure = explain.gate_figure(found, layers=list(found.means)[-3:])
         print(explain.save_figure(figure, arguments.out / "explain_gates.png", dpi=90))
+    integrated = next((name for name in models if name.startswith("afi")), None)
+    if integrated is not None:
+        weights = explain.attention_values(models[integrated], data.test.images.astype("float32"))
+        layer = list(weights)[-1]
+        array = weights[layer].values
+        figure = explain.weights_figure(
+            array,
+            title=f"{integrated}, {layer}: weight of each map, by channel, mean of {len(data.test)} images",
+            sources=[f"{i + 1} back" if i else "the last block's" for i in reversed(range(array.shape[1]))],
+        )
+        print(explain.save_figure(figure, arguments.out / "explain_afi.png", dpi=90))
     for name, model in models.items() if arguments.numbers else ():
         area = explain.activation_area(model, (data.test.images, data.test.labels))
         curves = explain.deletion_insertion(

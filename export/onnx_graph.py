@@ -13,7 +13,7 @@ from kattn.export.errors import ExportError
 UNWANTED = {
     "BatchNormalization": "normalisation that was not folded into a convolution",
     "Shape": "a shape computed while the network runs",
-    "Gather": "a shape computed while the network runs",
+    "Gather": "positions computed while the network runs",
     "Cast": "a conversion of number types inside the network",
 }
 TRANSPOSES = 2  # one where a channels-last image enters, one where a map leaves
@@ -52,7 +52,11 @@ def findings(model: Any, *, layer_of: Callable[[str], str]) -> dict[str, str]:
         layer_of: Node name to Keras layer.
     """
     found: dict[str, list[str]] = {}
+    constant = {tensor.name for tensor in model.graph.initializer}
+    constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
     for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[1] in constant:
+            continue  # where a shape is taken apart, its Shape is found
         if node.op_type in UNWANTED:
             found.setdefault(node.op_type, []).append(layer_of(node.name))
     return {

@@ -12,11 +12,13 @@ from kattn.export.errors import ExportError
 
 # Operators whose result depends on the shape of a tensor at run time; a delegate gives up on the graph, or on the rest
 # of it.
-DYNAMIC = ("SHAPE", "RANK", "GATHER", "GATHER_ND", "WHERE", "RANGE", "UNIQUE")
+DYNAMIC = ("SHAPE", "RANK", "WHERE", "RANGE", "UNIQUE")
 # Operators that take a shape or positions as a tensor: fine where that is a constant.
 CONSTANT_INPUTS = {
     "RESHAPE": (1,),
     "FILL": (0,),
+    "GATHER": (1,),
+    "GATHER_ND": (1,),
     "BROADCAST_TO": (1,),
     "SLICE": (1, 2),
     "STRIDED_SLICE": (1, 2, 3),
@@ -162,7 +164,7 @@ def _dynamic(operator: Operator) -> str | None:
     unknown = any(not tensor.constant for tensor in shapes) or any(
         -1 in tensor.signature for tensor in operator.outputs
     )
-    return "a shape that is known at run time only" if unknown else None
+    return "a shape or positions that are known at run time only" if unknown else None
 
 
 def _floating(operator: Operator, graph: TFLiteGraph) -> str | None:

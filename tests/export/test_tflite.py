@@ -152,12 +152,18 @@ def test_five_dimensions_are_refused_unless_allowed(tmp_path, nothing_left):
     assert "dimensions" not in report.checks
 
 
-def test_a_shape_known_at_run_time_is_refused(tmp_path):
-    class Picked(keras.layers.Layer):
+def test_constant_positions_are_fine_and_computed_ones_are_refused(tmp_path):
+    class Fixed(keras.layers.Layer):
         def call(self, x):
             return tf.gather(x, [2, 0], axis=1)
 
+    class Picked(keras.layers.Layer):
+        def call(self, x):
+            return tf.gather(x, tf.cast(x[0, :2, 0, 0] > -1e9, tf.int32), axis=1)
+
     image = keras.Input((SIZE, SIZE, 3))
+    fixed = keras.Model(image, Fixed(name="fixed")(image))
+    assert tflite(fixed, tmp_path / "fixed.tflite").ops["GATHER"] == 1
     model = keras.Model(image, Picked(name="picker")(image))
     with pytest.raises(ExportError, match=r"GATHER.*picker.*strict=False"):
         tflite(model, tmp_path / "m.tflite")
