@@ -81,8 +81,8 @@ def main() -> None:
         array = weights[layer].values
         figure = explain.weights_figure(
             array,
-            title=f"{integrated}, {layer}: weight of each map, by channel, mean of {len(data.test)} images",
-            sources=[f"{i + 1} back" if i else "the last block's" for i in reversed(range(array.shape[1]))],
+            title=f"weights of the maps that {layer} takes",
+            sources=[f"{i + 1} blocks back" if i else "the block before" for i in reversed(range(array.shape[1]))],
         )
         print(explain.save_figure(figure, arguments.out / "explain_afi.png", dpi=90))
     for name, model in models.items() if arguments.numbers else ():
