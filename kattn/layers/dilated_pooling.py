@@ -79,13 +79,16 @@ class DilatedPooling2D(keras.layers.Layer):
         # Not padded with minus infinity, which half precision and some runtimes do not take: the lowest value of all
         # never wins against the window's part on the map.
         lowest = ops.min(x, axis=(1, 2), keepdims=True)
-        x = _fill(x, axis, padding, lowest)
+        line = ops.minimum(x[:, :1] if axis == 1 else x[:, :, :1], lowest)  # of the right shape without asking for it
+        x = ops.concatenate([line] * padding[0] + [x] + [line] * padding[1], axis=axis) if any(padding) else x
         return functools.reduce(ops.maximum, self._windows(x, axis))
 
     def _mean(self, x: Any, axis: int, padding: tuple[int, int]) -> Any:
         ones = ops.ones_like(x[:1, :, :, :1])
         total, count = (
-            functools.reduce(ops.add, self._windows(_fill(y, axis, padding, ops.zeros_like(y[:, :1, :1])), axis))
+            functools.reduce(
+                ops.add, self._windows(ops.pad(y, [padding if i == axis else (0, 0) for i in range(4)]), axis)
+            )
             for y in (x, ones)
         )
         return total / count
@@ -106,13 +109,3 @@ class DilatedPooling2D(keras.layers.Layer):
             "mode": self.mode,
             "padding": self.padding,
         }
-
-
-def _fill(x: Any, axis: int, padding: tuple[int, int], value: Any) -> Any:
-    """x with so many rows or columns of `value` (batch, 1, 1, channels) before and behind."""
-    if padding == (0, 0):
-        return x
-    lines = x[:, :1] if axis == 1 else x[:, :, :1]
-    line = ops.zeros_like(lines) + value
-    parts = [line] * padding[0] + [x] + [line] * padding[1]
-    return ops.concatenate(parts, axis=axis)

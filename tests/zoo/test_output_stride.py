@@ -71,7 +71,8 @@ def test_every_value_of_the_original_is_found_in_the_copy(output_stride):
 @pytest.mark.parametrize("name", [name for name in BACKBONES if name not in WITH_UNITS])
 def test_every_value_of_every_backbone_is_found_in_its_copy(name, halvings):
     stride = own_stride(name)
-    assert_contained(backbone(name, 128 if name == "inception_resnet_v2" else 2 * stride), stride >> halvings)
+    unpadded = {"inception_resnet_v2": 128, "squeezenet1_1": 128}  # these lose a border at each convolution or pooling
+    assert_contained(backbone(name, unpadded.get(name, 2 * stride)), stride >> halvings)
 
 
 # But gather-excite, whose weights belong to the map's size by default.
