@@ -72,8 +72,8 @@ def onnx(
             1e-2 at float16, unchecked at int8.
         min_agreement: Least share of images with the model's highest class, of those on which the model separates its
             two highest by more than 0.1. None: 0.8 at int8, unchecked at the others; 0 switches it off.
-        strict: Refuse BatchNormalization, Shape and Cast nodes, and Gather nodes whose positions are computed. False turns
-            these into warnings.
+        strict: Refuse BatchNormalization, Shape and Cast nodes, and Gather nodes whose positions are computed. False
+            turns these into warnings.
         allow: Operators that `strict` accepts, such as ("Gather",).
         overwrite: False refuses a path that exists.
 

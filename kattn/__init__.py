@@ -1,9 +1,9 @@
 """Attention for convolutional networks in Keras 3.
 
 Layers (`kattn.layers`), models (`kattn.zoo`), training (`kattn.train`, `kattn.evaluate`), export (`kattn.export`),
-insertion into models that exist (`kattn.insert`) and costs (`kattn.profile`). Importing kattn imports nothing else:
-each part is loaded when it is first used. The layers are registered with Keras as soon as both are imported, in either
-order, so that `.keras` files load.
+search (`kattn.tune`), insertion into models that exist (`kattn.insert`) and costs (`kattn.profile`). Importing kattn
+imports nothing else: each part is loaded when it is first used. The layers are registered with Keras as soon as both
+are imported, in either order, so that `.keras` files load.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kattn.profiling import profile as profile
     from kattn.targets import targets_for as targets_for
     from kattn.training import train as train
+    from kattn.tuning import tune as tune
 
 _PARTS = ("explain", "export", "layers", "zoo")
 _FUNCTIONS = {
@@ -34,6 +35,7 @@ _FUNCTIONS = {
     "profile": "kattn.profiling",
     "targets_for": "kattn.targets",
     "train": "kattn.training",
+    "tune": "kattn.tuning",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `kattn list | info | train | evaluate | export | convert | bench | explain | quickstart`.
+"""The command line: `kattn list | info | train | evaluate | export | convert | bench | tune | explain | quickstart`.
 
 Listing and describing answer without importing Keras; each command imports what it needs when it runs.
 """
@@ -25,6 +25,7 @@ examples:
   kattn evaluate runs/cbam20                          accuracy of a run, or of a .keras, .tflite, .onnx or SavedModel
   kattn export runs/cbam20 --to tflite onnx --precision int8
   kattn bench runs/cbam20/model.tflite                latency
+  kattn tune se_resnet20 --space reduction=2,4,8,16 --budget parameters=280000
   kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5
   kattn explain runs/cbam20 photos/ --method grad_cam attention
 """
@@ -96,13 +97,19 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("name")
 
     one = command(
-        "train", train, "train a model by a recipe", "kattn train se_resnet20 --data cifar10 --set reduction=8"
+        "train",
+        train,
+        "train a model by a recipe",
+        "kattn train se_resnet20 --data cifar10 --set reduction=8\n  kattn train --from runs/search/best.json",
     )
-    one.add_argument("name", help="a model of the zoo")
-    _add_data(one, default="digits")
-    one.add_argument("--recipe", default="quick", help="name of a recipe or a .toml file (default: quick)")
+    one.add_argument("name", nargs="?", help="a model of the zoo")
+    one.add_argument(
+        "--from", dest="source", metavar="BEST", help="the best.json of kattn tune; options here go before"
+    )
+    _add_data(one, default=None, shown="digits")
+    one.add_argument("--recipe", help="name of a recipe or a .toml file (default: quick)")
     one.add_argument("--out", help="folder of the run (default: runs/<model>-<data>-<recipe>-<seed>)")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=int, help="default: 0")
     one.add_argument("--epochs", type=int, help="instead of the recipe's")
     one.add_argument("--batch-size", type=int, help="instead of the recipe's")
     one.add_argument(
@@ -169,6 +176,48 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="print everything as JSON")
 
     one = command(
+        "tune",
+        tune,
+        "search for the best reduction, mechanism, place or recipe, within a budget",
+        "kattn tune se_resnet20 --space reduction=2,4,8,16 --budget parameters=280000 --workers 2 --out runs/search\n"
+        "  kattn tune se_resnet20 --space mechanism=se,eca,none stages=[2,3],[3] --objective accuracy int8_bytes\n"
+        "  kattn tune se_resnet20 --space recipe.learning_rate=0.01..0.3:log --strategy bayesian --max-trials 20",
+    )
+    one.add_argument("name", help="a model of the zoo")
+    _add_data(one, default="digits")
+    one.add_argument(
+        "--space",
+        nargs="+",
+        default=[],
+        metavar="NAME=CHOICES",
+        help="choices 2,4,8 or 0.01..0.3 or 0.01..0.3:log; names are options of the model, mechanism, backbone and "
+        "recipe.<field> (default: reduction=2,4,8,16)",
+    )
+    one.add_argument("--strategy", default="grid", help="grid, random, bayesian or hyperband (default: grid)")
+    one.add_argument(
+        "--objective",
+        nargs="+",
+        default=["accuracy"],
+        help="accuracy, and costs to weigh it against (default: accuracy)",
+    )
+    one.add_argument(
+        "--budget",
+        nargs="+",
+        default=[],
+        metavar="COST=MOST",
+        help="of parameters, macs, int8_bytes, latency_ms; what is over it is not trained",
+    )
+    one.add_argument("--max-trials", type=int, help="default: 10 for random and bayesian")
+    one.add_argument("--prune", action="store_true", help="end trials that are below the median of the others")
+    one.add_argument("--recipe", default="quick", help="name of a recipe or a .toml file (default: quick)")
+    one.add_argument("--epochs", type=int, help="instead of the recipe's")
+    one.add_argument("--out", help="folder of the search (default: runs/tune-<model>-<data>-<seed>)")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--workers", type=int, default=1, help="processes that train at the same time (default: 1)")
+    one.add_argument("--resume", action="store_true", help="go on with a stopped search")
+    one.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a search")
+
+    one = command(
         "explain",
         explain,
         "draw what a model looks at, or write the report of a run",
@@ -205,9 +254,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
+def _add_data(parser: argparse.ArgumentParser, default: str | None, shown: str | None = None) -> None:
     text = "digits, a TFDS name, or a folder of images by class"
-    parser.add_argument("--data", default=default, help=f"{text} (default: {default or 'what the run was trained on'})")
+    shown = shown or default or "what the run was trained on"
+    parser.add_argument("--data", default=default, help=f"{text} (default: {shown})")
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
     parser.add_argument("--image-size", type=int, help="bring all images to this height and width")
     parser.add_argument("--limit", type=int, help="at most so many images of each split")
@@ -243,19 +293,80 @@ def info(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train, evaluate, write the run's folder."""
     overrides = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
+    chosen = _chosen(arguments)
     kattn.train(
-        arguments.name,
-        recipe=arguments.recipe,
+        chosen.pop("model"),
         out=arguments.out,
-        seed=arguments.seed,
-        options=_options(arguments.set),
+        options=chosen.pop("options") | _options(arguments.set),
         overrides={key: value for key, value in overrides.items() if value is not None},
         precision=arguments.precision,
         devices=arguments.devices,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
+        **chosen,
+    )
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `train` trains on what: the defaults, then what --from says, then what the command line says."""
+    chosen: dict[str, Any] = {"model": None, "options": {}, "recipe": "quick", "seed": 0, "data": "digits"}
+    if arguments.source:
+        from kattn.tuning_results import read_best
+
+        if arguments.name:
+            raise ValueError(f"--from says which model; leave {arguments.name} out.")
+        chosen |= read_best(arguments.source)
+    said = {"model": arguments.name, "recipe": arguments.recipe, "seed": arguments.seed, **_data(arguments)}
+    chosen |= {key: value for key, value in said.items() if value is not None}
+    if chosen["model"] is None:
+        raise ValueError("name a model of the zoo (`kattn list`), or give --from with the best.json of kattn tune.")
+    if chosen["data"] is None:
+        raise ValueError("the search was over arrays: give --data.")
+    return chosen
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    """Search, and write the search's folder."""
+    kattn.tune(
+        arguments.name,
+        space=dict(map(_choices, arguments.space)) or None,
+        strategy=arguments.strategy,
+        objective=arguments.objective,
+        budget=dict(map(_most, arguments.budget)),
+        recipe=arguments.recipe,
+        overrides={} if arguments.epochs is None else {"epochs": arguments.epochs},
+        max_trials=arguments.max_trials,
+        prune=arguments.prune,
+        out=arguments.out,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
         **_data(arguments),
     )
+
+
+def _choices(setting: str) -> tuple[str, Any]:
+    """NAME=CHOICES: values with commas between, or a range."""
+    name, equals, text = setting.partition("=")
+    if not equals or not name or not text:
+        raise ValueError(f"--space takes NAME=CHOICES, such as reduction=2,4,8. Received: {setting!r}")
+    ends, _, scale = text.partition(":")
+    low, dots, high = ends.partition("..")
+    if dots:
+        if scale not in ("", "log"):
+            raise ValueError(f"A range is 0.01..0.3 or 0.01..0.3:log. Received: {setting!r}")
+        return name, {"low": _literal(low), "high": _literal(high), "log": scale == "log"}
+    values = _literal(f"[{text}]")
+    return name, values if isinstance(values, list) else [_literal(part) for part in text.split(",")]
+
+
+def _most(setting: str) -> tuple[str, float]:
+    name, _, text = setting.partition("=")
+    try:
+        return name, float(text)
+    except ValueError:
+        raise ValueError(f"--budget takes COST=MOST, such as parameters=280000. Received: {setting!r}") from None
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -400,11 +511,15 @@ def _options(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"--set takes OPTION=VALUE, such as --set reduction=8. Received: {setting!r}")
-        try:
-            options[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            options[key] = text
+        options[key] = _literal(text)
     return options
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _data(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,8 @@ COSTS = ("parameters", "macs", "int8_bytes", "latency_ms")  # in the order of wh
 ALWAYS = ("parameters", "macs")
 FILE = "costs.json"
 EXPONENT = -0.07  # MnasNet, arXiv:1807.11626: twice the cost for about 5 % more accuracy is an even trade
-CALIBRATION, CALLS = 64, 100
+CALIBRATION = 64  # images
+TIMED = 500.0  # milliseconds of calls whose median is the latency
 
 
 class Costs:
@@ -127,7 +128,9 @@ def _exported(model: Any, dataset: Dataset) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         tflite(model, path, precision="int8", calibration=images, strict=False, min_agreement=0)
-        return {"int8_bytes": path.stat().st_size, "latency_ms": bench(path, calls=CALLS)[0].p50_ms}
+        roughly = bench(path, calls=20)[0].p50_ms
+        latency = bench(path, calls=int(min(max(TIMED / roughly, 20), 5000)))[0].p50_ms
+        return {"int8_bytes": path.stat().st_size, "latency_ms": latency}
 
 
 MEASURES = {"parameters": _counted, "macs": _counted, "int8_bytes": _exported, "latency_ms": _exported}

@@ -1,7 +1,7 @@
 """KerasTuner's oracles, with a budget: what is over it is never handed out, and so is no trial.
 
-An oracle's errors would leave its lock taken for ever (KerasTuner 1.4.8), and a chief with it. So nothing is raised here:
-a candidate that cannot be costed is handed out, and its trial ends with the error.
+An oracle's errors would leave its lock taken for ever (KerasTuner 1.4.8), and a chief waiting. So nothing is raised in
+the middle of a search: a candidate that cannot be costed is handed out, and its trial ends with the error.
 """
 
 from __future__ import annotations
@@ -90,6 +90,12 @@ class HyperbandOracle(Within, keras_tuner.oracles.HyperbandOracle):
     def __init__(self, plan: Plan, max_trials: int | None = None, **options: Any) -> None:
         super().__init__(plan=plan, max_epochs=plan.recipe.epochs, **options)
         self.max_trials = max_trials
+        needed, there = self._get_size(self._get_num_brackets() - 1, 0), plan.space.count()
+        if there is not None and there < needed:
+            raise ValueError(
+                f"hyperband begins with {needed} candidates at {plan.recipe.epochs} epochs; the space has {there}. "
+                "Take strategy='grid'."
+            )
 
 
 ORACLES: dict[str, Callable[..., Any]] = {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kattn.data import Dataset
 from kattn.recipes import Recipe, load_recipe
 from kattn.run_folder import RunFolder
 from kattn.tuning_costs import Costs
-from kattn.tuning_space import Candidate, SearchError, Space
+from kattn.tuning_space import Candidate, SearchError, Space, written
 
 SETTINGS = "search.json"
 HARMLESS = ("data_dir", "version")  # may differ when a search is resumed
@@ -86,9 +88,10 @@ class Plan:
         self.space = Space(settings.model, settings.space, self.recipe)
         self.costs = Costs(folder, dataset, settings.budget, settings.objective, writes=not is_worker())
         self.grid: list[dict[str, Any]] = []
+        self.told: set[str] = set()
 
     @property
-    def trials(self) -> Any:
+    def trials(self) -> Path:
         """The folder of the trials."""
         return self.folder.path / "trials"
 
@@ -109,12 +112,13 @@ class Plan:
     def fits(self, values: Mapping[str, Any]) -> bool:
         """Whether a candidate is within the budget; says so where it is not, once."""
         candidate = self.space.candidate(values)
-        met = candidate.network in self.costs.known
         costs = self.costs.of(candidate)
         over = self.costs.over(costs)
-        if over and not met:
+        if over and candidate.network not in self.told:
+            self.told.add(candidate.network)
             budget = ", ".join(f"{name} {costs[name]:,.6g} > {self.settings.budget[name]:,.6g}" for name in over)
-            self.say(f"left out, over budget: {candidate} ({budget})")
+            chosen = [f"{key}={written(value)}" for key, value in self.costs.known[candidate.network]["values"].items()]
+            self.say(f"left out, over budget: {' '.join(chosen) or candidate.model} ({budget})")
         return not over
 
     def nothing_fits(self) -> SearchError:
@@ -140,6 +144,17 @@ class Plan:
         """Print a line, where lines are wanted."""
         if self.verbose:
             print(line, flush=True)
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """What a search.json holds.
+
+    Raises: SearchError for a damaged one.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SearchError(f"{file} is damaged ({error}). overwrite=True starts anew.") from error
 
 
 def is_worker() -> bool:

@@ -117,6 +117,12 @@ class Space:
         for values in itertools.product(*(list(one.values) for one in hp.space)):
             yield dict(zip(self.choices, values, strict=True))
 
+    def count(self) -> int | None:
+        """How many candidates there are; None where a range makes them countless."""
+        if any(isinstance(given, dict) for given in self.choices.values()):
+            return None
+        return len({self.candidate(values).key for values in self.product()})
+
     def _decoded(self, name: str, value: Any) -> Any:
         given = self.choices[name]
         if isinstance(given, dict):

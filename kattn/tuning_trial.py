@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import statistics
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import keras_tuner
 
 from kattn.run_folder import RunFolder
 from kattn.training import train
-from kattn.training_callbacks import Progress
+from kattn.training_callbacks import Progress, TrainingDiverged
 from kattn.tuning_plan import Plan, is_worker
 from kattn.tuning_space import Candidate, SearchError
 
@@ -60,7 +61,7 @@ class TrialTuner(keras_tuner.Tuner):
             raise Stopped(f"trial {trial.trial_id}") from _told(self.plan, values, error)
 
 
-class Pruned(Exception):  # noqa: N818  nothing went wrong
+class Pruned(Exception):
     """A trial that is not worth going on with."""
 
 
@@ -103,7 +104,7 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
     epochs = values.get("tuner/epochs")
     folder = RunFolder(folder_of(plan.trials, number, candidate, epochs))
     if (folder.path / RECORD).is_file():
-        return float(folder.read_json(RECORD)["accuracy"])
+        return float(json.loads((folder.path / RECORD).read_text(encoding="utf-8"))["accuracy"])
     recipe = plan.recipe_of(candidate, epochs)
     plan.say(f"trial {folder.path.name}: {candidate}" + (f", {epochs} epochs" if epochs else ""))
     status = "completed"
@@ -122,11 +123,14 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
         )
     except Pruned:
         status = "pruned"
+    except TrainingDiverged:
+        status = "diverged"  # a result too: no reason to stop, and it would diverge again
     finally:
         gc.collect()  # a network and its traced steps hold each other
     history = folder.history()
     best = status == "completed" and recipe.select == "best"
-    accuracy = max(map(accuracy_of, history)) if best else accuracy_of(history[-1])
+    accuracies = [0.0] if status == "diverged" else [accuracy_of(row) for row in history]
+    accuracy = max(accuracies) if best else accuracies[-1]
     record = {"status": status, "accuracy": accuracy, "epochs": len(history), "model": candidate.model}
     record |= {"values": candidate.values, "options": candidate.options, "recipe": recipe.as_dict(), "costs": costs}
     folder.write_json(RECORD, record)

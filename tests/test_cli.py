@@ -17,7 +17,15 @@ def run(capsys, *arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["evaluate", "--help"], ["export", "--help"], ["bench", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["evaluate", "--help"],
+        ["export", "--help"],
+        ["bench", "--help"],
+        ["tune", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_has_examples(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
@@ -53,6 +61,14 @@ def test_list_and_info_answer(capsys):
         (["evaluate", "nowhere.tflite", "--data", "digits"], "There is no nowhere.tflite"),
         (["export", "se_resnet51"], "Unknown model"),
         (["bench", "nowhere.tflite"], "nowhere.tflite"),
+        (["train"], "name a model of the zoo"),
+        (["train", "--from", "nowhere.json"], "nowhere.json cannot be read"),
+        (["tune", "se_resnet51"], "Unknown model 'se_resnet51'"),
+        (["tune", "se_resnet20", "--space", "reduction"], "--space takes NAME=CHOICES"),
+        (["tune", "se_resnet20", "--space", "reductoin=2,4"], "Closest: reduction"),
+        (["tune", "se_resnet20", "--space", "recipe.learning_rate=0.1..0.2:lin"], "A range is"),
+        (["tune", "se_resnet20", "--budget", "parameters=many"], "--budget takes COST=MOST"),
+        (["tune", "se_resnet20", "--strategy", "gird"], "Closest: grid"),
     ],
 )
 def test_an_error_is_one_line_and_a_status(capsys, tmp_path, monkeypatch, arguments, message):
@@ -95,6 +111,21 @@ def test_train_evaluate_export_and_bench_work_together(capsys, tmp_path):
     status, out, err = run(capsys, "bench", "--json", *artefacts)
     assert status == 0, err
     assert len(json.loads(out)["rows"]) == 2
+
+
+def test_tune_reads_choices_ranges_and_budgets(monkeypatch):
+    given = {}
+    monkeypatch.setattr("kattn.tuning.tune", lambda name, **options: given.update(options, name=name))
+    space = ["reduction=2,4", "mechanism=se,eca", "stages=[2,3],[3]", "recipe.learning_rate=0.01..0.3:log"]
+    assert main(["tune", "se_resnet20", "--space", *space, "--budget", "parameters=280000", "--epochs", "3"]) == 0
+    assert given["space"] == {
+        "reduction": [2, 4],
+        "mechanism": ["se", "eca"],
+        "stages": [[2, 3], [3]],
+        "recipe.learning_rate": {"low": 0.01, "high": 0.3, "log": True},
+    }
+    assert given["budget"] == {"parameters": 280000} and given["overrides"] == {"epochs": 3}
+    assert given["name"] == "se_resnet20" and given["data"] == "digits" and given["workers"] == 1
 
 
 def test_int8_of_a_bare_model_asks_for_images(capsys, tmp_path, monkeypatch):

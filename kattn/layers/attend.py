@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-MAP_ENTRIES = 2**24  # entries of one sample's attention map kept at once: 64 MiB in float32
+MAP_ENTRIES = 2**24  # entries of one sample's attention map made at once: 64 MiB in float32
+KEPT_ENTRIES = 2**27  # entries kept for the gradient, 512 MiB: making them again costs a training step up to a tenth
 
 
 def wide_dtype(dtype: str) -> str:
@@ -37,6 +39,11 @@ def query_block(queries: Any, keys: Any) -> int | None:
     return -(-queries // blocks)
 
 
+def for_gradient(function: Callable[..., Any], entries: int, training: bool | None) -> Callable[..., Any]:
+    """The function, or in training, for a map too large to keep, one that makes it again for the gradient."""
+    return keras.remat(function) if training and entries > KEPT_ENTRIES else function
+
+
 def attend(
     query: Any,
     key: Any,
@@ -52,7 +59,8 @@ def attend(
     A = softmax over keys of scale * Q K^T;   y = A V
 
     A softmax row needs no other row, so a map of more than 2^24 entries is made a block of queries at a time: the same
-    numbers in the memory of one block. In training a block's map is made again for the gradient instead of being kept.
+    numbers in the memory of one block. In training the blocks' maps are kept for the gradient up to 2^27 entries; of a
+    larger map they are made again.
     The logits and their softmax are float32 under mixed precision.
 
     Args:
@@ -85,5 +93,5 @@ def attend(
     def output(query: Any, key: Any, value: Any) -> Any:
         return product(query, key, value)[0]
 
-    part = keras.remat(output) if training else output
+    part = for_gradient(output, queries * keys, training)
     return ops.concatenate([part(query[:, i : i + block], key, value) for i in range(0, queries, block)], axis=1)

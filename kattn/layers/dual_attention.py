@@ -28,7 +28,7 @@ class PositionAttention(keras.Layer):
         return_attention: Also return A, (batch, N, N), one row a query.
 
     Shapes: (batch, height, width, channels) in and out. Moving whole positions about moves the output alike.
-    Memory: N^2 values of A a sample (N = H W) up to 2^24; block * N of them above.
+    Memory: N^2 values of A a sample (N = H W) up to 2^24 (in training 2^27); block * N of them above.
     Raises: ValueError for a reduction or block below 1, or an input that is no feature map.
     Paper: Fu, Liu, Tian, Li, Bao, Fang, Lu. Dual Attention Network for Scene Segmentation. CVPR 2019. arXiv:1809.02983
     Code: junfu1115/DANet. The paper's text normalises and activates Q and K; the code, and this layer, do not.

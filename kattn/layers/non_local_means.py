@@ -39,8 +39,8 @@ class NonLocalMeans(keras.Layer):
 
     Shapes: (batch, height, width, channels) in and out; weights (batch, N, N) for the whole image, N = H * W, or
         (batch, N, search_size^2) for a window, row by row.
-    Memory: 4 N^2 bytes a sample for the whole image, on a known size at most 64 MiB of it at a time unless it is
-        returned, and 4 N P^2 C for the patches; about 8 N S^2 for a window of side S.
+    Memory: 4 N^2 bytes a sample for the whole image, on a known size at most 64 MiB of it at a time (in training
+        512) unless it is returned, and 4 N P^2 C for the patches; about 8 N S^2 for a window of side S.
     Raises: ValueError for an even size, a sigma that is not positive, an unknown distance or padding, a map that is not
         larger than the reflected border, or an input that is no feature map.
     Paper: Buades, Coll, Morel. A Non-Local Algorithm for Image Denoising. CVPR 2005.

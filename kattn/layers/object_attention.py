@@ -59,7 +59,8 @@ class ObjectAttention(keras.Layer):
 
     Shapes: (batch, height, width, channels) to (batch, height, width, filters). With scale 1 and one tile, moving whole
         positions about moves the output alike.
-    Memory: N^2 / scale^4 or about N^2 / tiles^2 values of A a sample (N = H W), block * N above 2^24.
+    Memory: N^2 / scale^4 or about N^2 / tiles^2 values of A a sample (N = H W), block * N above 2^24 (in training
+        2^27).
     Raises: ValueError for a scale, tiles or block below 1, both above 1, a map smaller than the scale, or an input that
         is no feature map.
     Paper: Yuan, Wang. OCNet: Object Context Network for Scene Parsing. 2018. arXiv:1809.00916v1. Its revision of 2021

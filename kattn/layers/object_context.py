@@ -37,7 +37,8 @@ class ObjectContext(keras.Layer):
 
     Shapes: (batch, height, width, channels) to (batch, height, width, filters). With scales (1,), moving whole
         positions about moves the output alike.
-    Memory: the sum over scales of N^2 / scale^4 values of A a sample (N = H W), block * N in place of each above 2^24.
+    Memory: the sum over scales of N^2 / scale^4 values of A a sample (N = H W), block * N in place of each above 2^24
+        (in training 2^27).
     Raises: ValueError for no scale, one below 1, or an input that is no feature map or smaller than a scale.
     Paper: Yuan, Wang. OCNet: Object Context Network for Scene Parsing. 2018. arXiv:1809.00916v1
     Code: openseg-group/OCNet.pytorch, which fails unless the input and the output have as many channels.

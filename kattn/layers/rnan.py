@@ -129,7 +129,8 @@ class ResidualNonLocalAttentionBlock(ResidualLocalAttentionBlock):
         Others: Those of ResidualLocalAttentionBlock.
 
     Shapes: (batch, height, width, channels) in and out.
-    Memory: the non-local block's, 4 N^2 bytes a sample, N = H * W; on a map of known size at most 64 MiB at a time.
+    Memory: the non-local block's, 4 N^2 bytes a sample, N = H * W; on a map of known size at most 64 MiB at
+        a time (in training 512).
     Raises: as ResidualLocalAttentionBlock and RNANNonLocal.
     Paper: Zhang, Li, Li, Zhong, Fu. Residual Non-local Attention Networks for Image Restoration. ICLR 2019.
         arXiv:1903.10082

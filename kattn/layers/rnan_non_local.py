@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions, query_block, softmax, wide_dtype
+from kattn.layers.attend import for_gradient, positions, query_block, softmax, wide_dtype
 from kattn.layers.attend_maps import attend_maps, map_size
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.maps import to_map
@@ -31,8 +31,8 @@ class RNANNonLocal(keras.Layer):
         return_attention: Also return A.
 
     Shapes: (batch, height, width, channels) in and out; attention (batch, N, N), N = H * W.
-    Memory: the matrix, 4 N^2 bytes a sample; on a map of known size at most 64 MiB of it at a time, unless it is
-        returned.
+    Memory: the matrix, 4 N^2 bytes a sample; on a map of known size at most 64 MiB of it at a time (in training
+        512), unless it is returned.
     Raises: ValueError for an unknown axis or an input that is no feature map.
     Paper: Zhang, Li, Li, Zhong, Fu. Residual Non-local Attention Networks for Image Restoration. ICLR 2019.
         arXiv:1903.10082
@@ -118,7 +118,7 @@ def distribute_maps(
         matrix = shares(key, query)
         rows = ops.matmul(value, matrix)
     else:
-        matrix, part = None, keras.remat(given) if training else given
+        matrix, part = None, for_gradient(given, keys * ops.shape(query)[2], training)
         parts = [part(key[:, i : i + block], query, value[:, :, i : i + block]) for i in range(0, keys, block)]
         rows = sum(parts[1:], start=parts[0])
     attention = ops.transpose(matrix, (0, 2, 1)) if return_attention else None

@@ -58,8 +58,8 @@ class SAGANAttention(keras.Layer):
         return_attention: Also return softmax(Q K^T).
 
     Shapes: (batch, height, width, channels) in and out; attention (batch, N, N / pool^2), N = H * W.
-    Memory: the matrix, 4 N^2 / pool^2 bytes a sample; on a map of known size at most 64 MiB of it at a time, unless it
-        is returned.
+    Memory: the matrix, 4 N^2 / pool^2 bytes a sample; on a map of known size at most 64 MiB of it at a time (in
+        training 512), unless it is returned.
     Raises: ValueError for an unknown form, reduced values without a projection, or an input that is no feature map.
     Paper: Zhang, Goodfellow, Metaxas, Odena. Self-Attention Generative Adversarial Networks. ICML 2019.
         arXiv:1805.08318

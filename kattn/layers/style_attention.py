@@ -29,8 +29,8 @@ class StyleAttention(keras.Layer):
 
     Inputs: [content, style], (batch, height, width, channels) each; height, width and channels may differ.
     Shapes: the content's out; attention (batch, Nc, Ns), the numbers of positions.
-    Memory: 4 Nc Ns bytes a sample for the matrix; on maps of known size at most 64 MiB of it at a time, unless it is
-        returned.
+    Memory: 4 Nc Ns bytes a sample for the matrix; on maps of known size at most 64 MiB of it at a time (in training
+        512), unless it is returned.
     Raises: ValueError for anything but two feature maps.
     Paper: Park, Lee. Arbitrary Style Transfer With Style-Attentional Networks. CVPR 2019. arXiv:1812.02342
     """
