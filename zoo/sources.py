@@ -14,6 +14,7 @@ import numpy as np
 
 TORCH_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".pth.tar")
 HDF5_SUFFIXES = (".h5", ".hdf5")
+MAPPED = 16 << 20  # bytes of a mapped file to read before it is mapped anew
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES, *HDF5_SUFFIXES, ".npz")
 # Where training scripts keep the network in what they save, best first.
 CHECKPOINT_KEYS = (
@@ -108,17 +109,24 @@ def _safetensors(path: Path) -> Iterator[Tensors]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(safe_open(path, framework="numpy"))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
             shapes = {name: tuple(one.get_shape()) for name, one in slices.items()}
-        names = _without_common_prefix({name: name for name in shapes})
+            names = _without_common_prefix({name: name for name in shapes})
+            touched = 0
 
-        def read(name: str) -> np.ndarray:
-            # Opened for each: the library maps the file, and pages once read stay in memory until it is closed.
-            with safe_open(path, framework="numpy") as file:
-                return file.get_tensor(names[name])
+            def read(name: str) -> np.ndarray:
+                # The library maps the file, and pages once read stay in memory until it is closed.
+                nonlocal file, touched
+                if touched > MAPPED:
+                    stack.pop_all().close()
+                    file, touched = stack.enter_context(safe_open(path, framework="numpy")), 0
+                value = file.get_tensor(names[name])
+                touched += value.nbytes
+                return value
 
-        yield Tensors({short: shapes[name] for short, name in names.items()}, read)
+            yield Tensors({short: shapes[name] for short, name in names.items()}, read)
     except SafetensorError as problem:
         raise ValueError(f"{str(path)!r} is not a readable safetensors file: {problem}. Get it anew.") from None
 
