@@ -8,8 +8,8 @@ usage: python benchmarks/build_time.py [--rounds 3]  (--rounds 0: memory only)
   says how many there are.
 - A process of its own for each of the two, and for two networks of keras.applications: how far its resident memory
   rises at most while it builds, against the memory of the weights; and the same for bare variables of the two's shapes.
-  What is beyond the weights are Keras's and TensorFlow's objects, which go with the number of layers, and the buffers in
-  which the largest weight is drawn. A small network is built first, so that the framework's own start does not count.
+  What is beyond the weights are Keras's and TensorFlow's objects, which go with the number of layers, and the buffers
+  in which the largest weight is drawn. A small network is built first: the framework's own start does not count.
 """
 
 from __future__ import annotations
