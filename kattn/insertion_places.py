@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from kattn.explain import graph
+
 Where = str | Callable[[Any], bool] | Sequence[Any]
 TRACED_SIZE = 256  # height and width of the maps on which a network of open size is followed
 ACTIVATIONS = (
@@ -79,12 +81,7 @@ def copied(model: keras.Model, size: int | None = None, **options: Any) -> keras
 
 def is_functional(model: Any) -> bool:
     """Whether a model is a graph that can be cloned call by call."""
-    if not isinstance(model, keras.Model) or isinstance(model, keras.Sequential):
-        return False
-    try:
-        return bool(model.inputs) and bool(model.outputs)
-    except (AttributeError, ValueError):
-        return False
+    return graph.is_functional(model) and not isinstance(model, keras.Sequential)
 
 
 class CallNames:

@@ -24,9 +24,9 @@ STRATEGIES = ("grid", "random", "bayesian", "hyperband")
 
 def __getattr__(name: str) -> Any:
     if name == "AttentionHyperModel":  # imports KerasTuner
-        from kattn.tuning_hypermodel import AttentionHyperModel
+        from kattn.tuning_hypermodel import hypermodel
 
-        return AttentionHyperModel
+        return hypermodel()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -153,7 +153,7 @@ def take_part(settings: Settings, folder: Path) -> None:
 def _search(plan: Plan, workers: int = 1) -> None:
     """Hand out and train until the strategy has had enough."""
     from kattn.tuning_oracles import make_oracle
-    from kattn.tuning_trial import Stopped, TrialTuner
+    from kattn.tuning_trial import search
 
     oracle = make_oracle(plan)
     if workers > 1:
@@ -163,13 +163,8 @@ def _search(plan: Plan, workers: int = 1) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="keras_tuner")  # it uses what Python and NumPy have renamed
         warnings.filterwarnings("ignore", module="sklearn")  # a Gaussian process of three points converges badly
-        try:
-            TrialTuner(plan, oracle).search()
-            return None
-        except Stopped as stopped:
-            failure = stopped.__cause__
-    assert failure is not None  # the error that stopped it
-    raise failure
+        search(plan, oracle)
+    return None
 
 
 def _announce(plan: Plan, workers: int) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import keras_tuner
 
 from kattn.recipes import Recipe, load_recipe
 from kattn.tuning_space import Space
 
 
-class AttentionHyperModel(keras_tuner.HyperModel):
+class Attention:
     """Networks of the zoo with their attention and training to choose, built and compiled.
 
     >>> tuner = keras_tuner.RandomSearch(AttentionHyperModel("resnet20", ("se", "eca")), "val_accuracy", max_trials=8)
@@ -42,7 +41,7 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         from kattn.tuning import SPACE
         from kattn.zoo.tables import model_name
 
-        super().__init__(name=f"attention_{backbone}")
+        super().__init__(name=f"attention_{backbone}")  # type: ignore[call-arg]
         if isinstance(mechanisms, str) or not mechanisms:
             raise ValueError(f"mechanisms is a list of names. Received: {mechanisms!r}")
         self.recipe = load_recipe(recipe)
@@ -60,3 +59,11 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         model = create(candidate.model, **{**self.fixed, **candidate.options})
         compile_for(model, load_recipe(self.recipe, candidate.overrides), self.steps)
         return model
+
+
+@functools.cache
+def hypermodel() -> type:
+    """`AttentionHyperModel`: the class above as one of KerasTuner's, which is imported for it."""
+    import keras_tuner
+
+    return type("AttentionHyperModel", (Attention, keras_tuner.HyperModel), {"__doc__": Attention.__doc__})

@@ -6,10 +6,8 @@ the middle of a search: a candidate that cannot be costed is handed out, and its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
 from typing import Any
-
-import keras_tuner
 
 from kattn.tuning_plan import Plan
 
@@ -19,7 +17,8 @@ RUNNING, STOPPED = "RUNNING", "STOPPED"
 
 
 class Within:
-    """What every oracle here does: hand out what is new and within the budget, and score by the whole objective.
+    """What every oracle here does, in front of one of KerasTuner's (`make_oracle`): hand out what is new and within the
+    budget, and score by the whole objective.
 
     Args:
         plan: The search.
@@ -61,7 +60,7 @@ class Within:
         return None
 
 
-class GridOracle(Within, keras_tuner.Oracle):
+class Grid(Within):
     """Every candidate that fits, in order. KerasTuner's own grid cannot leave any out."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -69,28 +68,29 @@ class GridOracle(Within, keras_tuner.Oracle):
         return self.answer(next((values for values in self.plan.grid if self.welcome(values)), None))
 
 
-class RandomOracle(Within, keras_tuner.oracles.RandomSearchOracle):
+class Random(Within):
     """Random candidates that fit."""
 
 
-class BayesianOracle(Within, keras_tuner.oracles.BayesianOptimizationOracle):
+class Bayesian(Within):
     """Candidates that a Gaussian process expects to be good. Where it asks for one that does not fit, or that there
     was, which it would go on asking for, a random one takes its place."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The next candidate."""
-        answer = super().populate_space(trial_id)
+        answer = super().populate_space(trial_id)  # type: ignore[misc]
         values = answer["values"]
         return answer if values is None or self.welcome(values) else self.answer(self._random_values())
 
 
-class HyperbandOracle(Within, keras_tuner.oracles.HyperbandOracle):
+class Hyperband(Within):
     """Many candidates for a few epochs, the best of them for more."""
 
     def __init__(self, plan: Plan, max_trials: int | None = None, **options: Any) -> None:
         super().__init__(plan=plan, max_epochs=plan.recipe.epochs, **options)
         self.max_trials = max_trials
-        needed, there = self._get_size(self._get_num_brackets() - 1, 0), plan.space.count()
+        needed = self._get_size(self._get_num_brackets() - 1, 0)  # type: ignore[attr-defined]
+        there = plan.space.count()
         if there is not None and there < needed:
             raise ValueError(
                 f"hyperband begins with {needed} candidates at {plan.recipe.epochs} epochs; the space has {there}. "
@@ -98,21 +98,25 @@ class HyperbandOracle(Within, keras_tuner.oracles.HyperbandOracle):
             )
 
 
-ORACLES: dict[str, Callable[..., Any]] = {
-    "grid": GridOracle,
-    "random": RandomOracle,
-    "bayesian": BayesianOracle,
-    "hyperband": HyperbandOracle,
+# Ours, and the name of the class of KerasTuner's behind it.
+ORACLES: dict[str, tuple[type[Within], str]] = {
+    "grid": (Grid, "Oracle"),
+    "random": (Random, "oracles.RandomSearchOracle"),
+    "bayesian": (Bayesian, "oracles.BayesianOptimizationOracle"),
+    "hyperband": (Hyperband, "oracles.HyperbandOracle"),
 }
 ENDLESS = ("random", "bayesian")
 
 
 def make_oracle(plan: Plan) -> Any:
     """The oracle of a search."""
+    import keras_tuner
+
     hp = keras_tuner.HyperParameters()
     plan.space.declare(hp)
     settings = plan.settings
-    oracle = ORACLES[settings.strategy](
+    ours, theirs = ORACLES[settings.strategy]
+    oracle = type(f"{ours.__name__}Oracle", (ours, operator.attrgetter(theirs)(keras_tuner)), {})(
         plan=plan,
         objective=keras_tuner.Objective("accuracy", "max"),
         hyperparameters=hp,

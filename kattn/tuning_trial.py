@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import keras_tuner
 
 from kattn.run_folder import RunFolder
 from kattn.training import train
@@ -23,26 +22,20 @@ OTHERS = 2  # trials that must have come as far before one is judged by them
 PAUSE = 0.2  # seconds between a worker's questions while there is nothing to do: KerasTuner's loop asks without rest
 
 
-class Stopped(keras_tuner.errors.FatalError):
-    """Carries a trial's error through KerasTuner, which swallows all others."""
-
-
-class TrialTuner(keras_tuner.Tuner):
-    """KerasTuner's loop around `run_trial`.
+class Trials:
+    """KerasTuner's loop around `run_trial`, in front of its Tuner (`search`).
 
     Every process begins anew and asks for the same trials again: those that are over answer from their record. So a
     search goes on from kattn's files alone, which are never half-written; KerasTuner's own are.
 
     Args:
         plan: The search.
-        oracle: From `make_oracle`.
+        options: Of the Tuner.
     """
 
-    def __init__(self, plan: Plan, oracle: Any) -> None:
+    def __init__(self, plan: Plan, **options: Any) -> None:
         self.plan = plan
-        super().__init__(
-            oracle=oracle, directory=str(plan.folder.path), project_name="keras_tuner", overwrite=not is_worker()
-        )
+        super().__init__(**options)
 
     def save(self) -> None:
         """Nothing: there is no state besides the trials'."""
@@ -54,11 +47,33 @@ class TrialTuner(keras_tuner.Tuner):
 
     def run_trial(self, trial: Any, *arguments: Any, **options: Any) -> dict[str, float]:
         """Train, and give the validation accuracy."""
+        import keras_tuner
+
         values = trial.hyperparameters.values
         try:
             return {"accuracy": run_trial(self.plan, int(trial.trial_id), values)}
         except Exception as error:
-            raise Stopped(f"trial {trial.trial_id}") from _told(self.plan, values, error)
+            # KerasTuner swallows every other kind.
+            raise keras_tuner.errors.FatalError(f"trial {trial.trial_id}") from _told(self.plan, values, error)
+
+
+def search(plan: Plan, oracle: Any) -> None:
+    """Ask an oracle for trials and train them, until it has no more. Raises the error of a trial that failed."""
+    import keras_tuner
+
+    tuner = type("TrialTuner", (Trials, keras_tuner.Tuner), {})
+    try:
+        tuner(
+            plan=plan,
+            oracle=oracle,
+            directory=str(plan.folder.path),
+            project_name="keras_tuner",
+            overwrite=not is_worker(),
+        ).search()
+        return
+    except keras_tuner.errors.FatalError as stopped:
+        failure = stopped.__cause__ or stopped
+    raise failure
 
 
 class Pruned(Exception):
