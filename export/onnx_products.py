@@ -38,14 +38,16 @@ def absorb_transposes(graph: Any) -> Any:
         work.drop_unused()
     _join_products(work)
     work.drop_unused()
+    work.write_back()
     return graph
 
 
 class _Graph:
-    """Nodes with who makes and who reads each tensor."""
+    """Nodes with who makes and who reads each tensor. Nodes are told apart by identity: comparing them takes long."""
 
     def __init__(self, model: Any, inferred: Any) -> None:
         self.graph = model.graph
+        self.nodes = list(self.graph.node)
         self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
         values = (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
         self.shapes: dict[str, list[int | None]] = {
@@ -53,19 +55,50 @@ class _Graph:
         }
         self.shapes |= {name: list(tensor.dims) for name, tensor in self.constants.items()}
         self.outputs = {value.name for value in self.graph.output}
+        self.names = {*self.constants, *self.shapes, *(node.name for node in self.nodes)}
+        self._makers: dict[str, Any] = {}
+        self._readers: dict[str, list[Any]] = {}
+        for node in self.nodes:
+            self._link(node)
+
+    def _link(self, node: Any) -> None:
+        self.names.update(node.output)
+        self._makers.update(dict.fromkeys(node.output, node))
+        for name in dict.fromkeys(node.input):
+            self._readers.setdefault(name, []).append(node)
+
+    def _unlink(self, node: Any) -> None:
+        for name in node.output:
+            del self._makers[name]
+        for name in dict.fromkeys(node.input):
+            self._readers[name] = [other for other in self._readers[name] if other is not node]
+
+    def _position(self, node: Any) -> int:
+        return next(i for i, other in enumerate(self.nodes) if other is node)
 
     def maker(self, name: str) -> Any:
-        return next((node for node in self.graph.node if name in node.output), None)
+        return self._makers.get(name)
 
     def readers(self, name: str) -> list[Any]:
-        return [node for node in self.graph.node if name in node.input]
+        return list(self._readers.get(name, ()))
 
     def only_reader(self, name: str) -> Any:
         readers = self.readers(name)
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
 
     def kind(self, op_type: str) -> Iterator[Any]:
-        return (node for node in list(self.graph.node) if node.op_type == op_type)
+        return (node for node in list(self.nodes) if node.op_type == op_type)
+
+    def rename(self, node: Any, old: str, new: str) -> None:
+        """Let a node read or make another tensor in place of one."""
+        self._unlink(node)
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+        self._link(node)
+
+    def remove(self, node: Any) -> None:
+        self._unlink(node)
+        del self.nodes[self._position(node)]
 
     def array(self, name: str) -> np.ndarray | None:
         import onnx
@@ -88,25 +121,28 @@ class _Graph:
 
         output = self.new(f"{before.name or before.output[0]}__{op_type}")
         node = onnx.helper.make_node(op_type, list(inputs), [output], name=output, **attributes)
-        self.graph.node.insert(list(self.graph.node).index(before), node)
+        self.nodes.insert(self._position(before), node)
+        self._link(node)
         self.shapes[output] = list(shape)
         return output
 
     def new(self, stem: str) -> str:
         """A name that no tensor and no node has."""
-        taken = {*self.constants, *self.shapes, *(node.name for node in self.graph.node)}
-        taken.update(name for node in self.graph.node for name in node.output)
-        return next(name for name in (f"{stem}_{n}" for n in itertools.count()) if name not in taken)
+        name = next(name for name in (f"{stem}_{n}" for n in itertools.count()) if name not in self.names)
+        self.names.add(name)
+        return name
 
     def drop_unused(self) -> None:
-        for node in list(self.graph.node)[::-1]:  # what only a node that goes has read goes too
-            read = {name for other in self.graph.node for name in other.input} | self.outputs
-            if not read.intersection(node.output):
-                self.graph.node.remove(node)
-        read = {name for node in self.graph.node for name in node.input} | self.outputs
-        for tensor in [tensor for tensor in self.graph.initializer if tensor.name not in read]:
-            self.graph.initializer.remove(tensor)
-            self.constants.pop(tensor.name)
+        for node in self.nodes[::-1]:  # what only a node that goes has read goes too
+            if not any(name in self.outputs or self._readers.get(name) for name in node.output):
+                self.remove(node)
+
+    def write_back(self) -> None:
+        """Make the model's graph hold these nodes, and the constants that they read."""
+        del self.graph.node[:]
+        self.graph.node.extend(self.nodes)
+        for name in [name for name in self.constants if name not in self.outputs and not self._readers.get(name)]:
+            self.graph.initializer.remove(self.constants.pop(name))
 
 
 def _turn(node: Any) -> list[int] | None:
@@ -136,7 +172,7 @@ def _merge(work: _Graph) -> bool:
     for second in work.kind("Reshape"):
         first, target = work.maker(second.input[0]), work.array(second.input[1])
         if first is not None and first.op_type == "Reshape" and target is not None and 0 not in target:
-            second.input[0] = first.input[0]
+            work.rename(second, second.input[0], first.input[0])
             return True
     return False
 
@@ -277,12 +313,15 @@ def _copied(terms: Sequence[str], result: str, sizes: dict[str, int]) -> int:
 def _replace(work: _Graph, node: Any, name: str) -> None:
     """Let whoever reads a node's result read another tensor; the node itself goes, unless it makes an output."""
     output = node.output[0]
+    readers = work.readers(name if output in work.outputs else output)
     if output in work.outputs:
         maker = work.maker(name)
-        for reader in work.readers(name):
-            reader.input[:] = [output if given == name else given for given in reader.input]
-        maker.output[:] = [output]
+        work.remove(node)
+        work.rename(maker, name, output)
+        for reader in readers:
+            if reader is not node:
+                work.rename(reader, name, output)
     else:
-        for reader in work.readers(output):
-            reader.input[:] = [name if given == output else given for given in reader.input]
-    work.graph.node.remove(node)
+        for reader in readers:
+            work.rename(reader, output, name)
+        work.remove(node)

@@ -57,13 +57,12 @@ class AFIConv:
             self.with_own = False
             return y
         first, *later = self.maps
-        slices = _slices(first, width)
-        self.with_own |= len(slices) == 1 and not later
-        self.maps = [*slices, *(part for one in later for part in _slices(one, width))]
+        self.with_own |= first.shape[-1] // width == 1 and not later
         y = conv_bn(x, filters - width, kernel_size, strides, name=name, **options)
         own = _shrink(y, later_strides, name)
-        maps = [*self.maps, *_slices(own, width)] if self.with_own else self.maps
-        integrated = AttentiveFeatureIntegration(name=f"{name}_integrate", **self.options)(maps)
+        self.maps = [_whole_slices(one, width) for one in self.maps]
+        maps = [*self.maps, _whole_slices(own, width)] if self.with_own else self.maps
+        integrated = AttentiveFeatureIntegration(name=f"{name}_integrate", channels=width, **self.options)(maps)
         self.maps.append(own)
         return keras.layers.Concatenate(name=f"{name}_concat")([y, at.integrated(integrated)])
 
@@ -74,8 +73,7 @@ def _shrink(x: Any, strides: int, name: str) -> Any:
     return keras.layers.AveragePooling2D(strides, padding="same", data_format="channels_last", name=f"{name}_pool")(x)
 
 
-def _slices(x: Any, width: int) -> list[Any]:
-    """The consecutive slices of so many channels; indexing exports without a transpose, where splitting does not."""
-    if x.shape[-1] == width:
-        return [x]
-    return [x[..., start : start + width] for start in range(0, x.shape[-1] - width + 1, width)]
+def _whole_slices(x: Any, width: int) -> Any:
+    """Without the channels that do not fill another slice."""
+    whole = x.shape[-1] // width * width
+    return x if x.shape[-1] == whole else x[..., :whole]

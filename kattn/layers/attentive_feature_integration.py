@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras import ops
 
 from kattn.layers.branches import as_rows, softmax_over, weighted_sum
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.portable import portable
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -21,13 +23,16 @@ class AttentiveFeatureIntegration(keras.Layer):
     R = sum of a_i * x_i
 
     Args:
+        channels: Channels of a map; by default those of the first. What comes with a multiple of them counts as so many
+            maps side by side: as many weights and the same sum as of its slices, without copies of them to keep for
+            the gradient.
         reduction: Hidden width is channels // reduction, at least 1.
         use_bias: Biases of W1 and W2; the paper's parameter counts have none.
         return_attention: Also return the weights, (batch, maps, channels).
 
     One map alone has the weight 1: R is that map, and W1 and W2 exist (the paper's counts hold them) without effect.
 
-    Shapes: a list of maps (batch, height, width, channels), all alike, to one such map.
+    Shapes: a list of maps (batch, height, width, channels or a multiple), alike but for this, to one such map.
     Raises: ValueError for maps of different shapes, no map at all, or a reduction below 1.
     Paper: Pan, Xu, Pan, Wen, Lin, Bai, Xu. AFINet: Attentive Feature Integration Networks for Image Classification.
         2021.
@@ -35,36 +40,72 @@ class AttentiveFeatureIntegration(keras.Layer):
     """
 
     def __init__(
-        self, reduction: int = 4, use_bias: bool = False, return_attention: bool = False, **kwargs: Any
+        self,
+        reduction: int = 4,
+        use_bias: bool = False,
+        channels: int | None = None,
+        return_attention: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.reduction = reduction
         self.use_bias = use_bias
+        self.channels = channels
         self.return_attention = return_attention
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Create the scoring network that all maps share."""
         shapes = [tuple(shape) for shape in input_shape] if isinstance(input_shape[0], list | tuple) else []
-        if not shapes or any(shape != shapes[0] for shape in shapes):
+        if not shapes or any(shape[:-1] != shapes[0][:-1] for shape in shapes):
             raise ValueError(f"AFI takes a list of maps of one shape. Received: {shapes or tuple(input_shape)}")
-        channels = feature_map_channels(self, shapes[0])
-        hidden = hidden_width(channels, self.reduction)
+        self._width = self.channels or feature_map_channels(self, shapes[0])
+        if any(feature_map_channels(self, shape) % self._width for shape in shapes):
+            raise ValueError(f"AFI takes a list of maps of one shape, {self._width} channels each. Received: {shapes}")
+        hidden = hidden_width(self._width, self.reduction)
         common: dict[str, Any] = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
         self.reduce = pointwise(hidden, activation="relu", name="reduce", **common)
-        self.reduce.build((None, 1, 1, channels))
-        self.expand = pointwise(channels, name="expand", **common)
+        self.reduce.build((None, 1, 1, self._width))
+        self.expand = pointwise(self._width, name="expand", **common)
         self.expand.build((None, 1, 1, hidden))
 
     def call(self, maps: Sequence[Any]) -> Any:
         """Integrate the maps."""
-        weights = softmax_over([self.expand(self.reduce(ops.mean(x, axis=(1, 2), keepdims=True))) for x in maps])
-        integrated = weighted_sum(maps, weights)
-        return (integrated, as_rows(weights)) if self.return_attention else integrated
+        integrated, weights = self._branch_by_branch(maps) if portable() else self._all_in_one(maps)
+        return (integrated, weights) if self.return_attention else integrated
+
+    def _branch_by_branch(self, maps: Sequence[Any]) -> tuple[Any, Any]:
+        """Converters find no stack of the maps to transpose."""
+        maps = [part for x in maps for part in self._parts(x)]
+        weights = softmax_over([self.expand(self.reduce(_mean(x))) for x in maps])
+        return weighted_sum(maps, weights), as_rows(weights)
+
+    def _all_in_one(self, maps: Sequence[Any]) -> tuple[Any, Any]:
+        """The same with as few operations as there can be: in training, each also costs its gradient's."""
+        width = self._width
+        counts = [x.shape[-1] // width for x in maps]
+        means = [ops.reshape(_mean(x), (-1, 1, count, width)) for x, count in zip(maps, counts, strict=True)]
+        scores = self.expand(self.reduce(ops.concatenate(means, axis=2)))
+        e = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=2, keepdims=True)))
+        weights = e / ops.sum(e, axis=2, keepdims=True)
+        each = ops.split(weights, sum(counts), axis=2)
+        shares = [ops.concatenate([each.pop(0) for _ in range(count)], axis=-1) for count in counts]
+        products = [x * share for x, share in zip(maps, shares, strict=True)]
+        parts = [part for y, count in zip(products, counts, strict=True) for part in ops.split(y, count, axis=-1)]
+        return functools.reduce(ops.add, parts), ops.squeeze(weights, 1)
+
+    def _parts(self, x: Any) -> list[Any]:
+        """The maps side by side in one tensor; indexing exports without a transpose, where splitting does not."""
+        if x.shape[-1] == self._width:
+            return [x]
+        return [x[..., start : start + self._width] for start in range(0, x.shape[-1], self._width)]
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """One map's shape, and the weights' where they are returned."""
-        shape = tuple(input_shape[0])
-        return (shape, (shape[0], len(input_shape), shape[-1])) if self.return_attention else shape
+        *rest, channels = input_shape[0]
+        width = self.channels or channels
+        shape = (*rest, width)
+        count = sum(shape[-1] // width for shape in input_shape)
+        return (shape, (shape[0], count, width)) if self.return_attention else shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -72,5 +113,10 @@ class AttentiveFeatureIntegration(keras.Layer):
             **super().get_config(),
             "reduction": self.reduction,
             "use_bias": self.use_bias,
+            "channels": self.channels,
             "return_attention": self.return_attention,
         }
+
+
+def _mean(x: Any) -> Any:
+    return ops.mean(x, axis=(1, 2), keepdims=True)
