@@ -36,7 +36,7 @@ def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = F
 
     Raises: ValueError for a stride that the model cannot have, a layer that strides inside (selective kernels, split
         attention, the units of the residual attention networks), a nested model, or weights that belong to the size of
-        a map (VGG's classifier, gather-excite over the whole map, with its default options).
+        a map (VGG's classifier, gather-excite over the whole map, with its default options, C3).
     """
     if isinstance(output_stride, bool) or not isinstance(output_stride, int) or output_stride < 1:
         raise ValueError(f"output_stride must be an integer of at least 1. Received: output_stride={output_stride!r}")

@@ -75,8 +75,8 @@ def test_every_value_of_every_backbone_is_found_in_its_copy(name, halvings):
     assert_contained(backbone(name, unpadded.get(name, 2 * stride)), stride >> halvings)
 
 
-# But gather-excite, whose weights belong to the map's size by default.
-ATTENDED = [name for name in list_models("*_mobilenet_v2_cifar") if "ge_" not in name]
+SIZED = ("ge_", "c3_")  # whose weights belong to the map's size, gather-excite's by default
+ATTENDED = [name for name in list_models("*_mobilenet_v2_cifar") if not any(part in name for part in SIZED)]
 
 
 @pytest.mark.parametrize("name", ["afi_resnet20", *(pytest.param(n, marks=pytest.mark.slow) for n in ATTENDED)])
@@ -85,6 +85,13 @@ def test_a_network_with_an_attention_has_a_copy_too(name):
     copy = dilate(model, 1)
     assert copy.output_shape == (None, 16, 16, model.output_shape[-1])
     assert np.all(np.isfinite(ops.convert_to_numpy(copy(pixels((1, 16, 16, 3))))))
+
+
+@pytest.mark.parametrize("name", [f"{part}resnet20" for part in SIZED])
+def test_weights_that_belong_to_the_size_of_a_map_are_named(name):
+    model = create(name, include_top=False, input_shape=(16, 16, 3))
+    with pytest.raises(ValueError, match=r"weight .* belongs to the map's size"):
+        dilate(model, 1)
 
 
 def rates(model):
