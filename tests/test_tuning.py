@@ -13,6 +13,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from tfds_files import prepare
 from training_helpers import arrays, tiny_model
 
 import kattn
@@ -174,6 +175,20 @@ def test_the_first_command_of_the_page_killed_whole_and_resumed(tmp_path, capsys
     }
     best = json.loads((out / "best.json").read_text())
     assert best["values"]["reduction"] in (8, 16) and best["validation_accuracy"] > 0.95
+
+
+@pytest.mark.slow
+def test_a_data_set_of_tfds_is_searched_on_and_the_seed_repeats_it(tmp_path):
+    images, labels = arrays(96, size=32, classes=3)
+    prepare(tmp_path / "data", "cifar10", train=(images, labels), test=(images[:32], labels[:32]))
+    command = ["tune", "se_resnet20", "--data", "cifar10", "--data-dir", str(tmp_path / "data"), "--limit", "64"]
+    command += ["--epochs", "1", "--space", "reduction=2,4,8,16", "--budget", "parameters=280000"]
+    for name in ("one", "two"):
+        assert main([*command, "--out", str(tmp_path / name)]) == 0
+    one, two = ((tmp_path / name / "trials.csv").read_text() for name in ("one", "two"))
+    assert one == two and one.count("completed") == 2
+    best = [read_best(tmp_path / name / "best.json") for name in ("one", "two")]
+    assert best[0] == best[1]
 
 
 @pytest.mark.slow
