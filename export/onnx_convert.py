@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
     signature = [source.signature(batch)]
     maps = [name for name in source.outputs if len(source.model.output[name].shape) == 4]
     large = 4 * source.model.count_params() > LARGEST_FILE
-    with converting("The conversion to ONNX"), _numpy_one_names():
+    with converting("The conversion to ONNX"), _numpy_one_names(), _copies_freed():
         proto, storage = tf2onnx.convert.from_function(
             tf.function(source.function(), input_signature=signature, autograph=False),
             input_signature=signature,
@@ -100,6 +101,25 @@ def _numpy_one_names() -> Iterator[None]:
     finally:
         if missing:
             delattr(np, "product")
+
+
+@contextlib.contextmanager
+def _copies_freed() -> Iterator[None]:
+    """tf2onnx copies the graph, weights and all, for every step of its optimizer (66 copies of a ResNet-50), in cycles
+    that only the garbage collector can free. It comes too late, since it waits for the number of objects to grow by a
+    quarter, and TensorFlow's are a million: here those are set apart."""
+    if gc.get_freeze_count():  # the process has its own plan
+        yield
+        return
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.collect()  # it now knows of no objects
+    gc.set_threshold(1000, 2, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _take_in(graph: Any, storage: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import keras
 import numpy as np
 import onnx as onnx_package
@@ -35,6 +37,19 @@ def test_it_computes_what_the_model_computes(model, images, tmp_path, layout, ba
 def test_the_graph_is_the_same_on_every_run(model, tmp_path):
     first, second = (onnx(model, tmp_path / name) for name in ("a.onnx", "b.onnx"))
     assert first.ops == second.ops and first.inputs == second.inputs
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_garbage_collector_is_left_as_it_was(model, tmp_path, frozen):
+    thresholds = gc.get_threshold()
+    if frozen:
+        gc.freeze()
+    count = gc.get_freeze_count()
+    try:
+        onnx(model, tmp_path / "m.onnx")
+        assert gc.get_threshold() == thresholds and (gc.get_freeze_count() > 0) == (count > 0) == frozen
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("opset", [13, 18, 20])
