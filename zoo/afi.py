@@ -60,7 +60,7 @@ class AFIConv:
         self.with_own |= first.shape[-1] // width == 1 and not later
         y = conv_bn(x, filters - width, kernel_size, strides, name=name, **options)
         own = _shrink(y, later_strides, name)
-        self.maps = [_whole_slices(one, width) for one in self.maps]
+        self.maps = [_whole_slices(one, width) for one in self.maps if one.shape[-1] >= width]
         maps = [*self.maps, _whole_slices(own, width)] if self.with_own else self.maps
         integrated = AttentiveFeatureIntegration(name=f"{name}_integrate", channels=width, **self.options)(maps)
         self.maps.append(own)

@@ -87,8 +87,8 @@ class AttentiveFeatureIntegration(keras.Layer):
         scores = self.expand(self.reduce(ops.concatenate(means, axis=2)))
         e = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=2, keepdims=True)))
         weights = e / ops.sum(e, axis=2, keepdims=True)
-        each = ops.split(weights, sum(counts), axis=2)
-        shares = [ops.concatenate([each.pop(0) for _ in range(count)], axis=-1) for count in counts]
+        each = iter(ops.split(weights, sum(counts), axis=2))
+        shares = [ops.concatenate([next(each) for _ in range(count)], axis=-1) for count in counts]
         products = [x * share for x, share in zip(maps, shares, strict=True)]
         parts = [part for y, count in zip(products, counts, strict=True) for part in ops.split(y, count, axis=-1)]
         return functools.reduce(ops.add, parts), ops.squeeze(weights, 1)
@@ -101,11 +101,11 @@ class AttentiveFeatureIntegration(keras.Layer):
 
     def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
         """One map's shape, and the weights' where they are returned."""
-        *rest, channels = input_shape[0]
+        batch, *size, channels = input_shape[0]
         width = self.channels or channels
-        shape = (*rest, width)
         count = sum(shape[-1] // width for shape in input_shape)
-        return (shape, (shape[0], count, width)) if self.return_attention else shape
+        one = (batch, *size, width)
+        return (one, (batch, count, width)) if self.return_attention else one
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
