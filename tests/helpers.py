@@ -73,3 +73,10 @@ def assert_probabilities(name: str, size: tuple[int, int] = (32, 32), **options:
 def layers_of(model: Any, kind: str) -> list[str]:
     """Names of the model's layers of a class, in order."""
     return [layer.name for layer in model.layers if type(layer).__name__ == kind]
+
+
+def integrated_maps(model: Any, name: str) -> list[tuple[int, ...]]:
+    """(height, width, channels) of each map that an AFI module scores; several may lie side by side in one tensor."""
+    layer = model.get_layer(f"{name}_integrate")
+    maps = [tuple(x.shape[1:]) for x in keras.tree.flatten(layer.input)]
+    return [(*size, layer.channels) for *size, channels in maps for _ in range(channels // layer.channels)]

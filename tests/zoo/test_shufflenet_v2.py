@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import assert_published, pixels, randomise, rows_of, trainable
+from helpers import assert_published, integrated_maps, pixels, randomise, rows_of, trainable
 
 from kattn.zoo import create, features
 
@@ -34,7 +34,7 @@ def test_half_of_the_channels_pass_a_unit_untouched():
 def test_afi_halves_every_unit_but_the_one_that_shrinks_the_map():
     model = create("afi_shufflenet_v2_x0_5_cifar", input_shape=(8, 8, 3))
     assert [model.get_layer(f"stage2_block{i}_conv1").filters for i in range(1, 9)] == [48, *[24] * 7]
-    assert len(model.get_layer("stage2_block8_conv1_integrate").input) == 8
+    assert len(integrated_maps(model, "stage2_block8_conv1")) == 8
 
 
 def test_abn_copies_the_last_stage_at_stride_one():
