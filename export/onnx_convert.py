@@ -41,6 +41,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
         )
         if storage is not None:
             _take_in(proto, storage)
+        _spell_out_erfc(proto.graph)
         # tf2onnx calls an open batch "unk__123", another number on each run, and leaves shapes that say so inside.
         del proto.graph.value_info[:]
         if batch is None:
@@ -101,6 +102,24 @@ def _numpy_one_names() -> Iterator[None]:
     finally:
         if missing:
             delattr(np, "product")
+
+
+def _spell_out_erfc(graph: Any) -> None:
+    """Keras's exact GELU has 1 - erf(x) as one operation, which ONNX does not have and tf2onnx leaves as it is."""
+    import onnx
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        one, erf = f"{node.output[0]}__one", f"{node.output[0]}__erf"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, "float32"), one))
+        nodes.append(onnx.helper.make_node("Erf", list(node.input), [erf], name=erf))
+        nodes.append(onnx.helper.make_node("Sub", [one, erf], list(node.output), name=node.name))
+    if len(nodes) > len(graph.node):
+        del graph.node[:]
+        graph.node.extend(nodes)
 
 
 @contextlib.contextmanager

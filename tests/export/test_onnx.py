@@ -39,6 +39,13 @@ def test_the_graph_is_the_same_on_every_run(model, tmp_path):
     assert first.ops == second.ops and first.inputs == second.inputs
 
 
+def test_the_exact_gelu_is_spelled_out(tmp_path):
+    image = keras.Input((SIZE, SIZE, 3))
+    y = keras.layers.Activation("gelu")(keras.layers.Conv2D(4, 3)(image))
+    report = onnx(keras.Model(image, y), tmp_path / "m.onnx")
+    assert report.ops["Erf"] == 1 and report.max_abs_diff <= 1e-4
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_garbage_collector_is_left_as_it_was(model, tmp_path, frozen):
     thresholds = gc.get_threshold()
