@@ -33,7 +33,7 @@ class AttentiveFeatureIntegration(keras.Layer):
     One map alone has the weight 1: R is that map, and W1 and W2 exist (the paper's counts hold them) without effect.
 
     Shapes: a list of maps (batch, height, width, channels or a multiple), alike but for this, to one such map.
-    Raises: ValueError for maps of different shapes, no map at all, or a reduction below 1.
+    Raises: ValueError for maps of different shapes, no map at all, or channels or a reduction below 1.
     Paper: Pan, Xu, Pan, Wen, Lin, Bai, Xu. AFINet: Attentive Feature Integration Networks for Image Classification.
         2021.
         No code was published.
@@ -48,6 +48,8 @@ class AttentiveFeatureIntegration(keras.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if channels is not None and channels < 1:
+            raise ValueError(f"channels must be at least 1. Received: channels={channels}")
         self.reduction = reduction
         self.use_bias = use_bias
         self.channels = channels

@@ -85,3 +85,8 @@ def test_maps_of_different_shapes_are_refused():
 def test_a_width_that_no_number_of_maps_makes_up_is_refused():
     with pytest.raises(ValueError, match="8 channels each"):
         AttentiveFeatureIntegration(channels=8)([image(1, 4, 4, 8), image(1, 4, 4, 12)])
+
+
+def test_no_channels_are_refused():
+    with pytest.raises(ValueError, match="channels=0"):
+        AttentiveFeatureIntegration(channels=0)
