@@ -156,10 +156,11 @@ def page(rows: list[dict[str, Any]]) -> str:
 
     lines = [
         "# Attention inserted into networks of keras.applications\n",
-        "Written by `python benchmarks/insertion.py --csv docs/insertion.csv --page docs/insertion_table.md`; do not edit."
-        "\n",
-        "Random weights, 96x96. Differences are those of the logits: absolute at the start and after saving; of the TFLite "
-        "and ONNX files, with the inserted weights moved away from their start, relative to the largest logit.\n",
+        "Written by `python benchmarks/insertion.py --csv docs/insertion.csv --page docs/insertion_table.md`; do not "
+        "edit.\n",
+        "Random weights, 96x96. Differences are those of the logits: absolute at the start and after saving; of the "
+        "TFLite and ONNX files, with the inserted weights moved away from their start, relative "
+        "to the largest logit.\n",
         "| network | mechanism | `residual` | `output` | `between_stages` | inserted at | parameters added | "
         "difference at the start | weights kept | after saving | layers moved by two steps | TFLite | ONNX |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
