@@ -1,4 +1,6 @@
-"""The published weights: what `weights.toml` says of them. Imports no Keras.
+"""The published weights: what `weights.toml`, and `trained/weights.toml` for those that come along, say of them.
+
+Imports no Keras.
 
 A tag is `imagenet` or `cifar10`, or names its source too: `imagenet.timm`. The short form means the entry that is
 marked as the model's default for that data.
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "weights.toml"
+TRAINED = "trained/weights.toml"  # written by kattn.zoo.publish
 VERIFIED = ("logits", "structure", "no")
 
 
@@ -43,7 +46,7 @@ class Entry:
         dialect: Table of names that the file follows; empty for a file of kattn's own.
         options: How the model must be built for these weights.
         interpolation, crop: Of the evaluation that gave the metric: the image is resized to input / crop.
-        recipe, seed: How it was trained, for weights that come with the package.
+        recipe, seed, command: How it was trained, for weights that come with the package.
         note: What else a user should know.
     """
 
@@ -70,6 +73,7 @@ class Entry:
     crop: float = 1.0
     recipe: str = ""
     seed: int | None = None
+    command: str = ""
     note: str = ""
 
     @property
@@ -92,11 +96,11 @@ class Entry:
 
 @functools.cache
 def entries() -> dict[str, dict[str, Entry]]:
-    """Model to tag to entry, of the whole manifest."""
-    text = resources.files("kattn.zoo").joinpath(MANIFEST).read_text(encoding="utf-8")
+    """Model to tag to entry, of both files."""
     found: dict[str, dict[str, Entry]] = {}
-    for row in read(text):
-        found.setdefault(row.model, {})[row.tag] = row
+    for name in (TRAINED, MANIFEST):
+        for row in read(resources.files("kattn.zoo").joinpath(name).read_text(encoding="utf-8")):
+            found.setdefault(row.model, {})[row.tag] = row
     return found
 
 
