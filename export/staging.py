@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kattn.export.errors import ExportError, ExportInputError
+
+NEW, PREVIOUS = "new", "previous"
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Stage:
 def staged(target: Path, *, folder: bool, overwrite: bool = True) -> Iterator[Stage]:
     """A stage for `target`; everything in it is moved into place when the block ends, nothing if it raises.
 
-    Files that were there before are replaced in one step each and come back if a later one cannot be placed.
+    What was there before is replaced in one step and comes back if something else cannot be placed. A process that is
+    killed leaves the folder beside the target behind; the next stage for the same target removes it.
 
     Args:
         target: The artefact's final name; missing parent folders are made (and removed again on failure).
@@ -55,24 +62,26 @@ def staged(target: Path, *, folder: bool, overwrite: bool = True) -> Iterator[St
     check_target(target, folder=folder, overwrite=overwrite)
     made = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
     work: Path | None = None
+    lock: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(target)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-        stage = Stage(work / "new", work / "scratch", target.name)
+        lock = _locked(work, wait=True)
+        stage = Stage(work / NEW, work / "scratch", target.name)
         stage.folder.mkdir()
         stage.scratch.mkdir()
         yield stage
-        _commit(stage.folder, target.parent, work / "previous")
+        _commit(stage, target.parent, work / PREVIOUS)
     except BaseException as error:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
+        _discard(work, lock)
         for parent in made:  # innermost first; one that holds something else by now stays
             with contextlib.suppress(OSError):
                 parent.rmdir()
         if isinstance(error, OSError):
             raise disk_error(target, error) from error
         raise
-    shutil.rmtree(work, ignore_errors=True)
+    _discard(work, lock)
 
 
 def check_target(target: Path, *, folder: bool, overwrite: bool) -> None:
@@ -115,33 +124,97 @@ def disk_error(target: Path, error: OSError) -> ExportError:
     )
 
 
-def _commit(source: Path, destination: Path, previous: Path) -> None:
-    """Move every entry of a folder into another; on any failure put back what was there."""
+def _commit(stage: Stage, destination: Path, previous: Path) -> None:
+    """Move what is new to its final names; on any failure put back what was there.
+
+    No report ever lies beside an artefact that it is not about, and no part of an artefact of several files beside
+    another's: they are set aside before, and the artefact itself is placed after its parts and before its report.
+    """
     previous.mkdir()
-    placed: list[Path] = []
+    parts = [entry for entry in sorted(stage.folder.iterdir()) if entry not in (stage.path, stage.report_path)]
+    first = [stage.report_path, *([stage.path, *parts] if parts else [])]
+    entries = [*parts, stage.path, stage.report_path]
+    numbers = [entry.stat().st_ino for entry in entries]
     try:
-        for entry in sorted(source.iterdir()):
-            final = destination / entry.name
-            placed.append(final)
-            if os.path.lexists(final):
-                _keep(final, previous / entry.name)
-            os.replace(entry, final)
+        for entry in first:
+            if os.path.lexists(destination / entry.name):
+                os.rename(destination / entry.name, previous / entry.name)
+        for entry in entries:
+            _place(entry, destination / entry.name, previous / entry.name)
     except BaseException:
-        for final in reversed(placed):
-            kept = previous / final.name
-            if os.path.lexists(kept):
-                if final.is_dir() and not final.is_symlink():
-                    shutil.rmtree(final)
-                os.rename(kept, final)
-            elif not os.path.lexists(source / final.name):  # it was moved, and nothing was there before
-                shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
+        for entry, number in reversed(list(zip(entries, numbers, strict=True))):
+            _put_back(entry, number, destination / entry.name, previous / entry.name)
         raise
 
 
-def _keep(final: Path, kept: Path) -> None:
-    """Set the present artefact aside: a file by a second name, so that its own is never missing, a folder by moving."""
-    if not final.is_dir():
-        with contextlib.suppress(OSError):  # file systems without hard links
-            os.link(final, kept, follow_symlinks=False)
-            return
-    os.rename(final, kept)
+def _place(entry: Path, final: Path, kept: Path) -> None:
+    """Give an entry its final name and set aside what had it, which is never missing where the system allows that."""
+    if final.is_dir() and _exchanged(entry, final):
+        os.replace(entry, kept)
+        return
+    if os.path.lexists(final):
+        if not final.is_dir():
+            with contextlib.suppress(OSError):  # file systems without hard links
+                os.link(final, kept, follow_symlinks=False)
+        if not os.path.lexists(kept):
+            os.rename(final, kept)
+    os.replace(entry, final)
+
+
+def _put_back(entry: Path, number: int, final: Path, kept: Path) -> None:
+    """Undo what was done for one entry, whose inode has the number."""
+    if os.path.lexists(entry) and entry.stat().st_ino != number:
+        _exchanged(entry, final)
+    elif os.path.lexists(kept):
+        if final.is_dir() and not final.is_symlink():
+            shutil.rmtree(final)
+        os.rename(kept, final)
+    elif not os.path.lexists(entry):  # it was moved, and nothing was there before
+        shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two names in one step, as a folder cannot be replaced in one; False where the system has no call for it."""
+    name, here = ("renamex_np", ()) if sys.platform == "darwin" else ("renameat2", (-100,))  # of AT_FDCWD
+    try:
+        swap = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(swap(*here, os.fsencode(one), *here, os.fsencode(other), 2) == 0)  # 2: RENAME_EXCHANGE, RENAME_SWAP
+
+
+def _locked(work: Path, *, wait: bool = False) -> int | None:
+    """A lock on a stage's folder, which ends with its process however that ends; None if another process has it."""
+    descriptor = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or a file system without locks, where nothing is ever taken for left behind
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _discard(work: Path | None, lock: int | None) -> None:
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
+    if lock is not None:
+        os.close(lock)
+
+
+def _remove_left_behind(target: Path) -> None:
+    """Remove the stages of killed exports to the same target; an artefact that one had set aside comes back before."""
+    name = re.compile(re.escape(f".{target.name}.") + r"[a-z0-9_]{8}\.tmp")
+    for work in sorted(target.parent.iterdir()):
+        if not name.fullmatch(work.name) or not work.is_dir():
+            continue
+        with contextlib.suppress(OSError):  # not ours to open or to remove: no reason to fail
+            lock = _locked(work)
+            if lock is None:
+                continue
+            if not (work / NEW).is_dir():  # made by another process that has yet to lock it
+                os.close(lock)
+                continue
+            if (work / PREVIOUS / target.name).exists() and not os.path.lexists(target):
+                for kept in (work / PREVIOUS).iterdir():
+                    os.replace(kept, target.parent / kept.name)
+            _discard(work, lock)

@@ -6,14 +6,11 @@ import errno
 import os
 import resource
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from small_models import SIZE, build
+from small_models import build
 
 from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
 
@@ -208,36 +205,6 @@ def test_another_backend_is_told_what_to_do(model, monkeypatch, tmp_path):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ExportInputError, match=r"runs on jax.*KERAS_BACKEND=tensorflow"):
         saved_model(model, tmp_path / "m")
-
-
-def test_a_killed_process_leaves_no_file_with_the_final_name(model, tmp_path):
-    """Killed while the artefact lies complete under its temporary name."""
-    model.save(tmp_path / "model.keras")
-    script = """
-import sys, time
-import keras
-import kattn.layers
-from kattn.export import certify, tflite
-def wait(*_, **__):
-    print("written", flush=True)
-    time.sleep(600)
-certify.load = wait
-tflite(keras.models.load_model(sys.argv[1]), sys.argv[2])
-"""
-    target = tmp_path / "m.tflite"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "model.keras"), str(target)], stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None and process.stdout.readline() == b"written\n"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    assert not target.exists()
-    assert any(Path(entry).suffix == ".tmp" for entry in os.listdir(tmp_path))
-    tflite(model, target)
-    assert load(target).shape == (SIZE, SIZE, 3)
 
 
 def test_nothing_is_printed_and_no_warning_escapes(model, images, tmp_path, capfd):

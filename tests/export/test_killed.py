@@ -1,0 +1,67 @@
+"""A process that is killed, at any moment, leaves no artefact that is not whole, and nothing that hinders the next."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kattn.export import load, onnx, saved_model, tflite
+
+SCRIPT = Path(__file__).parent / "killed.py"
+
+
+def run(*arguments):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_at_every_rename(tmp_path):
+    """What has its final name is whole, old or new, and its report is about it or missing."""
+    states = run("renames", tmp_path)
+    assert {state["kind"] for state in states} == {"one file", "two files", "folder"}
+    for state in states:
+        if not state["killed"]:
+            continue
+        assert state["killed"] == signal.SIGKILL and state["then"]["stages"] == 1
+        there, later = state["then"], state["later"]
+        for found in (there, later):
+            age = found["artefact"]
+            assert age in ({None, "new", "old"} if state["earlier"] else {None, "new"}), state
+            if age is not None:
+                assert found["data"] == (age if state["kind"] == "two files" else None), state
+                assert found["report"] in (None, age), state
+        if state["earlier"]:
+            # Two files, and a folder where the system has no swap, have no name for a moment; it is given back.
+            if state["kind"] == "one file" or (state["kind"] == "folder" and state["swaps"]):
+                assert there["artefact"] is not None, state
+            assert later["artefact"] is not None, state
+        assert later["stages"] == 0, state
+    died = [state for state in states if state["killed"]]
+    assert {s["then"]["artefact"] for s in died if s["earlier"]} == {None, "new", "old"}
+    assert {s["then"]["artefact"] for s in died if not s["earlier"]} == {None, "new"}
+    assert {s["then"]["artefact"] for s in states if not s["killed"]} == {"new"}
+
+
+def test_in_every_format(model, images, tmp_path):
+    """Killed while converting, with the artefact under its temporary name, and when all checks have passed."""
+    model.save(tmp_path / "model.keras")
+    ended = run("exports", tmp_path / "model.keras", tmp_path)
+    assert len(ended) == 10 and set(ended.values()) == {signal.SIGKILL}
+    for target in map(tmp_path.joinpath, ended):
+        (stage,) = target.parent.glob(f".{target.name}.????????.tmp")
+        assert [path for path in target.parent.glob(f"{target.name}*")] == []
+        assert (stage / "new" / target.name).exists() or target.parts[-2] == "converting"
+    expected = model.predict(images.astype("float32"), verbose=0)
+    for name, export in {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}.items():
+        target = tmp_path / "renaming" / name
+        export(model, target)
+        assert not list(target.parent.glob(f".{name}.????????.tmp"))
+        np.testing.assert_allclose(load(target)(images)["predictions"], expected, atol=1e-4)
