@@ -31,8 +31,9 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
     maps = [name for name in source.outputs if len(source.model.output[name].shape) == 4]
     large = 4 * source.model.count_params() > LARGEST_FILE
     with converting("The conversion to ONNX"), _numpy_one_names(), _copies_freed():
+        function = tf.function(source.function(), input_signature=signature, autograph=False)
         proto, storage = tf2onnx.convert.from_function(
-            tf.function(source.function(), input_signature=signature, autograph=False),
+            function,
             input_signature=signature,
             opset=min(opset, CONVERTED_OPSET),
             inputs_as_nchw=[INPUT] if layout == "nchw" else None,
@@ -41,6 +42,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
         )
         if storage is not None:
             _take_in(proto, storage)
+        _fix_constants(proto.graph, function.get_concrete_function(*signature))
         _spell_out_erfc(proto.graph)
         # tf2onnx calls an open batch "unk__123", another number on each run, and leaves shapes that say so inside.
         del proto.graph.value_info[:]
@@ -102,6 +104,26 @@ def _numpy_one_names() -> Iterator[None]:
     finally:
         if missing:
             delattr(np, "product")
+
+
+def _fix_constants(graph: Any, function: Any) -> None:
+    """Give the tensors that layers hold beside their weights (Normalization its mean and variance) their values.
+
+    TensorFlow lists such a tensor among the inputs of the traced function, like the variables. tf2onnx leaves out only
+    the variables and makes a second input of the graph of it.
+    """
+    import onnx
+
+    captured = function.captured_inputs
+    inner = function.inputs[len(function.inputs) - len(captured) :]
+    values = {tensor.name: value for tensor, value in zip(inner, captured, strict=True)}
+    used = {name for node in graph.node for name in node.input}
+    for name in [value.name for value in graph.input if value.name in values]:
+        if name in used:
+            graph.initializer.append(onnx.numpy_helper.from_array(values[name].numpy(), name))
+    inputs = [value for value in graph.input if value.name not in values]
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _spell_out_erfc(graph: Any) -> None:

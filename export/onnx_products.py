@@ -203,7 +203,9 @@ def _turn_first(work: _Graph) -> bool:
         if _turn(turn) != TO_FIRST or reshape is None or reshape.op_type != "Reshape":
             continue
         source, target = work.shapes.get(reshape.input[0]), work.array(reshape.input[1])
-        if target is None or len(target) != 4 or not source or len(source) != 3 or source[2] != target[3]:
+        if target is None or len(target) != 4 or not source or len(source) != 3:
+            continue
+        if source[1:] != [target[1] * target[2], target[3]]:  # (h, w, c) that is given a batch of one
             continue
         batch, height, width, channels = (int(size) for size in target)
         shape = work.constant(np.array([batch, channels, height, width], "int64"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kattn.copied_state import assign_state
 from kattn.export.errors import ExportInputError
 from kattn.layers.grouped_conv import GroupedConv2D
 
@@ -44,7 +45,7 @@ def rebuild(model: keras.Model) -> keras.Model:
         clone_function=_clone,
         recursive=True,
     )
-    clone.set_weights(model.get_weights())
+    assign_state(clone, model)
     return clone
 
 

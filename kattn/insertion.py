@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kattn.copied_state import assign_state
 from kattn.insertion_places import CallNames, Place, Where, copied, find_places, is_functional
 from kattn.layers import LAYERS, ReZero, get
 
@@ -65,8 +66,7 @@ def insert(
     work = _Insertion(make, title, start, places)
     new = work.copy(model, "", name or f"{model.name}_{title}")
     for old, copy in work.pairs:
-        for source, target in zip(old.variables, copy.variables, strict=True):
-            target.assign(source)
+        assign_state(copy, old)
         if freeze_original:
             copy.trainable = False
     return new

@@ -71,6 +71,15 @@ def test_the_new_model_is_the_old_one_to_the_bit(model, images, mechanism, where
     assert largest_difference(new(images, training=False), model(images, training=False)) == 0
 
 
+def test_an_adapted_normalisation_keeps_its_statistics(images):
+    normalise = layers.Normalization()
+    normalise.adapt(3 * images + 1)
+    image = keras.Input((16, 16, 3))
+    model = keras.Model(image, layers.Conv2D(4, 3, name="conv")(normalise(image)))
+    new = kattn.insert(model, "se", "conv")
+    assert largest_difference(new(images), model(images)) == 0
+
+
 @pytest.mark.parametrize(
     "mechanism", sorted(LAYERS.keys() - CONVOLUTIONS - OTHER_SHAPE - SEVERAL_INPUTS - OWN_ARGUMENTS)
 )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from helpers import randomise
 from small_models import SIZE, build
 
-from kattn.export import ExportError, ExportInputError, load, onnx
+from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
 from kattn.layers import EfficientChannelAttention, GlobalContext, NonLocal
 
 CLEAN = {"BatchNormalization", "Shape", "Gather", "Cast", "Reshape"}
@@ -44,6 +44,55 @@ def test_the_exact_gelu_is_spelled_out(tmp_path):
     y = keras.layers.Activation("gelu")(keras.layers.Conv2D(4, 3)(image))
     report = onnx(keras.Model(image, y), tmp_path / "m.onnx")
     assert report.ops["Erf"] == 1 and report.max_abs_diff <= 1e-4
+
+
+class Table(keras.layers.Layer):
+    """Adds a constant that is no weight; TensorFlow keeps one of this size outside of the graph."""
+
+    def build(self, shape):
+        self.table = keras.ops.convert_to_tensor(np.linspace(-1, 1, np.prod(shape[1:])).reshape(shape[1:]), "float32")
+        self.built = True
+
+    def call(self, x):
+        return x + self.table
+
+
+def normalisation(kind):
+    if kind == "given":
+        return keras.layers.Normalization(mean=[120.0, 115.0, 105.0], variance=[3500.0, 3400.0, 3600.0])
+    layer = keras.layers.Normalization()
+    layer.adapt(np.random.default_rng(0).uniform(0, 200, (8, SIZE, SIZE, 3)).astype("float32"))
+    return layer
+
+
+@pytest.mark.parametrize("kind", ["given", "adapted", "adapted, large file"])
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_constants_that_layers_hold_are_no_inputs(kind, layout, images, tmp_path, monkeypatch):
+    from kattn.export import onnx_convert
+
+    if "large" in kind:
+        monkeypatch.setattr(onnx_convert, "LARGEST_FILE", 100)
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same")(normalisation(kind)(image))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(Table()(x)))
+    report = onnx(keras.Model(image, y), tmp_path / "m.onnx", layout=layout, images=images)
+    saved = onnx_package.load(tmp_path / "m.onnx")
+    assert [value.name for value in saved.graph.input] == ["image"] and report.max_abs_diff <= 1e-5
+
+
+@pytest.mark.parametrize("kind", ["given", "adapted"])
+def test_constants_that_layers_hold_are_no_inputs_of_tensorflow_s_formats(kind, images, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same")(normalisation(kind)(image))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(Table()(x)))
+    model = keras.Model(image, y)
+    assert tflite(model, tmp_path / "m.tflite", images=images).max_abs_diff <= 1e-5
+    assert saved_model(model, tmp_path / "m", images=images).max_abs_diff <= 1e-5
+    assert len(Interpreter(str(tmp_path / "m.tflite")).get_input_details()) == 1
+    signature = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"]
+    assert list(signature.structured_input_signature[1]) == ["image"]
 
 
 @pytest.mark.parametrize("frozen", [False, True])

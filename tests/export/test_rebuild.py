@@ -46,6 +46,20 @@ def test_grouped_convolutions_inside_a_nested_model(images, tmp_path):
     assert tflite(outer, tmp_path / "m.tflite", images=images).max_abs_diff <= 1e-3
 
 
+def test_an_adapted_normalisation_keeps_its_statistics(images):
+    image = keras.Input((SIZE, SIZE, 3))
+    normalise = keras.layers.Normalization(dtype="float32")
+    normalise.adapt(images.astype("float32"))
+    inner = keras.Sequential([keras.Input((SIZE, SIZE, 3)), normalise])
+    model = keras.Model(
+        image, keras.layers.Conv2D(4, 3, groups=2, name="grouped")(keras.layers.Conv2D(2, 1)(inner(image)))
+    )
+    source = prepare(model)
+    assert source.model is not model and source.notes
+    twin = source.model(images.astype("float32"))["predictions"]
+    np.testing.assert_allclose(twin, model(images.astype("float32")), atol=1e-5)
+
+
 def test_a_plain_model_is_taken_as_it_is(model):
     assert reasons_to_rebuild(model) == []
     source = prepare(model)
