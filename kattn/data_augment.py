@@ -33,7 +33,8 @@ class Augment:
             images = shifted(images, rng, round(self.shift * images.shape[1]), round(self.shift * images.shape[2]))
         if self.flip:
             mirrored = rng.random(len(images)) < 0.5
-            images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+            images = images.copy()
+            images[mirrored] = images[mirrored, :, ::-1]
         if self.rand_operations:
             images = rand_augment(images, rng, self.rand_operations, self.rand_magnitude)
         if self.erase:
