@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from kattn.export.errors import ExportInputError
+from kattn.export.canary import run_apart
+from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.images import made_up
+from kattn.export.quiet import converting
 from kattn.export.report import size_of, versions
 from kattn.export.runners import Runner, load
+from kattn.export.tflite_graph import read_tflite
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,17 @@ class _Timed:
     """An artefact with its input tensor and its times so far."""
 
     def __init__(self, path: Path, threads: int, batch: int, input_shape: Sequence[int] | None) -> None:
+        _survives(path)
         memory, started = _peak_memory(), time.perf_counter()
         self.runner: Runner = load(path, threads=threads)
         self.batch = self.runner.batch or batch
         self.tensor = self.runner.encode(made_up(self.batch, _known(self.runner, input_shape), pixels=True))
         self.reset()
-        self.call(1)
+        try:
+            with converting("Running it"):
+                self.call(1)
+        except ExportError as error:
+            raise ExportInputError(f"{path} can be read but not run: {str(error).splitlines()[0]}") from error
         self.load_ms = (time.perf_counter() - started) * 1e3
         self.memory_mb = _peak_memory() - memory
 
@@ -180,6 +188,22 @@ class _Timed:
             load_ms=self.load_ms,
             memory_mb=self.memory_mb,
         )
+
+
+def _survives(path: Path) -> None:
+    """Try a .tflite file in another process: its kernels end theirs on scales that they cannot work with."""
+    if path.suffix != ".tflite" or not path.is_file():
+        return
+    try:
+        graph = read_tflite(path)
+    except ExportError:  # `load` says so with more words
+        return
+    if any(-1 in tensor.signature[1:] for tensor in graph.inputs):  # an open size runs at the one that is asked for
+        return
+    try:
+        run_apart(path)
+    except ExportError as error:
+        raise ExportInputError(f"{path} is not a readable tflite artefact: {error}") from error
 
 
 def _known(runner: Runner, input_shape: Sequence[int] | None) -> tuple[int, ...]:

@@ -28,8 +28,8 @@ def collect(
         pixels: The model normalises raw 0-255 pixels: images in 0..1 are a mistake.
         what: Names the argument in errors.
 
-    Raises: ExportInputError for no images, another shape, no numbers, values that are not finite, or a range that the
-        model does not take.
+    Raises: ExportInputError for no images, another shape, no numbers, values that are not finite or all the same, or a
+        range that the model does not take.
     """
     parts: list[np.ndarray] = []
     count = 0
@@ -50,6 +50,8 @@ def collect(
             f"The {what} images lie between {low:g} and {high:g}; the model normalises raw pixels from 0 to 255 "
             "itself. Give them as they are read from a file."
         )
+    if low == high:
+        raise ExportInputError(f"The {what} images hold nothing but the value {low:g}. Give some hundred real ones.")
     return images
 
 
@@ -104,7 +106,8 @@ def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterat
 
 def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> Iterator[np.ndarray]:
     if not folder.is_dir():
-        raise ExportInputError(f"The folder of {what} images does not exist: {folder}")
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise ExportInputError(f"The folder of {what} images {problem}: {folder}")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise ExportInputError(f"The folder of {what} images holds none ({', '.join(SUFFIXES)}): {folder}")

@@ -17,8 +17,6 @@ UNWANTED = {
     "Cast": "a conversion of number types inside the network",
 }
 TRANSPOSES = 2  # one where a channels-last image enters, one where a map leaves
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-UNTRANSLATED = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 def histogram(model: Any) -> dict[str, int]:
@@ -27,18 +25,34 @@ def histogram(model: Any) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def check(path: Path, model: Any) -> None:
-    """The ONNX checker with shape inference, on the written file: it may be larger than one message in memory can be.
+def refuse_unknown(model: Any, *, layer_of: Callable[[str], str]) -> None:
+    """Raise ExportError for operators that no runtime has: where tf2onnx knows no translation it leaves TensorFlow's.
 
-    Raises: ExportError with the checker's reason, or for operators of a domain that no runtime has (what tf2onnx leaves
-        where it knows no translation).
+    Args:
+        layer_of: Node name to Keras layer.
     """
     import onnx
 
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    unknown: dict[str, list[str]] = {}
     for node in model.graph.node:
-        if node.domain not in DOMAINS or node.op_type in UNTRANSLATED:
-            name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-            raise ExportError(f"Node {node.name!r} is an operator that no runtime has: {name}.")
+        if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
+            unknown.setdefault(node.op_type, []).append(layer_of(node.name))
+    if unknown:
+        layers = list(dict.fromkeys(layer for found in unknown.values() for layer in found))
+        raise ExportError(
+            f"ONNX has no operator for {', '.join(sorted(unknown))} (layers: {', '.join(layers[:5])}). Write these "
+            "layers with other operations."
+        )
+
+
+def check(path: Path) -> None:
+    """The ONNX checker with shape inference, on the written file: it may be larger than one message in memory can be.
+
+    Raises: ExportError with the checker's reason.
+    """
+    import onnx
+
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:

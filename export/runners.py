@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ class KerasRunner(Runner):
 
         import kattn.layers  # noqa: F401  (registers the layers that the file names)
 
+        if not zipfile.is_zipfile(path):
+            raise ExportError("it is damaged: a .keras file is a zip archive, this is none")
         self.model = keras.models.load_model(path, compile=False)
         shape = tuple(self.model.inputs[0].shape[1:])
         output = getattr(self.model, "output", None)  # a Sequential model that was not called has none

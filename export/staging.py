@@ -46,7 +46,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(target: Path, *, folder: bool, overwrite: bool = True) -> Iterator[Stage]:
+def staged(target: Path, *, suffix: str | None, overwrite: bool = True) -> Iterator[Stage]:
     """A stage for `target`; everything in it is moved into place when the block ends, nothing if it raises.
 
     What was there before is replaced in one step and comes back if something else cannot be placed. A process that is
@@ -54,12 +54,13 @@ def staged(target: Path, *, folder: bool, overwrite: bool = True) -> Iterator[St
 
     Args:
         target: The artefact's final name; missing parent folders are made (and removed again on failure).
-        folder: The artefact is a folder (a SavedModel).
+        suffix: That the artefact's name must have, such as ".onnx"; None for a folder (a SavedModel).
         overwrite: False refuses a target that exists.
 
-    Raises: ExportInputError for a target that must not be replaced; ExportError where the disk refuses.
+    Raises: ExportInputError for a target of another suffix or one that must not be replaced; ExportError where the disk
+        refuses.
     """
-    check_target(target, folder=folder, overwrite=overwrite)
+    check_target(target, suffix=suffix, overwrite=overwrite)
     made = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
     work: Path | None = None
     lock: int | None = None
@@ -84,10 +85,12 @@ def staged(target: Path, *, folder: bool, overwrite: bool = True) -> Iterator[St
     _discard(work, lock)
 
 
-def check_target(target: Path, *, folder: bool, overwrite: bool) -> None:
-    """Refuse a target whose replacement would lose something that is no artefact."""
+def check_target(target: Path, *, suffix: str | None, overwrite: bool) -> None:
+    """Refuse a target that no runtime would know by its name, or whose replacement would lose what is no artefact."""
     if not target.name:
         raise ExportInputError(f"The path must end in a name for the artefact. Received: {str(target)!r}")
+    if suffix is not None and target.suffix != suffix and not target.is_dir():
+        raise ExportInputError(f"The path must end in {suffix}, by which runtimes know the file. Received: {target}")
     try:
         if not os.path.lexists(target):
             return
@@ -95,7 +98,7 @@ def check_target(target: Path, *, folder: bool, overwrite: bool) -> None:
         raise disk_error(target, error) from error
     if not overwrite:
         raise ExportInputError(f"{target} exists and overwrite=False. Choose another name or pass overwrite=True.")
-    if folder:
+    if suffix is None:
         if not target.is_dir():
             raise ExportInputError(f"{target} is a file; a SavedModel is a folder. Choose another name.")
         if any(target.iterdir()) and not (target / "saved_model.pb").is_file():
@@ -103,7 +106,7 @@ def check_target(target: Path, *, folder: bool, overwrite: bool) -> None:
                 f"{target} is a folder that holds no SavedModel; it is not replaced. Choose another name."
             )
     elif target.is_dir():
-        raise ExportInputError(f"{target} is a folder; name the file to write, such as {target / 'model'}.")
+        raise ExportInputError(f"{target} is a folder; name the file to write, such as {target / f'model{suffix}'}.")
 
 
 def disk_error(target: Path, error: OSError) -> ExportError:
@@ -119,6 +122,8 @@ def disk_error(target: Path, error: OSError) -> ExportError:
         errno.EEXIST: "a part of the path is a file, not a folder",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
+    if error.filename and target.parent.resolve() not in Path(os.fsdecode(error.filename)).resolve().parents:
+        reason += f" ({os.fsdecode(error.filename)})"  # a folder for temporary files on another disk
     return ExportError(
         f"Could not write {target}: {reason}. Nothing was written; an earlier artefact of that name is unchanged."
     )

@@ -90,8 +90,9 @@ def onnx(
     kept = source.layers_named(float_layers)
     chosen, origin = comparison_images(source, images, samples)
     target = Path(path)
-    with staged(target, folder=False, overwrite=overwrite) as stage:
+    with staged(target, suffix=".onnx", overwrite=overwrite) as stage:
         graph = converted(source, layout=layout, batch=batch, opset=opset)
+        onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
         found = onnx_graph.findings(graph, layer_of=source.layer_of)
         refused = [text for name, text in found.items() if name not in allow]
         if strict and refused:
@@ -118,7 +119,7 @@ def onnx(
         _describe(graph, source, layout)
         with converting("Writing the ONNX file"):
             _write(graph, stage.path)
-        onnx_graph.check(stage.path, graph)
+        onnx_graph.check(stage.path)
         ops = onnx_graph.histogram(graph)
         transposes = ops.get("Transpose", 0)
         warnings = [*notes, *found.values()]

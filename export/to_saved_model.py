@@ -62,7 +62,7 @@ def saved_model(
     source = prepare(model, outputs, input_shape)
     chosen, origin = comparison_images(source, images)
     target = Path(path)
-    with staged(target, folder=True, overwrite=overwrite) as stage:
+    with staged(target, suffix=None, overwrite=overwrite) as stage:
         ops = write_saved_model(source, stage.path, batch=batch, signatures=signatures)
         report = certify(
             source,

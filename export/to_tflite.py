@@ -91,7 +91,7 @@ def tflite(
     kept = source.layers_named(float_layers)
     chosen, origin = comparison_images(source, images, samples)
     target = Path(path)
-    with staged(target, folder=False, overwrite=overwrite) as stage:
+    with staged(target, suffix=".tflite", overwrite=overwrite) as stage:
         folder = stage.scratch / "model"
         write_saved_model(source, folder, batch=batch)
         converted = convert(

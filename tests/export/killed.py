@@ -103,14 +103,14 @@ def renames(folder: Path) -> list[dict[str, Any]]:
                             if not swaps:
                                 staging._exchanged = lambda *_: False
                             dying_at(number, after)
-                            with staging.staged(place / name, folder=kind == "folder") as stage:
+                            with staging.staged(place / name, suffix=Path(name).suffix or None) as stage:
                                 write(stage.folder, kind, "new")
 
                         killed = forked(export)
                         state = {"kind": kind, "earlier": earlier, "swaps": swaps, "killed": killed}
                         state |= {"then": read(place, kind)}
                         try:
-                            with staging.staged(place / name, folder=kind == "folder"):
+                            with staging.staged(place / name, suffix=Path(name).suffix or None):
                                 raise KeyboardInterrupt
                         except KeyboardInterrupt:
                             states.append(state | {"later": read(place, kind)})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import keras
 import pytest
 
-from kattn.export import ExportInputError, bench, onnx, saved_model, tflite
+from kattn.export import ExportInputError, bench, canary, onnx, runners, saved_model, tflite
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,43 @@ def test_mistakes_are_named(folder, tmp_path):
         bench()
     with pytest.raises(ExportInputError, match="threads must be at least 1"):
         bench(folder / "m.onnx", threads=0)
-    (tmp_path / "m.onnx").write_bytes(b"nothing of the kind")
-    with pytest.raises(ExportInputError, match=r"m\.onnx is not a readable onnx artefact"):
-        bench(folder / "m.onnx", tmp_path / "m.onnx")
+    (tmp_path / "m.pb").write_bytes(b"a graph")
+    with pytest.raises(ExportInputError, match=r"Known: \.tflite, \.onnx, \.keras, a SavedModel folder"):
+        bench(folder / "m.onnx", tmp_path / "m.pb")
+    with pytest.raises(ExportInputError, match=r"There is no artefact .*none\.onnx"):
+        bench(folder / "none.onnx")
+
+
+@pytest.mark.parametrize("kept", [0, 0.5, 0.99])
+@pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.keras", "m/saved_model.pb", "m/variables/variables.index"])
+def test_a_damaged_artefact_is_named(folder, model, tmp_path, name, kept):
+    if name == "m.keras":
+        model.save(tmp_path / name)
+    elif "/" in name:
+        shutil.copytree(folder / "m", tmp_path / "m")
+    else:
+        shutil.copy(folder / name, tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(kept * len(whole))])
+    artefact = tmp_path / name.split("/")[0]
+    with pytest.raises(ExportInputError, match=r"m.* is not a readable .* artefact: ") as caught:
+        bench(artefact)
+    assert str(caught.value).startswith(str(artefact)) and len(str(caught.value)) < 600
+
+
+def test_a_file_that_would_end_the_process(folder, monkeypatch):
+    monkeypatch.setattr(canary, "SCRIPT", "import os; os.abort()")
+    with pytest.raises(ExportInputError, match=r"m\.tflite is not a readable.*ends the process \(signal 6\)"):
+        bench(folder / "m.onnx", folder / "m.tflite")
+
+
+def test_a_file_that_loads_and_does_not_run(folder, monkeypatch):
+    def refuses(*_):
+        raise RuntimeError("Input tensor 13 lacks data")
+
+    monkeypatch.setattr(runners.ONNXRunner, "run", refuses)
+    with pytest.raises(ExportInputError, match=r"m\.onnx can be read but not run: .*Input tensor 13 lacks data"):
+        bench(folder / "m.onnx")
 
 
 def test_an_artefact_of_open_size_needs_one(tmp_path):

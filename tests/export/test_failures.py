@@ -10,9 +10,11 @@ import signal
 import keras
 import numpy as np
 import pytest
-from small_models import build
+import tensorflow as tf
+from small_models import SIZE, build
 
 from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
+from kattn.export.staging import staged
 
 EXPORTS = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}
 every_format = pytest.mark.parametrize("name", EXPORTS)
@@ -184,6 +186,52 @@ def test_what_is_no_artefact_is_not_replaced(model, tmp_path, nothing_left):
         tflite(model, tmp_path / "photos")
     nothing_left("notes", "photos")
     assert (tmp_path / "photos" / "one.jpg").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("export", "suffix"), [(tflite, ".tflite"), (onnx, ".onnx")])
+def test_a_name_that_no_runtime_would_know(model, export, suffix, tmp_path, nothing_left):
+    for name in ("m", "m.pb"):
+        with pytest.raises(ExportInputError, match=rf"The path must end in \{suffix}.*Received: .*{name}$"):
+            export(model, tmp_path / name)
+    nothing_left()
+
+
+@pytest.mark.parametrize(("export", "name"), [(tflite, "m.tflite"), (onnx, "m.onnx")])
+@pytest.mark.parametrize(
+    ("calibration", "said"),
+    [
+        (None, "No calibration images were given"),
+        (np.zeros((0, SIZE, SIZE, 3)), "images are empty"),
+        (np.zeros((4, SIZE, SIZE, 3)), "nothing but the value 0"),
+        (np.ones((4, 2 * SIZE, SIZE, 3)), r"shape \(16, 16, 3\)\. Received calibration images of shape \(32, 16, 3\)"),
+        (np.linspace(-1, 1, 4 * SIZE * SIZE * 3).reshape(4, SIZE, SIZE, 3), "lie between -1 and 1; .* from 0 to 255"),
+        (["a.jpg", "b.jpg"], "must be numbers. Received: <U5"),
+    ],
+)
+def test_calibration_images_that_are_none(model, export, name, calibration, said, tmp_path, nothing_left):
+    with pytest.raises(ExportInputError, match=said):
+        export(model, tmp_path / name, precision="int8", calibration=calibration)
+    nothing_left()
+
+
+def test_an_operator_that_onnx_does_not_have_is_named_with_its_layer(tmp_path, nothing_left):
+    class Odd(keras.layers.Layer):
+        def call(self, x):
+            return tf.math.lgamma(x)
+
+    image = keras.Input((4, 4, 3))
+    odd = keras.Model(image, Odd(name="odd_layer")(image))
+    with pytest.raises(ExportError, match=r"ONNX has no operator for Lgamma \(layers: odd_layer\)"):
+        onnx(odd, tmp_path / "m.onnx")
+    nothing_left()
+
+
+def test_a_disk_that_is_another(tmp_path):
+    """A folder for temporary files that is full is not the target's fault."""
+    error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/scratch")
+    said = pytest.raises(ExportError, match=r"no space is left on the disk \(/elsewhere/scratch\)")
+    with said, staged(tmp_path / "m.onnx", suffix=".onnx"):
+        raise error
 
 
 @every_format

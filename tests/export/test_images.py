@@ -87,6 +87,7 @@ def test_a_folder_of_files_of_other_sizes(tmp_path):
         (np.zeros((6, 8)), r"Received calibration images of shape \(6, 8\)"),
         (np.full((2, *SHAPE), "pixel"), "must be numbers. Received: <U5"),
         (np.full((2, *SHAPE), np.nan), "not finite"),
+        (np.zeros((2, *SHAPE)), "images hold nothing but the value 0"),
         (7, "must be an array, a dataset or a folder. Received: int"),
         ([{"picture": 1}], 'needs the key "image". Received: keys picture'),
         ("no/such/folder", "does not exist: no/such/folder"),
@@ -97,8 +98,9 @@ def test_mistakes_are_named(source, said):
         collect(source, SHAPE, limit=10)
 
 
-@pytest.mark.parametrize("images", [np.full((2, *SHAPE), 0.5), np.full((2, *SHAPE), -1.0), np.full((2, *SHAPE), 300)])
-def test_a_model_that_normalises_pixels_takes_no_others(images):
+@pytest.mark.parametrize("largest", [0.5, -1.0, 300])
+def test_a_model_that_normalises_pixels_takes_no_others(largest):
+    images = np.linspace(0, largest, 2 * np.prod(SHAPE)).reshape(2, *SHAPE)
     with pytest.raises(ExportInputError, match=r"lie between .* raw pixels from 0 to 255"):
         collect(images, SHAPE, limit=10, pixels=True)
     assert len(collect(images, SHAPE, limit=10)) == 2
@@ -110,6 +112,8 @@ def test_an_empty_folder_and_a_broken_file(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(ExportInputError, match=r"Not a readable image: .*broken\.png"):
         collect(tmp_path, SHAPE, limit=10)
+    with pytest.raises(ExportInputError, match=r"The folder of calibration images is a file: .*broken\.png"):
+        collect(tmp_path / "broken.png", SHAPE, limit=10)
 
 
 def test_made_up_images_are_the_same_each_time_and_differ_from_each_other():
