@@ -1,6 +1,5 @@
 """Whole runs, on a network that trains in a second."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from training_helpers import arrays, tiny_model, two_output_model
+from training_helpers import BACKENDS, arrays, tiny_model, two_output_model, without_tensorflow
 
 import kattn.run_folder
 from kattn.data import DataError
@@ -311,30 +310,15 @@ def test_progress_is_one_line_an_epoch(tmp_path, capsys):
     assert lines[-1] == f"saved in {tmp_path / 'r'}"
 
 
-WITHOUT_TENSORFLOW = """
-import os, sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-sys.meta_path.insert(0, Refuse())
-os.environ["KERAS_BACKEND"], out = sys.argv[1:3]
-sys.path.insert(0, sys.argv[3])
+IMPORTS = """
 import pytest
 from test_training import RECIPE, At, interrupt, run, same_result
 """
-BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
-
-
-def without_tensorflow(backend, out, code):
-    command = [sys.executable, "-c", WITHOUT_TENSORFLOW + code, backend, str(out), os.path.dirname(__file__)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_without_tensorflow_a_run_is_the_same_call(backend, tmp_path):
-    without_tensorflow(backend, tmp_path / "r", "run(out, recipe={**RECIPE, 'epochs': 2})")
+    without_tensorflow(backend, tmp_path / "r", IMPORTS + "run(out, recipe={**RECIPE, 'epochs': 2})")
     found = RunFolder(tmp_path / "r")
     assert found.config()["backend"] == backend
     assert len(found.history()) == 2
@@ -350,7 +334,7 @@ with pytest.raises(KeyboardInterrupt):
     run(out + "/stopped", callbacks=[At(2, interrupt)])
 same_result(whole, run(out + "/stopped", resume=True))
 """
-    without_tensorflow(backend, tmp_path, code)
+    without_tensorflow(backend, tmp_path, IMPORTS + code)
 
 
 def test_a_damaged_folder_says_what_is_damaged(tmp_path):
