@@ -16,6 +16,7 @@ from typing import Any
 
 import kattn
 
+RECIPE = "recipe."  # before the name of a recipe's field, as in the spaces of kattn tune
 EXAMPLES = """\
 examples:
   kattn quickstart                                    train, export and check an attention network on real images
@@ -113,8 +114,15 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--epochs", type=int, help="instead of the recipe's")
     one.add_argument("--batch-size", type=int, help="instead of the recipe's")
     one.add_argument(
-        "--set", action="append", default=[], metavar="OPTION=VALUE", help="option of the model; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="option of the model, or recipe.<field>=VALUE, such as recipe.clip_norm=1.0; repeatable",
     )
+    one.add_argument("--validation", type=float, help="share of the training images kept for validation (default: 0.1)")
+    one.add_argument("--split-seed", type=int, help="seed of the splits (default: 0)")
+    _add_on_error(one)
     one.add_argument(
         "--precision",
         default="float32",
@@ -124,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--devices", help='several: "all" or a number of this host\'s, "hosts" for those of several processes (JAX)'
     )
+    one.add_argument("--tensorboard", action="store_true", help="write the curves for TensorBoard to the run's folder")
     one.add_argument("--resume", action="store_true", help="go on with a stopped run")
     one.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
 
@@ -131,6 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("path", help="a run's folder, a .keras, .tflite or .onnx file, or a SavedModel folder")
     _add_data(one, default=None)
     one.add_argument("--split", default="test", choices=("test", "validation", "train"))
+    _add_on_error(one)
     one.add_argument("--json", action="store_true", help="print everything as JSON")
 
     one = command(
@@ -255,12 +265,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser, default: str | None, shown: str | None = None) -> None:
-    text = "digits, a TFDS name, or a folder of images by class"
+    text = "digits, a TFDS name, a folder of images by class, or A:B to train on one and test on another"
     shown = shown or default or "what the run was trained on"
     parser.add_argument("--data", default=default, help=f"{text} (default: {shown})")
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
     parser.add_argument("--image-size", type=int, help="bring all images to this height and width")
     parser.add_argument("--limit", type=int, help="at most so many images of each split")
+
+
+def _add_on_error(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        help="of unreadable files, and classes that a part lacks: skip leaves them out, counted (default: raise)",
+    )
 
 
 def _import_keras() -> None:
@@ -292,15 +310,19 @@ def info(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train, evaluate, write the run's folder."""
+    of_recipe = [setting for setting in arguments.set if setting.startswith(RECIPE)]
     overrides = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
-    chosen = _chosen(arguments)
+    overrides |= _options([setting.removeprefix(RECIPE) for setting in of_recipe])
+    splits = {name: getattr(arguments, name) for name in ("validation", "split_seed", "on_error")}
+    chosen = _chosen(arguments) | {name: value for name, value in splits.items() if value is not None}
     kattn.train(
         chosen.pop("model"),
         out=arguments.out,
-        options=chosen.pop("options") | _options(arguments.set),
+        options=chosen.pop("options") | _options([each for each in arguments.set if each not in of_recipe]),
         overrides={key: value for key, value in overrides.items() if value is not None},
         precision=arguments.precision,
         devices=arguments.devices,
+        tensorboard=arguments.tensorboard,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         **chosen,
@@ -371,7 +393,7 @@ def _most(setting: str) -> tuple[str, float]:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print the evaluation of anything that gives predictions."""
-    result = kattn.evaluate(arguments.path, split=arguments.split, **_data(arguments))
+    result = kattn.evaluate(arguments.path, split=arguments.split, on_error=arguments.on_error, **_data(arguments))
     print(json.dumps(result.to_dict(), indent=1) if arguments.json else result)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -132,8 +133,8 @@ def load(
             arrays `(images, labels)`, `((images, labels), (test_images, test_labels))` or
             {"train": (images, labels), ...}, or a Dataset. Labels are class numbers, or rows of 0 and 1 (images,
             attributes) where an image can have several; TFDS's attributes ("celeb_a") come as such.
-            {"train": "office/Art", "test": "office/Clipart"} trains on one source and tests on another of the same
-            classes: all images of each.
+            "office/Art:office/Clipart", or {"train": "office/Art", "test": "office/Clipart"}, trains on one source and
+            tests on another of the same classes: all images of each.
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
             middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an
             error.
@@ -143,7 +144,8 @@ def load(
         split_seed: Seed of the splits, apart from the training's seed: seeds are compared on the same images.
         limit: At most so many images of each split, each class in proportion: for trials.
         splits: What is wanted: with ("test",) a source that keeps its parts apart reads that one only.
-        on_error: "raise" stops at an image that cannot be read, "skip" leaves it out, counts and logs it.
+        on_error: "raise" stops at a file that cannot be read, and at a class that a part or a source lacks; "skip"
+            leaves these out, counts and logs them.
         data_dir: Where TFDS keeps its data; None is TFDS's own choice (TFDS_DATA_DIR, then the home folder).
 
     Raises: DataError (a ValueError) for data that cannot be used as asked.
@@ -157,10 +159,10 @@ def load(
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     size = DIGITS_SIZE if size is None and isinstance(data, str) and data == "digits" else size
     if isinstance(data, Dataset):
-        return _checked(_limited(data, limit), size, channels, classes, splits)
+        return _checked(limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
     raw = _read(data, size, channels, splits, on_error, data_dir, at_most)
-    dataset = _limited(_complete(raw, validation, split_seed, splits, classes), limit)
+    dataset = limited(_complete(raw, validation, split_seed, splits, classes), limit)
     wanted = channels if channels is not None else raw.channels
     if wanted == 3:
         dataset = _mapped(dataset, show_as_rgb)
@@ -206,11 +208,13 @@ def _read(
     at_most: int | None,
 ) -> Raw:
     """Find the source behind what the user typed."""
+    if isinstance(data, str) and len(named := source_names(data)) == 2:
+        data = dict(zip(("train", "test"), named, strict=True))
     if isinstance(data, Mapping) and data and all(isinstance(source, (str, Path)) for source in data.values()):
         sources = {
             split: _read(source, size, channels, SPLITS, on_error, data_dir, at_most) for split, source in data.items()
         }
-        return _transfer(sources)
+        return _transfer(sources, on_error)
     if isinstance(data, (tuple, list, Mapping)):
         return from_arrays(data)
     if isinstance(data, str) and data == "digits":
@@ -226,20 +230,36 @@ def _read(
     raise DataError(f"data is 'digits', a TFDS name, a folder, arrays or a kattn.data.Dataset. {_got(data)}")
 
 
-def _transfer(sources: Mapping[str, Raw]) -> Raw:
+def source_names(data: str) -> list[str]:
+    """The sources that a text names: one, or two with a colon between. A TFDS version ("mnist:3.0.1") is none."""
+    return [data] if Path(data).expanduser().is_dir() else re.split(r":(?!\d+\.\d+\.\d+(?::|$))", data)
+
+
+def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
     """One source a split: all the images of each, of the same classes."""
     first = next(iter(sources.values()))
+    every = [list(raw.class_names or ()) for raw in sources.values()]
+    shared = [name for name in every[0] if all(name in names for names in every)]
+    differ = sorted(set().union(*every) - set(shared))
+    if differ and (on_error == "raise" or not shared):
+        names = " and ".join(raw.name for raw in sources.values())
+        raise DataError(
+            f"{names} differ in their classes: {', '.join(differ[:10])}. (on_error='skip' leaves them out.)"
+        )
+    if differ:
+        log.warning("%d classes that not every source has left out: %s", len(differ), ", ".join(differ))
     parts = {}
     for split, raw in sources.items():
-        if raw.class_names != first.class_names:
-            differ = sorted(set(raw.class_names or ()) ^ set(first.class_names or ()))
-            raise DataError(f"{raw.name} and {first.name} differ in their classes: {', '.join(differ[:10])}.")
         images, labels = zip(*raw.parts.values(), strict=True)
         if len({part.shape[1:] for part in images}) > 1:
             raise DataError(f"{raw.name} holds images of several sizes: pass image_size.")
-        parts[split] = (np.concatenate(images), np.concatenate(labels))
+        images, labels = np.concatenate(images), np.concatenate(labels)
+        if raw.class_names and list(raw.class_names) != shared:  # the same number for the same class
+            number = np.array([shared.index(name) if name in shared else -1 for name in raw.class_names])
+            images, labels = images[number[labels] >= 0], number[labels][number[labels] >= 0]
+        parts[split] = (images, labels)
     name = ":".join(raw.name for raw in sources.values())
-    return Raw(name, parts, first.class_names, all(raw.mirror for raw in sources.values()), first.channels)
+    return Raw(name, parts, shared or None, all(raw.mirror for raw in sources.values()), first.channels)
 
 
 def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:
@@ -375,6 +395,13 @@ def fit_picture(picture: Any, size: tuple[int, int]) -> Any:
     return picture if picture.size == size[::-1] else ImageOps.fit(picture, size[::-1], Image.Resampling.BICUBIC)
 
 
+def eight_bits(picture: Any) -> Any:
+    """A Pillow picture as it is. Raises ValueError for more than 8 bits a channel: Pillow would cut off at 255."""
+    if picture.mode.startswith(("I", "F")):
+        raise ValueError(f"its mode {picture.mode} has more than 8 bits a channel; convert it to 8 bits, 0-255.")
+    return picture
+
+
 def fingerprint(split: Split) -> str:
     """A short hash of all labels and of up to 64 images spread over the split."""
     digest = hashlib.sha256(np.ascontiguousarray(split.labels).tobytes())
@@ -393,7 +420,7 @@ def _as_uint8(images: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _limited(dataset: Dataset, limit: int | None) -> Dataset:
+def limited(dataset: Dataset, limit: int | None) -> Dataset:
     """At most `limit` images a split: the first of every class, then the second of every class, and so on."""
     if limit is None:
         return dataset

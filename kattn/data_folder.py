@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kattn.data import DataError, Raw, fit_picture
+from kattn.data import DataError, Raw, eight_bits, fit_picture
 
 log = logging.getLogger("kattn")
 
@@ -25,8 +25,9 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
             Where every one of them holds nothing but folders, these are classes of two levels, "make/model".
         size: Height and width to scale and cut the images to; None where all have one size.
         channels: 3 for RGB, 1 for grey: images are converted as they are read.
-        on_error: "raise" or "skip", for files that are no readable image.
-        at_most: Read about so many images of a part, the first of every class.
+        on_error: "raise" or "skip", for files that are no readable image, and for classes that not every part has.
+        at_most: Read about so many images of a part, the first of every class. All are read where the test images are
+            taken from among them: a limit must not change which these are.
 
     Raises: DataError where the folder, a class or a file is not as described, or where the class folders of the parts
         differ.
@@ -42,21 +43,30 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
         parts = {PARTS[path.name.lower()]: path for path in folders}
     else:
         parts = {"train": root}
-    class_names = _classes(parts.get("train", folders[0]))
-    for name, path in parts.items():
-        here = _classes(path)
-        if here != class_names:
-            differ = sorted(set(here) ^ set(class_names))
-            raise DataError(f"{path}: the class folders of {name} differ from the others': {', '.join(differ[:10])}.")
+    class_names = _same_classes(root, {name: _classes(path) for name, path in parts.items()}, on_error)
     if not class_names:
         raise DataError(f"{root} has no class folders. Images come as {root}/class/image.png.")
-    each = None if at_most is None else -(-at_most // len(class_names))
+    each = None if at_most is None or len(parts) == 1 else -(-at_most // len(class_names))
     files = {
         name: [(file, label) for label, sub in enumerate(class_names) for file in _images(path / sub)[:each]]
         for name, path in parts.items()
     }
     read = {name: _read_part(path, class_names, files[name], size, channels, on_error) for name, path in parts.items()}
     return Raw(str(root), read, class_names, channels=channels)
+
+
+def _same_classes(root: Path, classes: dict[str, list[str]], on_error: str) -> list[str]:
+    """The classes that every part has; that a part lacks one is an error, or logged."""
+    shared = [name for name in next(iter(classes.values())) if all(name in names for names in classes.values())]
+    differ = sorted(set.union(*map(set, classes.values())) - set(shared))
+    if differ and on_error == "raise":
+        raise DataError(
+            f"{root}: the class folders of {', '.join(classes)} differ: {', '.join(differ[:10])} not in each of them. "
+            f"({len(differ)} such classes; on_error='skip' leaves them out.)"
+        )
+    if differ:
+        log.warning("%s: %d classes that not every part has left out: %s", root, len(differ), ", ".join(differ))
+    return shared
 
 
 def _read_part(
@@ -88,6 +98,9 @@ def _read_part(
         raise DataError(f"{root} holds no readable image.")
     if failed:
         log.warning("%s: %d of %d images left out", root, len(failed), len(files))
+        empty = sorted(set(range(len(class_names))) - {label for _, label in good})
+        if empty:
+            raise DataError(f"{root / class_names[empty[0]]} holds no readable image. Remove the folder, or mend them.")
     shapes = {picture.shape for picture, _ in good}
     if len(shapes) > 1:
         raise DataError(f"{root} holds images of {len(shapes)} sizes, such as {sorted(shapes)[:2]}: pass image_size.")
@@ -102,7 +115,7 @@ def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarr
         with Image.open(path) as file:
             if size is not None:
                 file.draft(None, (2 * size[1], 2 * size[0]))  # JPEG: decode no finer than needed
-            picture = ImageOps.exif_transpose(file).convert("RGB" if channels == 3 else "L")
+            picture = eight_bits(ImageOps.exif_transpose(file)).convert("RGB" if channels == 3 else "L")
             pixels = np.asarray(picture if size is None else fit_picture(picture, size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return DataError(f"{path} is no readable image: {error}")
@@ -110,7 +123,10 @@ def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarr
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{root} cannot be read: {error.strerror}.") from error
 
 
 def _classes(root: Path) -> list[str]:

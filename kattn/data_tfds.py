@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kattn.data import DataError, Raw, fit_picture
+from kattn.data import DataError, Raw, eight_bits, fit_picture
 from kattn.data_records import examples
 
 log = logging.getLogger("kattn")
@@ -40,9 +41,11 @@ def tfds_dataset(
         name: As in `tfds.load`: "cifar10", "name/config", "name:version" or "name/config:version".
         size: Height and width to scale and cut the images to; needed where they differ in size.
         splits: The splits wanted; others are left unread where that changes nothing.
-        on_error: "raise" or "skip", for images that cannot be decoded.
+        on_error: "raise" or "skip", for images that cannot be decoded or have another number of channels than most of
+            the others, and for files that break off.
         data_dir: The folder that holds the data sets; None is TFDS_DATA_DIR, then ~/tensorflow_datasets.
-        at_most: Read no more than so many images of a split.
+        at_most: Read no more than so many images of a split. All are read where the test images are taken from among
+            them: a limit must not change which these are.
 
     Raises: DataError for an unknown name, and for a data set that is not images with a class label or attributes.
     """
@@ -53,19 +56,27 @@ def tfds_dataset(
         raise DataError(f"{folder} is stored as {info['fileFormat']}; kattn reads tfrecord. Prepare it in that format.")
     features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
     image_key, label_keys, class_names = _keys(folder, features, name)
+    dimensions = features[image_key]["image"].get("shape", {}).get("dimensions", [])
+    channels = {"1": 1, "3": 3, "4": 3}.get(str(dimensions[-1])) if dimensions else None
     shards = {split["name"]: _shards(folder, info, split) for split in info["splits"]}
-    parts = {}
-    for split in _needed(shards, splits):
-        images, labels = _read(shards[split], image_key, label_keys, size, on_error, at_most, f"{name} ({split})")
+    held_out = [split for split in ("test", "validation") if split in shards]
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for split in ("test", "validation", "train"):
+        if split not in shards or (split == "train" and parts and tuple(splits) == ("test",)):
+            continue
+        most = at_most if held_out else None
+        where = f"{name} ({split})"
+        images, labels = _read(shards[split], image_key, label_keys, channels, size, on_error, most, where)
         if len(labels) and (labels == -1).all():
             log.info("%s: the split %s has no labels and is not used", name, split)
+            held_out.remove(split)
         else:
             parts[split] = (images, labels)
     if not parts:
         raise DataError(f"{name} has none of the splits train, validation, test. It has: {', '.join(shards)}.")
     return Raw(
         name,
-        parts,
+        {split: parts[split] for split in ("train", "validation", "test") if split in parts},
         class_names=class_names,
         mirror=not re.match(r"(e?mnist|kmnist|svhn|.*digit|omniglot)", name),
         source={"version": info.get("version", ""), "decoder": "pillow"},
@@ -109,17 +120,11 @@ def _prepare(root: Path, name: str, data_dir: str | Path | None) -> Path:
     return Path(builder.data_path)
 
 
-def _needed(shards: dict[str, Any], splits: Sequence[str]) -> list[str]:
-    """The parts to read: all that may end up in, or be carved for, the wanted splits."""
-    if tuple(splits) == ("test",) and "test" in shards and "validation" not in shards:
-        return ["test"]
-    return [split for split in ("train", "validation", "test") if split in shards]
-
-
 def _read(
     shards: list[Path],
     image_key: str,
     label_keys: list[str],
+    channels: int | None,
     size: tuple[int, int] | None,
     on_error: str,
     at_most: int | None,
@@ -129,9 +134,10 @@ def _read(
     labels: list[list[int]] = []
     failed = 0
     with ThreadPoolExecutor() as pool:
-        for chunk in _chunks(shards, at_most):
+        for chunk in _chunks(shards, at_most, on_error):
             encoded = [example[image_key][0] for example in chunk]
-            for example, picture in zip(chunk, pool.map(lambda data: _decode(data, size), encoded), strict=True):
+            pictures = pool.map(lambda data: _decode(data, channels, size), encoded)
+            for example, picture in zip(chunk, pictures, strict=True):
                 if isinstance(picture, np.ndarray):
                     images.append(picture)
                     labels.append([int(example[key][0]) for key in label_keys])
@@ -143,18 +149,26 @@ def _read(
                     failed += 1
     if failed:
         log.warning("%s: %d images that are not readable left out", where, failed)
+    if not images:
+        raise DataError(f"{where} holds no readable image.")
+    depths = Counter(image.shape[2] for image in images).most_common()
+    if len(depths) > 1:
+        found = " and ".join(f"{count} images of {depth} channels" for depth, count in depths)
+        if on_error == "raise":
+            raise DataError(f"{where} holds {found}. (on_error='skip' keeps those of {depths[0][0]} channels.)")
+        log.warning("%s: %s; only those of %d channels are kept", where, found, depths[0][0])
+        kept = [i for i, image in enumerate(images) if image.shape[2] == depths[0][0]]
+        images, labels = [images[i] for i in kept], [labels[i] for i in kept]
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise DataError(f"{where} holds images of {len(shapes)} shapes, such as {sorted(shapes)[:2]}: pass image_size.")
-    if not images:
-        raise DataError(f"{where} holds no readable image.")
     table = np.array(labels, "int32")
     return np.stack(images), table[:, 0] if len(label_keys) == 1 else table
 
 
-def _chunks(shards: list[Path], at_most: int | None) -> Iterator[list[dict[str, Any]]]:
+def _chunks(shards: list[Path], at_most: int | None, on_error: str) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    for count, example in enumerate(example for shard in shards for example in examples(shard)):
+    for count, example in enumerate(example for shard in shards for example in _examples(shard, on_error)):
         if count == at_most:
             break
         chunk.append(example)
@@ -165,12 +179,27 @@ def _chunks(shards: list[Path], at_most: int | None) -> Iterator[list[dict[str, 
         yield chunk
 
 
-def _decode(encoded: bytes, size: tuple[int, int] | None) -> np.ndarray | Exception:
+def _examples(shard: Path, on_error: str) -> Iterator[dict[str, list[Any]]]:
+    """The records of a file; of one that breaks off those before, where that is no error."""
+    count = 0
+    try:
+        for example in examples(shard):
+            yield example
+            count += 1
+    except DataError as error:
+        if on_error == "raise":
+            raise DataError(f"{error} (on_error='skip' goes on with the next file.)") from error
+        log.warning("what comes after image %d left out: %s", count, error)
+
+
+def _decode(encoded: bytes, channels: int | None, size: tuple[int, int] | None) -> np.ndarray | Exception:
+    """Pixels of so many channels; None keeps grey images grey."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(encoded)) as file:
-            picture = file if file.mode in ("L", "RGB") else file.convert("RGB")
+            grey = file.mode == "L" if channels is None else channels == 1
+            picture = eight_bits(file).convert("L" if grey else "RGB")
             pixels = np.asarray(picture if size is None else fit_picture(picture, size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return error

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kattn.data import DataError, Dataset, Split, load
+from kattn.data import DataError, Dataset, Split, limited, load
 from kattn.targets import MAIN_OUTPUT, class_count, main_output
 
 CALIBRATION_BINS = 15
@@ -116,7 +116,7 @@ def evaluate(
     split_seed: int | None = None,
     validation: float | None = None,
     limit: int | None = None,
-    on_error: str = "raise",
+    on_error: str | None = None,
     data_dir: str | Path | None = None,
     weights: str | None = None,
     verbose: bool = False,
@@ -131,6 +131,8 @@ def evaluate(
         batch_size: Images at a time; an exported file with a fixed batch sets its own.
         image_size, limit, on_error, data_dir: As in `kattn.data.load`. Images are brought to the model's size.
         split_seed, validation: As there; None is the run's own where a run is evaluated, else 0 and 0.1.
+            So it is with limit (at most) and on_error on the run's own data: no image that the run was trained on is
+            ever among its test images.
         weights: For a run's folder: "best" or "last"; None is what its recipe selects.
         verbose: Show on a terminal how far it is.
 
@@ -140,18 +142,21 @@ def evaluate(
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
     run = _run_config(model)
+    own = run["data"] if run and (data is None or str(data) == run["data"]["spec"]) else None
     if data is None:
-        data = run["data"]["spec"] if run else None
+        data = own["spec"] if own else None
         if data is None:
             raise DataError("Nothing to evaluate on: pass data=, such as 'digits', a TFDS name, a folder or arrays.")
     settings = dict(run["data"]["settings"]) if run else {}
     given = {"image_size": image_size, "split_seed": split_seed, "validation": validation, "data_dir": data_dir}
+    given["on_error"] = on_error
     settings |= {name: value for name, value in given.items() if value is not None}
-    settings |= {"limit": limit, "on_error": on_error}
+    settings["limit"] = own["limit"] if own else limit
     predictor = open_predictor(model, weights)
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
     dataset = load(data, channels=predictor.channels, classes=predictor.classes, splits=(split,), **settings)
+    dataset = limited(dataset, limit)
     _same_classes(run, dataset)
     part: Split = getattr(dataset, split)
     if not len(part):

@@ -8,6 +8,7 @@ last.weights.h5    weights of the last epoch
 state.npz          what resuming needs; gone when the run is finished
 model.keras        the finished model with the weights that were evaluated
 metrics.json       the evaluation on the test images; its presence says that the run is finished
+tensorboard        where asked for: a folder of the same numbers as history.csv, for TensorBoard
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ import numpy as np
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
+LOGS = "tensorboard"
 FILES = (CONFIG, MODEL, HISTORY, METRICS, STATE, BEST, LAST, FINISHED)
 
 
@@ -88,6 +91,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in FILES if clear else ():
             (self.path / name).unlink(missing_ok=True)
+        if clear:
+            shutil.rmtree(self.path / LOGS, ignore_errors=True)
 
     def config(self) -> dict[str, Any]:
         """What config.json holds."""

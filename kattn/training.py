@@ -13,16 +13,17 @@ from typing import Any
 
 import keras
 
-from kattn.data import DataError, Dataset, load
+from kattn.data import DataError, Dataset, load, source_names
 from kattn.data_augment import Augment, Mix
 from kattn.data_batches import Batches
 from kattn.devices import Devices, devices_for
 from kattn.evaluation import AttributeEvaluation, Evaluation, evaluate, from_dict
 from kattn.optimizers import SGD, AdamW
 from kattn.recipes import Recipe, load_recipe
-from kattn.run_folder import BEST, CONFIG, LAST, METRICS, MODEL, STATE, RunError, RunFolder, bare
+from kattn.run_folder import BEST, CONFIG, LAST, LOGS, METRICS, MODEL, STATE, RunError, RunFolder, bare
 from kattn.schedules import Schedule
 from kattn.targets import class_count, main_output, targets_for
+from kattn.tensorboard_log import TensorBoardLog, check_tensorboard
 from kattn.training_callbacks import Epoch, Progress, Saver, StopOnNaN
 
 log = logging.getLogger("kattn")
@@ -68,6 +69,7 @@ def train(
     precision: str = "float32",
     devices: str | int | None = None,
     callbacks: Sequence[Any] = (),
+    tensorboard: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
@@ -91,7 +93,9 @@ def train(
         devices: None for one, "all" or a number of this host's, "hosts" for those of several processes (JAX; see
             kattn.devices.devices_for for what to set). The batch size stays the recipe's, split evenly; validation
             leaves out the images that do not. Process 0 writes the run; the others need to see its folder.
-        callbacks: Further Keras callbacks, such as keras.callbacks.TensorBoard("logs").
+        callbacks: Further Keras callbacks.
+        tensorboard: Write the curves for TensorBoard too, on every backend: `tensorboard --logdir` with the run's
+            folder, or with the folder of several runs, shows them. A resumed run goes on with its curves.
         resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
             returned as it is.
         overwrite: Start anew in a folder that holds a run. Its files are removed once everything else has been checked.
@@ -106,14 +110,16 @@ def train(
     spread = devices_for(devices)  # first of all: several processes have to meet before anything is computed
     chosen = load_recipe(recipe, overrides)
     spread.check(chosen.batch_size)
+    if tensorboard:
+        check_tensorboard()
     name, options = _named(model, options, precision)
     folder = RunFolder(out or Path("runs") / _run_name(name, data, recipe, seed))
     spread.wait("begin")
     folder.check(resume=resume, overwrite=overwrite, probe=spread.writes)
     spread.wait("checked")
     settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
-    settings |= {"data_dir": None if data_dir is None else str(data_dir)}
-    dataset = _load(model, data, options, settings, limit, on_error)
+    settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
+    dataset = _load(model, data, options, settings, limit)
     config = _config(name, options, dataset, _spec(data), settings, limit, chosen, recipe, seed, precision)
     if resume and folder.started:
         _same_or_raise(folder, config)
@@ -131,7 +137,7 @@ def train(
     if verbose:
         _announce(network, name, dataset, chosen, folder, spread)
     with spread.losing(), spread.training(network) as trained:
-        _fit(trained, dataset, chosen, folder, seed, callbacks, verbose, spread)
+        _fit(trained, dataset, chosen, folder, seed, callbacks, tensorboard and spread.writes, verbose, spread)
     spread.wait("trained")
     _load_selected(network, chosen, folder)
     evaluation = evaluate(network, dataset)
@@ -255,6 +261,7 @@ def _fit(
     folder: RunFolder,
     seed: int,
     callbacks: Sequence[Any],
+    tensorboard: bool,
     verbose: bool,
     spread: Devices,
 ) -> None:
@@ -269,6 +276,7 @@ def _fit(
     names = {"loss": "loss", "accuracy": accuracy, "val loss": "val_loss", "val accuracy": f"val_{accuracy}"}
     shown = [Progress(recipe.epochs, len(training), names)] if verbose else []
     averaging = [average] if average else []
+    logged = [TensorBoardLog(folder.path / LOGS, saver)] if tensorboard else []
     try:
         model.fit(
             training,
@@ -277,7 +285,7 @@ def _fit(
             initial_epoch=saver.first_epoch,
             shuffle=False,  # the batches shuffle themselves, by seed and epoch
             verbose=0,
-            callbacks=[Epoch(training), StopOnNaN(), *averaging, saver, *shown, *callbacks],
+            callbacks=[Epoch(training), StopOnNaN(), *averaging, *logged, saver, *shown, *callbacks],
         )
     except KeyboardInterrupt:
         print(f"\nStopped after {len(saver.rows)} of {recipe.epochs} epochs; resume=True goes on in {folder.path}.")
@@ -313,9 +321,7 @@ def _named(model: Any, options: Mapping[str, Any] | None, precision: str) -> tup
     return model.name, {}
 
 
-def _load(
-    model: Any, data: Any, options: Mapping[str, Any], settings: dict[str, Any], limit: int | None, on_error: str
-) -> Dataset:
+def _load(model: Any, data: Any, options: Mapping[str, Any], settings: dict[str, Any], limit: int | None) -> Dataset:
     """The data, brought to what the model takes; a name takes what the data are."""
     if isinstance(model, str):
         height, width, channels = options.get("input_shape") or (None, None, None)
@@ -325,7 +331,7 @@ def _load(
         classes = class_count(model)
     if settings["image_size"] is None and height and width:
         settings["image_size"] = (height, width)
-    dataset = load(data, channels=channels, classes=classes, limit=limit, on_error=on_error, **settings)
+    dataset = load(data, channels=channels, classes=classes, limit=limit, **settings)
     if len(dataset.class_names) < 2 and not dataset.multi_label:
         raise DataError(f"{dataset.name} has one class only: there is nothing to tell apart.")
     return dataset
@@ -403,7 +409,14 @@ def _same_or_raise(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Resuming goes on with the very same run."""
     before = folder.config()
     old, new = _flat(before), _flat(config)
-    harmless = ("versions", "data.settings.data_dir", "recipe.name", "recipe.summary", "recipe.source")
+    harmless = (
+        "versions",
+        "data.settings.data_dir",
+        "data.settings.on_error",
+        "recipe.name",
+        "recipe.summary",
+        "recipe.source",
+    )
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(harmless)]
     if differ:
         changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differ[:5])
@@ -429,11 +442,16 @@ def _plain(value: Any) -> Any:
 
 
 def _spec(data: Any) -> str | None:
+    """The data as a text that names them, where there is one."""
+    if isinstance(data, Mapping) and list(data) == ["train", "test"]:
+        texts = [_spec(source) for source in data.values()]
+        return None if None in texts else ":".join(map(str, texts))
     return str(data) if isinstance(data, (str, Path)) else None
 
 
 def _run_name(name: str, data: Any, recipe: Any, seed: int) -> str:
-    parts = [name, Path(_spec(data) or "arrays").name, Path(recipe).stem if isinstance(recipe, (str, Path)) else "own"]
+    sources = "-to-".join(Path(source).name for source in source_names(_spec(data) or "arrays"))
+    parts = [name, sources, Path(recipe).stem if isinstance(recipe, (str, Path)) else "own"]
     return "-".join([*parts, str(seed)])
 
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from training_helpers import arrays, numbers
 
-from kattn.data import DataError, Dataset, fingerprint, load
+from kattn.data import DataError, Dataset, fingerprint, load, source_names
 
 
 def test_digits_are_scikit_learns_images_in_raw_pixels():
@@ -117,7 +117,7 @@ def write_folder(root, classes=("ant", "bee"), count=10, size=(9, 12), mode="RGB
     for c, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(count):
-            color = (100 * c, i, 30) if mode == "RGB" else 100 * c + i
+            color = (100 * c, i % 256, i // 256) if mode == "RGB" else 100 * c + i
             Image.new(mode, size[::-1], color).save(root / name / f"{i:02d}.png")
 
 
@@ -171,11 +171,43 @@ def test_an_unreadable_image_stops_or_is_left_out_and_counted(tmp_path, caplog):
     assert "2 of 20 images left out" in caplog.text
 
 
-def test_class_folders_that_differ_between_parts_are_an_error(tmp_path):
-    write_folder(tmp_path / "train")
-    write_folder(tmp_path / "test", classes=("ant", "wasp"))
-    with pytest.raises(DataError, match=r"differ from the others': bee, wasp"):
+def test_class_folders_that_differ_between_parts_stop_or_are_left_out_and_counted(tmp_path, caplog):
+    write_folder(tmp_path / "train", classes=("ant", "bee", "cat"))
+    write_folder(tmp_path / "test", classes=("ant", "cat", "wasp"))
+    with pytest.raises(DataError, match=r"folders of test, train differ: bee, wasp.*2 such classes; on_error='skip'"):
         load(tmp_path)
+    data = load(tmp_path, on_error="skip")
+    assert data.class_names == ("ant", "cat")
+    assert "2 classes that not every part has left out: bee, wasp" in caplog.text
+    assert np.array_equal(data.test.images[:, 0, 0, 0], 100 * data.test.labels)  # written in that order in each part
+    assert np.array_equal(data.train.images[:, 0, 0, 0], 200 * data.train.labels)
+
+
+def test_a_class_that_skipping_leaves_empty_is_an_error(tmp_path):
+    write_folder(tmp_path)
+    for file in (tmp_path / "bee").iterdir():
+        file.write_text("no image")
+    with pytest.raises(DataError, match=r"bee holds no readable image"):
+        load(tmp_path, on_error="skip")
+
+
+def test_pictures_of_more_than_eight_bits_are_not_cut_off_in_silence(tmp_path, caplog):
+    write_folder(tmp_path)
+    Image.fromarray(np.full((9, 12), 40000, "uint16")).save(tmp_path / "ant" / "00.png")
+    with pytest.raises(DataError, match=r"00\.png is no readable image: its mode I;16 has more than 8 bits"):
+        load(tmp_path)
+    assert sum(len(part) for part in load(tmp_path, on_error="skip").parts()) == 19
+    assert "1 of 20 images left out" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
+def test_pictures_of_other_channels_are_brought_to_those_that_are_wanted(tmp_path, mode):
+    write_folder(tmp_path)
+    with Image.open(tmp_path / "ant" / "00.png") as picture:
+        picture.convert(mode).save(tmp_path / "ant" / "00.tiff")
+    data = load(tmp_path)
+    assert data.image_shape == (9, 12, 3)
+    assert sum(len(part) for part in data.parts()) == 21
 
 
 def test_folders_that_hold_no_classes_or_no_images_are_an_error(tmp_path):
@@ -197,15 +229,43 @@ def test_images_of_several_sizes_need_a_size(tmp_path):
     assert load(tmp_path, image_size=8).image_shape == (8, 8, 3)
 
 
-def test_one_source_is_trained_on_and_another_of_the_same_classes_tested_on(tmp_path):
+def test_one_source_is_trained_on_and_another_of_the_same_classes_tested_on(tmp_path, caplog):
     write_folder(tmp_path / "art", count=10)
     write_folder(tmp_path / "clip", count=6)
     data = load({"train": str(tmp_path / "art"), "test": tmp_path / "clip"})
     assert [len(part) for part in data.parts()] == [18, 2, 12]
     assert data.class_names == ("ant", "bee")
-    write_folder(tmp_path / "photo", classes=("ant", "cat"))
-    with pytest.raises(DataError, match="differ in their classes: bee, cat"):
+    text = load(f"{tmp_path / 'art'}:{tmp_path / 'clip'}")
+    assert text.describe() == data.describe()
+    write_folder(tmp_path / "photo", classes=("bat", "bee"), count=4)
+    with pytest.raises(DataError, match="differ in their classes: ant, bat"):
         load({"train": tmp_path / "art", "test": tmp_path / "photo"})
+    data = load(
+        {"train": tmp_path / "clip", "validation": tmp_path / "art", "test": tmp_path / "photo"}, on_error="skip"
+    )
+    assert [len(part) for part in data.parts()] == [6, 10, 4]
+    assert data.class_names == ("bee",)
+    assert "2 classes that not every source has left out: ant, bat" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("cifar10", ["cifar10"]),
+        ("mnist:3.0.1", ["mnist:3.0.1"]),
+        ("mnist:3.0.1:svhn_cropped/x:3.1.0", ["mnist:3.0.1", "svhn_cropped/x:3.1.0"]),
+        ("office/Art:office/Clipart", ["office/Art", "office/Clipart"]),
+    ],
+)
+def test_a_colon_stands_between_sources_and_before_a_version(text, names):
+    assert source_names(text) == names
+
+
+def test_a_limit_does_not_move_images_between_the_splits(tmp_path):
+    write_folder(tmp_path, count=600, size=(2, 2))
+    few, all_of_them = load(tmp_path, limit=2), load(tmp_path)
+    for part, whole in zip(few.parts(), all_of_them.parts(), strict=True):
+        assert {image.tobytes() for image in part.images} <= {image.tobytes() for image in whole.images}
 
 
 def test_a_limit_reads_the_first_files_of_every_class(tmp_path):

@@ -1,11 +1,12 @@
 """TFDS data sets, prepared here in their own layout (tfds_files)."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from tfds_files import example, prepare, record
+from tfds_files import example, png, prepare, record
 from training_helpers import arrays
 
 from kattn.data import DataError, load
@@ -66,6 +67,38 @@ def test_a_file_that_breaks_off_is_an_error(tmp_path):
     file.unlink()
     with pytest.raises(DataError, match="cannot be read"):
         load("shapes", data_dir=tmp_path)
+
+
+def test_of_a_file_that_breaks_off_what_comes_before_may_be_used(tmp_path, caplog):
+    folder = prepare(tmp_path, shards=2, train=arrays(12))
+    first = min(folder.glob("*tfrecord-*"))
+    first.write_bytes(first.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"breaks off.*on_error='skip' goes on with the next file"):
+        load("shapes", data_dir=tmp_path)
+    assert sum(len(part) for part in load("shapes", data_dir=tmp_path, on_error="skip").parts()) == 11
+    assert "what comes after image 5 left out" in caplog.text
+
+
+def test_grey_images_among_coloured_ones_stop_or_are_left_out_or_are_what_the_data_set_says(tmp_path, caplog):
+    folder = prepare(tmp_path, shards=1, train=arrays(12))
+    file = next(folder.glob("*tfrecord-*"))
+    grey = png(arrays(3, channels=1)[0][0])
+    file.write_bytes(file.read_bytes() + record(example(image=grey, label=1)))
+    with pytest.raises(DataError, match=r"12 images of 3 channels and 1 images of 1 channels.*on_error='skip'"):
+        load("shapes", data_dir=tmp_path)
+    assert sum(len(part) for part in load("shapes", data_dir=tmp_path, on_error="skip").parts()) == 12
+    assert "only those of 3 channels are kept" in caplog.text
+    features = json.loads((folder / "features.json").read_text())
+    features["featuresDict"]["features"]["image"] = {"image": {"shape": {"dimensions": ["-1", "-1", "3"]}}}
+    (folder / "features.json").write_text(json.dumps(features))
+    assert sum(len(part) for part in load("shapes", data_dir=tmp_path).parts()) == 13
+
+
+def test_only_what_may_be_the_test_is_opened_when_only_that_is_wanted(tmp_path):
+    images, labels = arrays(30)
+    folder = prepare(tmp_path, shards=1, train=(images, labels), validation=(images[:6], labels[:6]))
+    (folder / "shapes-train.tfrecord-00000-of-00001").unlink()
+    assert len(load("shapes", data_dir=tmp_path, splits=("test",)).test) == 6
 
 
 def test_an_unreadable_image_stops_or_is_left_out(tmp_path, caplog):

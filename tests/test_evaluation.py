@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from training_helpers import arrays, tiny_model, two_output_model
 
-from kattn.data import DataError
+from kattn.data import DataError, load
 from kattn.evaluation import Evaluation, calibration_error, evaluate, measure
 from kattn.training import train
 
@@ -104,6 +104,41 @@ def test_a_runs_folder_is_evaluated_on_its_own_split(tmp_path):
     assert evaluate(tmp_path, split_seed=0).images == done.evaluation.images
     assert evaluate(tmp_path, split="validation", weights="best").images == 143
     assert str(done.evaluation).startswith("tiny on 359 images of digits: accuracy ")
+
+
+def test_a_run_on_some_images_is_evaluated_on_none_that_it_was_trained_on(tmp_path):
+    from test_data import write_folder
+
+    write_folder(tmp_path / "images", count=200, size=(8, 8))
+    model = tiny_model(classes=2)
+    options = {"recipe": RECIPE, "out": tmp_path / "run", "verbose": False, "limit": 20}
+    done = train(model, data=str(tmp_path / "images"), **options)
+    (tmp_path / "images" / "ant" / "00.png").write_text("no image")
+    assert evaluate(done.path, on_error="skip").images == 20
+    with pytest.raises(DataError, match="no readable image"):
+        evaluate(done.path)
+    assert evaluate(done.path, limit=8, on_error="skip").images == 8
+    trained = {image.tobytes() for image in load(str(tmp_path / "images"), limit=20, on_error="skip").train.images}
+    seen = []
+
+    def answer(images):
+        seen.extend(image.tobytes() for image in images)
+        return np.eye(2)[np.zeros(len(images), int)]
+
+    evaluate(answer, str(tmp_path / "images"), on_error="skip")
+    assert len(seen) == 80 and not trained & set(seen)
+
+
+def test_a_run_from_one_domain_to_another_is_evaluated_on_the_other(tmp_path):
+    from test_data import write_folder
+
+    write_folder(tmp_path / "art", size=(8, 8))
+    write_folder(tmp_path / "clip", count=7, size=(8, 8))
+    both = {"train": tmp_path / "art", "test": tmp_path / "clip"}
+    done = train(tiny_model(classes=2), data=both, recipe=RECIPE, out=tmp_path / "run", verbose=False)
+    assert done.config["data"]["spec"] == f"{tmp_path / 'art'}:{tmp_path / 'clip'}"
+    assert evaluate(done.path).to_dict() == {**done.evaluation.to_dict(), "model": str(done.path)}
+    assert done.evaluation.images == 14
 
 
 def test_classes_that_are_called_otherwise_are_not_the_same(tmp_path):

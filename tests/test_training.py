@@ -1,5 +1,6 @@
 """Whole runs, on a network that trains in a second."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -301,6 +302,55 @@ def test_without_validation_images_the_last_epoch_is_the_best(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
+def curves(folder):
+    """What TensorBoard shows of a run: {"train/loss": [(epoch, value), ...], ...}."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = {}
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(folder / "tensorboard" / part)).Reload()
+        for tag in events.Tags()["scalars"]:
+            found[f"{part}/{tag}"] = [(each.step, each.value) for each in events.Scalars(tag)]
+    return found
+
+
+def shows(folder):
+    """TensorBoard shows every epoch of the history once."""
+    found, rows = curves(folder), RunFolder(folder).history()
+    assert {"train/loss", "train/accuracy", "train/learning_rate", "validation/loss"} <= set(found)
+    for column in set(rows[0]) - {"epoch"}:
+        name = f"validation/{column[4:]}" if column.startswith("val_") else f"train/{column}"
+        expected = [(row["epoch"], pytest.approx(row[column], rel=1e-6)) for row in rows]
+        assert found[name] == expected
+
+
+def test_tensorboard_shows_every_epoch_once_also_of_a_run_that_was_killed(straight, tmp_path, monkeypatch):
+    def die(folder, arrays):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "r", callbacks=[At(1, interrupt)])  # without the logs, which then begin with what there is
+    write = RunFolder.write_state
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            RunFolder, "write_state", lambda self, arrays: (die if len(self.history()) > 2 else write)(self, arrays)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "r", tensorboard=True, resume=True)
+    assert [step for step, _ in curves(tmp_path / "r")["train/loss"]] == [1, 2, 3]  # the third is not saved
+    same_result(straight, run(tmp_path / "r", tensorboard=True, resume=True))
+    shows(tmp_path / "r")
+    run(tmp_path / "r", recipe={**RECIPE, "epochs": 1, "warmup_epochs": 0.0}, overwrite=True)
+    assert not (tmp_path / "r" / "tensorboard").exists()
+
+
+def test_tensorboard_that_is_not_installed_is_one_clear_error(tmp_path, monkeypatch, no_training):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        run(tmp_path / "r", tensorboard=True)
+    assert not (tmp_path / "r").exists()
+
+
 def test_progress_is_one_line_an_epoch(tmp_path, capsys):
     train(tiny_model(classes=3), data=arrays(60), recipe={**RECIPE, "epochs": 2}, out=tmp_path / "r")
     lines = capsys.readouterr().out.splitlines()
@@ -318,8 +368,9 @@ from test_training import RECIPE, At, interrupt, run, same_result
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_without_tensorflow_a_run_is_the_same_call(backend, tmp_path):
-    without_tensorflow(backend, tmp_path / "r", IMPORTS + "run(out, recipe={**RECIPE, 'epochs': 2})")
+    without_tensorflow(backend, tmp_path / "r", IMPORTS + "run(out, recipe={**RECIPE, 'epochs': 2}, tensorboard=True)")
     found = RunFolder(tmp_path / "r")
+    shows(tmp_path / "r")
     assert found.config()["backend"] == backend
     assert len(found.history()) == 2
     assert evaluate(tmp_path / "r", arrays(60)).confusion == found.metrics()["confusion"]
