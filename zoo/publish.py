@@ -88,15 +88,12 @@ def history_of(run: Any) -> list[Epoch]:
         if main is None
         else {"loss": f"{main}_loss", "accuracy": f"{main}_accuracy"}
     )
-    return [
-        Epoch(
-            **_identity(run),
-            epoch=int(row["epoch"]),
-            **{key: round(float(row[name]), 6) for key, name in names.items()},
-            **{f"val_{key}": round(float(row[f"val_{name}"]), 6) for key, name in names.items()},
-        )
-        for row in run.history
-    ]
+    found = []
+    for row in run.history:
+        values: dict[str, Any] = {key: round(float(row[name]), 6) for key, name in names.items()}
+        values |= {f"val_{key}": round(float(row[f"val_{name}"]), 6) for key, name in names.items()}
+        found.append(Epoch(**_identity(run), epoch=int(row["epoch"]), **values))
+    return found
 
 
 def result_of(run: Any, machine: str, note: str) -> Result:
