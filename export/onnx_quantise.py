@@ -116,7 +116,10 @@ def _has_bias(node: Any) -> bool:
 
 
 def _vector_arithmetic(graph: Any) -> list[str]:
-    """Names of the nodes that compute with (batch, channels, 1, 1) only, as gates and normalisations of them do."""
+    """Names of the nodes that compute with vectors of channels only, as gates and normalisations of them do.
+
+    One vector is (batch, channels, 1, 1), some beside each other are (batch, channels, some, 1).
+    """
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*graph.graph.value_info, *graph.graph.output)
@@ -124,7 +127,7 @@ def _vector_arithmetic(graph: Any) -> list[str]:
     return [
         node.name
         for node in graph.graph.node
-        if node.op_type in ARITHMETIC and len(shape := shapes.get(node.output[0], [])) == 4 and shape[2:] == [1, 1]
+        if node.op_type in ARITHMETIC and len(shape := shapes.get(node.output[0], [])) == 4 and shape[3] == 1
     ]
 
 

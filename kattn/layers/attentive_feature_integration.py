@@ -76,9 +76,16 @@ class AttentiveFeatureIntegration(keras.Layer):
         return (integrated, weights) if self.return_attention else integrated
 
     def _branch_by_branch(self, maps: Sequence[Any]) -> tuple[Any, Any]:
-        """Converters find no stack of the maps to transpose."""
+        """Converters find no stack of the maps to transpose, and one scoring of all: in 8 bits one scale for all."""
         maps = [part for x in maps for part in self._parts(x)]
-        weights = softmax_over([self.expand(self.reduce(_mean(x))) for x in maps])
+        scores = self._scores([_mean(x) for x in maps])
+        if len(maps) == 2:  # a sigmoid
+            weights = softmax_over([scores[:, :, :1], scores[:, :, 1:]])
+        else:
+            e = _exponentials(scores)
+            # Times a reciprocal: a quotient of the two is exported with transposes.
+            together = e * (1.0 / ops.sum(e, axis=2, keepdims=True))
+            weights = [together[:, :, i : i + 1] for i in range(len(maps))]
         return weighted_sum(maps, weights), as_rows(weights)
 
     def _all_in_one(self, maps: Sequence[Any]) -> tuple[Any, Any]:
@@ -86,14 +93,17 @@ class AttentiveFeatureIntegration(keras.Layer):
         width = self._width
         counts = [x.shape[-1] // width for x in maps]
         means = [ops.reshape(_mean(x), (-1, 1, count, width)) for x, count in zip(maps, counts, strict=True)]
-        scores = self.expand(self.reduce(ops.concatenate(means, axis=2)))
-        e = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=2, keepdims=True)))
+        e = _exponentials(self._scores(means))
         weights = e / ops.sum(e, axis=2, keepdims=True)
         each = iter(ops.split(weights, sum(counts), axis=2))
         shares = [ops.concatenate([next(each) for _ in range(count)], axis=-1) for count in counts]
         products = [x * share for x, share in zip(maps, shares, strict=True)]
         parts = [part for y, count in zip(products, counts, strict=True) for part in ops.split(y, count, axis=-1)]
         return functools.reduce(ops.add, parts), ops.squeeze(weights, 1)
+
+    def _scores(self, means: Sequence[Any]) -> Any:
+        """(batch, 1, maps, channels), from means that lie so in several tensors."""
+        return self.expand(self.reduce(ops.concatenate(means, axis=2)))
 
     def _parts(self, x: Any) -> list[Any]:
         """The maps side by side in one tensor; indexing exports without a transpose, where splitting does not."""
@@ -122,3 +132,8 @@ class AttentiveFeatureIntegration(keras.Layer):
 
 def _mean(x: Any) -> Any:
     return ops.mean(x, axis=(1, 2), keepdims=True)
+
+
+def _exponentials(scores: Any) -> Any:
+    """Of the scores less the highest of the maps, which leaves their softmax as it is."""
+    return ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=2, keepdims=True)))
