@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -19,12 +20,25 @@ def assign_state(target: keras.Layer, source: keras.Layer) -> None:
     """
     for mine, theirs in zip(target.variables, source.variables, strict=True):
         mine.assign(keras.ops.convert_to_numpy(theirs))
-    for layer in _inside(target):
+    for layer in all_inside(target):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
 
 
-def _inside(layer: keras.Layer) -> Iterator[keras.Layer]:
-    yield layer
-    for inner in getattr(layer, "layers", ()):
-        yield from _inside(inner)
+def all_inside(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """A layer and all that it holds, in attributes and collections."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, keras.Layer):
+        yield value
+        inside: Any = vars(value).values()
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, (list, tuple)):
+        inside = value
+    else:
+        return
+    for one in list(inside):
+        yield from all_inside(one, seen)

@@ -16,6 +16,8 @@ from typing import Any
 
 import keras
 
+from kattn.copied_state import all_inside, assign_state
+
 HOSTS = "hosts"
 VARIABLES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID")
 LOST = ("gloo", "nccl", "unavailable", "coordination", "socket", "connection", "deadline")
@@ -65,10 +67,9 @@ class Devices:
             return
         with _mirrored(self) if keras.backend.backend() == "tensorflow" else _data_parallel(self):
             copy = keras.models.clone_model(model)
-            for mine, theirs in zip(copy.variables, model.variables, strict=True):
-                mine.assign(keras.ops.convert_to_numpy(theirs))
+            assign_state(copy, model)
             if keras.backend.backend() == "tensorflow":
-                for layer in _layers(copy):
+                for layer in all_inside(copy):
                     if isinstance(layer, keras.layers.BatchNormalization):
                         layer.synchronized = True  # JAX computes over the whole batch anyhow
             yield copy
@@ -182,25 +183,6 @@ def _hosts(backend: str) -> Devices:
             ) from error
     names = tuple(keras.distribution.list_devices())
     return Devices(names, len(names), jax.process_index(), jax.process_count())
-
-
-def _layers(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """A layer and all that it holds, in attributes and collections."""
-    seen = set() if seen is None else seen
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, keras.Layer):
-        yield value
-        inside: Any = vars(value).values()
-    elif isinstance(value, dict):
-        inside = value.values()
-    elif isinstance(value, (list, tuple)):
-        inside = value
-    else:
-        return
-    for one in list(inside):
-        yield from _layers(one, seen)
 
 
 @contextlib.contextmanager
