@@ -36,6 +36,8 @@ class Recipe:
         milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
         floor: Share of the peak left at the end of "cosine" and "linear".
         label_smoothing: Share of the target spread over all classes.
+        crop: Random crop of at least this share of the area of the image (as it was brought to the network's size), then
+            scaled back; 0 for none. 0.08 is usual for ImageNet.
         shift: Random shift, as a share of the image's side (0.125: the usual pad 4 and crop of 32x32).
         flip: Random mirroring, left to right; left out for data whose mirror images are something else (digits).
         rand_operations, rand_magnitude: RandAugment: operations an image, 0 for none, and their strength, 0 to 30.
@@ -68,6 +70,7 @@ class Recipe:
     factor: float = 0.1
     floor: float = 0.0
     label_smoothing: float = 0.0
+    crop: float = 0.0
     shift: float = 0.0
     flip: bool = False
     rand_operations: int = 0
@@ -100,7 +103,7 @@ class Recipe:
             self._within(name, 0, float("inf"))
         for name in ("momentum", "ema", "label_smoothing", "shift"):
             self._within(name, 0, 0.99999)
-        for name in ("body_rate", "floor", "erase"):
+        for name in ("body_rate", "floor", "erase", "crop"):
             self._within(name, 0, 1)
         self._within("rand_magnitude", 0, 30)
         self._within("learning_rate", 1e-12, float("inf"))

@@ -231,6 +231,7 @@ def batches_for(
     shared: dict[str, Any] = {"part": (spread.rank, spread.ranks), "devices": spread.count}
     classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
     augment = Augment(
+        crop=recipe.crop,
         shift=recipe.shift,
         flip=recipe.flip and dataset.mirror,
         rand_operations=recipe.rand_operations,

@@ -90,6 +90,27 @@ def test_an_image_that_is_not_moved_is_found_unchanged():
     assert 2 <= sum(same) <= 30
 
 
+def test_a_crop_is_a_window_of_the_image_scaled_back():
+    rows, columns = np.mgrid[0:32, 0:48]
+    image = np.stack([rows * 5, columns * 5, 0 * rows], axis=-1).astype("uint8")
+    images = Augment(crop=0.25)(np.repeat(image[None], 200, axis=0), np.random.default_rng(0))
+    assert images.shape == (200, 32, 48, 3)
+    heights = (images[:, -1, :, 0].mean(axis=1).astype(float) - images[:, 0, :, 0].mean(axis=1)) / 5 + 1
+    widths = (images[:, :, -1, 1].mean(axis=1).astype(float) - images[:, :, 0, 1].mean(axis=1)) / 5 + 1
+    areas = heights * widths / (32 * 48)
+    assert 0.2 < areas.min() < 0.35 and 0.9 < areas.max() < 1.02  # up to half a pixel at each side
+    assert 0.7 < (widths / heights)[areas < 0.5].min() < 0.8 and 1.25 < (widths / heights)[areas < 0.5].max() < 1.4
+    assert len({image.tobytes() for image in images}) > 150  # large ones of so small an image coincide
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_crop_keeps_the_form_and_a_whole_crop_the_image(channels):
+    images, _ = arrays(5, size=9, channels=channels)
+    assert Augment(crop=0.08)(images, np.random.default_rng(0)).shape == images.shape
+    square = Augment(crop=1.0)(images, np.random.default_rng(0))
+    assert square.shape == images.shape and square.dtype == np.uint8
+
+
 def test_flip_mirrors_about_half_of_the_images():
     images = arrays(400)[0]
     flipped = Augment(flip=True)(images, np.random.default_rng(0))

@@ -18,7 +18,7 @@ from training_helpers import (
 from kattn.optimizers import SGD, AdamW, decays
 from kattn.recipes import Recipe, list_recipes, load_recipe, recipe_files
 from kattn.schedules import Schedule
-from kattn.training import compile_for
+from kattn.training import build_optimizer, compile_for
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -47,19 +47,53 @@ assert "tensorflow" not in sys.modules
 
 def test_every_committed_recipe_says_what_it_is_and_where_it_is_from():
     recipes = list_recipes()
-    assert {"quick", "afi_cifar", "afi_imagenet", "afi_finetune", "abn_cifar", "cbam_imagenet", "se_imagenet"} <= set(
-        recipes
-    )
+    assert {
+        "quick",
+        "afi_cifar",
+        "afi_imagenet",
+        "afi_finetune",
+        "abn_cifar",
+        "abn_imagenet",
+        "cbam_imagenet",
+        "se_imagenet",
+    } <= set(recipes)
     assert all(len(summary) > 20 for summary in recipes.values())
     assert all(load_recipe(name).source for name in recipes)
 
 
-def test_afis_recipe_is_its_papers():
-    recipe = load_recipe("afi_cifar")
-    assert (recipe.epochs, recipe.batch_size, recipe.peak, recipe.momentum) == (300, 64, 0.1, 0.9)
-    assert (recipe.weight_decay, recipe.milestones) == (1e-4, (0.5, 0.75))
-    assert load_recipe("afi_imagenet").peak == pytest.approx(0.1 * 64 / 256)
-    assert [round(share * 90) for share in load_recipe("afi_imagenet").milestones] == [30, 60, 80]
+# Epochs, batch, peak learning rate, weight decay, epochs at which the rate is divided by ten, what is done to images.
+SHIFTED, CROPPED = (0.0, 0.125, True), (0.08, 0.0, True)
+PAPERS = {
+    "afi_cifar": (300, 64, 0.1, 1e-4, [150, 225], SHIFTED),
+    "afi_imagenet": (90, 64, 0.1 * 64 / 256, 1e-4, [30, 60, 80], CROPPED),
+    "abn_cifar": (300, 128, 0.1, 1e-4, [150, 225], SHIFTED),
+    "abn_imagenet": (90, 256, 0.1, 1e-4, [31, 61], CROPPED),
+    "cbam_imagenet": (90, 256, 0.1, 1e-4, [30, 60], CROPPED),
+    "se_imagenet": (100, 1024, 0.6, 1e-4, [30, 60, 90], CROPPED),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_papers_recipe_has_its_numbers(name):
+    recipe = load_recipe(name)
+    epochs, batch_size, peak, decay, drops, images = PAPERS[name]
+    assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (epochs, batch_size, decay)
+    assert (recipe.crop, recipe.shift, recipe.flip) == images
+    assert (recipe.optimizer, recipe.momentum, recipe.nesterov, recipe.decay_all) == ("sgd", 0.9, False, True)
+    assert not (recipe.label_smoothing or recipe.mixup or recipe.cutmix or recipe.erase or recipe.rand_operations)
+    rate = build_optimizer(recipe, steps=5)._learning_rate
+    found = [float(rate(5 * epoch)) for epoch in range(epochs)]
+    np.testing.assert_allclose(
+        found, [peak * 0.1 ** sum(e >= drop for drop in drops) for e in range(epochs)], rtol=1e-5
+    )
+
+
+def test_afis_fine_tuning_lowers_the_rate_with_every_step():
+    recipe = load_recipe("afi_finetune")
+    rate = build_optimizer(recipe, steps=7)._learning_rate
+    share = np.arange(20 * 7) / (20 * 7)
+    np.testing.assert_allclose([float(rate(s)) for s in range(20 * 7)], 0.01 * (1 + 10 * share) ** -0.75, rtol=1e-5)
+    assert (recipe.epochs, recipe.body_rate, recipe.momentum, recipe.weight_decay) == (20, 0.1, 0.9, 1e-4)
 
 
 def test_a_recipe_survives_being_written_down():
