@@ -238,6 +238,12 @@ def source_names(data: str) -> list[str]:
 def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
     """One source a split: all the images of each, of the same classes."""
     first = next(iter(sources.values()))
+    names = [raw.name for raw in sources.values()]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{':'.join(names)} would be tested on images that it is trained on. Name a source once: its own test "
+            "images are kept apart."
+        )
     every = [list(raw.class_names or ()) for raw in sources.values()]
     shared = [name for name in every[0] if all(name in names for names in every)]
     differ = sorted(set().union(*every) - set(shared))
@@ -258,8 +264,7 @@ def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
             number = np.array([shared.index(name) if name in shared else -1 for name in raw.class_names])
             images, labels = images[number[labels] >= 0], number[labels][number[labels] >= 0]
         parts[split] = (images, labels)
-    name = ":".join(raw.name for raw in sources.values())
-    return Raw(name, parts, shared or None, all(raw.mirror for raw in sources.values()), first.channels)
+    return Raw(":".join(names), parts, shared or None, all(raw.mirror for raw in sources.values()), first.channels)
 
 
 def _complete(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:

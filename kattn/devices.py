@@ -110,17 +110,17 @@ def devices_for(devices: str | int | None) -> Devices:
 
     Raises: DevicesError where the backend or the environment cannot do it.
     """
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and _workers() > 1:  # also with one device: each worker would train, and write, the same
+        raise DevicesError(_TENSORFLOW_HOSTS)
     if devices is None:
         return Devices()
-    backend = keras.backend.backend()
     if backend not in ("tensorflow", "jax"):
         raise DevicesError(
             f"Several devices need Keras on TensorFlow or on JAX; this is {backend}. Set KERAS_BACKEND=jax."
         )
     if devices == HOSTS:
         return _hosts(backend)
-    if backend == "tensorflow" and _workers() > 1:
-        raise DevicesError(_TENSORFLOW_HOSTS)
     names = _local(backend)
     if isinstance(devices, str) and devices.isdigit():
         devices = int(devices)
@@ -134,7 +134,8 @@ def devices_for(devices: str | int | None) -> Devices:
 
 _TENSORFLOW_HOSTS = (
     "Keras cannot fit on several hosts with TensorFlow (TF_CONFIG names more than one worker, or devices='hosts'). "
-    f"Use JAX: KERAS_BACKEND=jax, {', '.join(VARIABLES)} on every host, and devices='hosts' (--devices hosts)."
+    f"Use JAX: KERAS_BACKEND=jax, {', '.join(VARIABLES)} on every host, and devices='hosts' (--devices hosts). "
+    "Without TF_CONFIG, TensorFlow trains on this host alone."
 )
 
 

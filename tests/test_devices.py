@@ -26,6 +26,16 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+if int(os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", 0)):
+    from kattn.run_folder import RunFolder
+    def refuse(*arguments, **options):
+        raise AssertionError("only process 0 writes")
+    RunFolder.replacing = RunFolder.start = refuse
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    def watch(event, arguments):
+        if event == "open" and str(arguments[0]).startswith(out) and arguments[2] & writing:
+            refuse()
+    sys.addaudithook(watch)
 from test_devices import Kill, run
 from kattn.devices import ProcessLost, devices_for
 devices_for(devices)
@@ -55,7 +65,7 @@ def run(out, devices=None, callbacks=()):
     normalise = keras.layers.Normalization()
     normalise.adapt(arrays(60)[0].astype("float32"))  # its statistics have to reach every device
     model = keras.Model(image, tiny_model(classes=3, dropout=0.0)(normalise(image)))
-    options = {"devices": devices, "callbacks": callbacks, "resume": True, "verbose": False}
+    options = {"devices": devices, "callbacks": callbacks, "resume": True, "verbose": False, "tensorboard": True}
     return train(model, data=arrays(60), recipe=RECIPE, out=out, **options)
 
 
@@ -143,5 +153,6 @@ def test_devices_that_are_not_there_are_an_error(devices, message):
 def test_several_workers_in_tf_config_are_sent_to_jax(monkeypatch):
     cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
-    with pytest.raises(DevicesError, match=r"TF_CONFIG names more than one worker.*Use JAX"):
-        devices_for("all")
+    for devices in ("all", None):
+        with pytest.raises(DevicesError, match=r"TF_CONFIG names more than one worker.*Use JAX"):
+            devices_for(devices)

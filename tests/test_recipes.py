@@ -47,16 +47,7 @@ assert "tensorflow" not in sys.modules
 
 def test_every_committed_recipe_says_what_it_is_and_where_it_is_from():
     recipes = list_recipes()
-    assert {
-        "quick",
-        "afi_cifar",
-        "afi_imagenet",
-        "afi_finetune",
-        "abn_cifar",
-        "abn_imagenet",
-        "cbam_imagenet",
-        "se_imagenet",
-    } <= set(recipes)
+    assert {"quick", "afi_finetune", *PAPERS} <= set(recipes)
     assert all(len(summary) > 20 for summary in recipes.values())
     assert all(load_recipe(name).source for name in recipes)
 
