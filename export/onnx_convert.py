@@ -11,6 +11,7 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.names import INPUT
+from kattn.export.onnx_padding import absorb_padding
 from kattn.export.onnx_products import absorb_transposes
 from kattn.export.quiet import converting
 from kattn.export.source import Source
@@ -51,7 +52,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
                 value.type.tensor_type.shape.dim[0].dim_param = "batch"
         if not large:  # onnxslim hands the graph to protobuf as one message
             proto = onnxslim.slim(proto)
-        proto = absorb_transposes(proto)
+        proto = absorb_padding(absorb_transposes(proto))
         if opset > CONVERTED_OPSET:
             proto = onnxslim.slim(onnx.version_converter.convert_version(proto, opset))
         del proto.graph.value_info[:]
