@@ -36,8 +36,8 @@ class Recipe:
         milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
         floor: Share of the peak left at the end of "cosine" and "linear".
         label_smoothing: Share of the target spread over all classes.
-        crop: Random crop of at least this share of the image's area, scaled back; 0 for none, 0.08 as usual for ImageNet.
-            It is taken from the image as it was brought to the network's size.
+        crop: Random crop of at least this share of the area of the image (as brought to the network's size), scaled
+            back to the whole size; 0 for none, 0.08 as usual for ImageNet.
         shift: Random shift, as a share of the image's side (0.125: the usual pad 4 and crop of 32x32).
         flip: Random mirroring, left to right; left out for data whose mirror images are something else (digits).
         rand_operations, rand_magnitude: RandAugment: operations an image, 0 for none, and their strength, 0 to 30.
