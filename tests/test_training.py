@@ -147,6 +147,29 @@ def test_averages_and_accumulated_gradients_are_resumed_too(tmp_path, changes):
     same_result(whole, run(tmp_path / "r", recipe=recipe, resume=True))
 
 
+def test_half_precision_is_resumed_with_its_loss_scale(tmp_path):
+    def half(**options):
+        keras.utils.set_random_seed(11)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            model = tiny_model(classes=3)
+        finally:
+            keras.config.set_dtype_policy(before)
+        return run(tmp_path / "r", model=model, recipe={**RECIPE, "epochs": 2, "ema": 0.8}, **options), model
+
+    whole, model = half()
+    assert type(model.optimizer).__name__ == "LossScaleOptimizer"
+    with pytest.raises(KeyboardInterrupt):
+        half(overwrite=True, callbacks=[At(1, interrupt)])
+    kept = RunFolder(tmp_path / "r").read_state()
+    assert len(kept) - 1 == len(model.variables) + len(model.optimizer.variables)  # the scale and its counter are there
+    again, _ = half(resume=True)
+    assert again.history == whole.history
+    for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
 def test_averaged_weights_are_those_that_are_kept(tmp_path):
     seen = {}
 
