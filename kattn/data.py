@@ -245,23 +245,21 @@ def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
             "images are kept apart."
         )
     every = [list(raw.class_names or ()) for raw in sources.values()]
-    shared = [name for name in every[0] if all(name in names for names in every)]
+    shared = [one for one in every[0] if all(one in others for others in every)]
     differ = sorted(set().union(*every) - set(shared))
     if differ and (on_error == "raise" or not shared):
-        names = " and ".join(raw.name for raw in sources.values())
-        raise DataError(
-            f"{names} differ in their classes: {', '.join(differ[:10])}. (on_error='skip' leaves them out.)"
-        )
+        some = ", ".join(differ[:10])
+        raise DataError(f"{' and '.join(names)} differ in their classes: {some}. (on_error='skip' leaves them out.)")
     if differ:
         log.warning("%d classes that not every source has left out: %s", len(differ), ", ".join(differ))
     parts = {}
     for split, raw in sources.items():
-        images, labels = zip(*raw.parts.values(), strict=True)
-        if len({part.shape[1:] for part in images}) > 1:
+        pieces = list(raw.parts.values())
+        if len({images.shape[1:] for images, _ in pieces}) > 1:
             raise DataError(f"{raw.name} holds images of several sizes: pass image_size.")
-        images, labels = np.concatenate(images), np.concatenate(labels)
+        images, labels = (np.concatenate(part) for part in zip(*pieces, strict=True))
         if raw.class_names and list(raw.class_names) != shared:  # the same number for the same class
-            number = np.array([shared.index(name) if name in shared else -1 for name in raw.class_names])
+            number = np.array([shared.index(one) if one in shared else -1 for one in raw.class_names])
             images, labels = images[number[labels] >= 0], number[labels][number[labels] >= 0]
         parts[split] = (images, labels)
     return Raw(":".join(names), parts, shared or None, all(raw.mirror for raw in sources.values()), first.channels)
