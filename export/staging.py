@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kattn.export.errors import ExportError, ExportInputError
 
@@ -63,12 +63,12 @@ def staged(target: Path, *, suffix: str | None, overwrite: bool = True) -> Itera
     check_target(target, suffix=suffix, overwrite=overwrite)
     made = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
     work: Path | None = None
-    lock: int | None = None
+    lock = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(target)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-        lock = _locked(work, wait=True)
+        lock = _locked(work, seconds=5)  # another export may look at it at this moment
         stage = Stage(work / NEW, work / "scratch", target.name)
         stage.folder.mkdir()
         stage.scratch.mkdir()
@@ -188,22 +188,23 @@ def _exchanged(one: Path, other: Path) -> bool:
     return bool(swap(*here, os.fsencode(one), *here, os.fsencode(other), 2) == 0)  # 2: RENAME_EXCHANGE, RENAME_SWAP
 
 
-def _locked(work: Path, *, wait: bool = False) -> int | None:
+def _locked(work: Path, *, seconds: float = 0) -> Any:
     """A lock on a stage's folder, which ends with its process however that ends; None if another process has it."""
-    descriptor = os.open(work, os.O_RDONLY)
+    from filelock import FileLock
+
+    lock = FileLock(work / "lock", timeout=seconds)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.acquire()
     except OSError:  # held, or a file system without locks, where nothing is ever taken for left behind
-        os.close(descriptor)
         return None
-    return descriptor
+    return lock
 
 
-def _discard(work: Path | None, lock: int | None) -> None:
+def _discard(work: Path | None, lock: Any) -> None:
+    if lock is not None:
+        lock.release()
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
-    if lock is not None:
-        os.close(lock)
 
 
 def _remove_left_behind(target: Path) -> None:
@@ -217,7 +218,7 @@ def _remove_left_behind(target: Path) -> None:
             if lock is None:
                 continue
             if not (work / NEW).is_dir():  # made by another process that has yet to lock it
-                os.close(lock)
+                lock.release()
                 continue
             if (work / PREVIOUS / target.name).exists() and not os.path.lexists(target):
                 for kept in (work / PREVIOUS).iterdir():
