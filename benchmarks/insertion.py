@@ -3,18 +3,19 @@
 usage: python benchmarks/insertion.py [--networks ResNet50 VGG16 ...] [--mechanisms se nl ...] [--no-export]
        [--csv docs/insertion.csv] [--page docs/insertion_table.md] [--missing]
 
-For each: a network with random weights at 96 x 96; attention at the end of every residual branch ("residual";
-"between_stages" where there is none). The row has the places found by each site word, the parameters added, the largest
-difference of the logits at the identity start (which is to be 0), whether all original weights are there, the
-difference after a `.keras` round trip, how many of the inserted layers two steps of training moved, and, with all
-inserted weights moved away from their start, the largest differences of the TFLite and ONNX files' logits, relative to
-the largest logit (at least 1).
+For each: a network with random weights at 96 x 96, brought to activations of ordinary size (see `network`); attention
+at the end of every residual branch ("residual"; "between_stages" where there is none). The row has the places found by
+each site word, the parameters added, the largest difference of the logits at the identity start (which is to be 0),
+whether all original weights are there, the difference after a `.keras` round trip, how many of the inserted layers two
+steps of training moved, and, with all inserted weights moved away from their start, the largest differences of the
+TFLite and ONNX files' logits, relative to the largest logit (at least 1).
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import fnmatch
 import os
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import keras
 import numpy as np
 
 import kattn
+from kattn.export.rebuild import all_layers
 from kattn.insertion_places import SITES, find_places
 
 NETWORKS = (
@@ -42,6 +44,7 @@ NETWORKS = (
     "NASNetMobile",
     "ConvNeXtTiny",
 )
+LAST_NORMS = {"ResNet50": "*_block*_3_bn"}  # the last normalisation of each branch
 MECHANISMS = ("se", "cbam", "bam", "gc", "eca", "nl")
 SIZE = 96
 FIELDS = (
@@ -51,24 +54,67 @@ FIELDS = (
 
 
 def network(name: str) -> Any:
-    """Random weights, but statistics measured on images and logits that differ by about 1 from image to image: without
-    that most of these networks answer the same to every image, and no mistake shows."""
+    """Random weights, but activations of ordinary size and logits that differ by about 1 from image to image: without
+    that most of these networks answer the same to every image, and no mistake shows.
+
+    Batch normalisations measure their statistics on images. The last one of a ResNet's branch starts at zero in the
+    usual recipe (Goyal et al., 2017), which would hide what is inserted behind it; here it is one over the root of the
+    number of branches, so that all of them together add about as much as the shortcut has (De and Smith, 2020). With
+    Keras's ones ResNet50 multiplies rounding errors, with attention or without: a change of its input's last bit moves
+    its own logits by 5e-5 of the largest, so a comparison to 1e-4 would say little about a file.
+
+    Where there is no batch normalisation nothing holds the size of the activations. There the layers are scaled to
+    outputs of unit variance, one after the other (Mishkin and Matas, 2016), ConvNeXt's layer scales, which start at
+    1e-6 and would hide what is inserted into its branches, with them.
+    """
     keras.utils.set_random_seed(0)
     options = {"weights": None, "input_shape": (SIZE, SIZE, 3), "classes": 10, "classifier_activation": None}
     model = getattr(keras.applications, name)(**options)
     images = pictures(8, seed=0)
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = batch_norms(model)
+    last = [norm for norm in norms if fnmatch.fnmatch(norm.name, LAST_NORMS.get(name, ""))]
+    for norm in last:
+        norm.gamma.assign(norm.gamma / len(last) ** 0.5)
+    if norms:
+        measure(model, norms, images)
+    else:
+        scale(model, images)
+    head = [layer for layer in model.layers if hasattr(layer, "kernel")][-1]
+    spread = answers(model, images).std(axis=0).mean()
+    for weight in head.trainable_weights:
+        weight.assign(weight / spread)
+    return model
+
+
+def batch_norms(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def measure(model: Any, norms: list[Any], images: Any) -> None:
     usual = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
     model(images, training=True)
     for layer, momentum in zip(norms, usual, strict=True):
         layer.momentum = momentum
-    head = [layer for layer in model.layers if hasattr(layer, "kernel")][-1]
-    spread = answers(model, images).std(axis=0).mean()
-    for weight in head.trainable_weights:
-        weight.assign(weight / spread)
-    return model
+
+
+def scale(model: Any, images: Any) -> None:
+    """Divide the weight of each layer, in the order in which they are called, by the deviation of what it gives."""
+
+    def scaled(call: Any, weight: Any) -> Any:
+        def twice(x: Any, **options: Any) -> Any:
+            weight.assign(weight / keras.ops.std(call(x, **options)))
+            return call(x, **options)
+
+        return twice
+
+    layers = [layer for layer in all_layers(model) if hasattr(layer, "kernel") or hasattr(layer, "gamma")]
+    for layer in layers:
+        layer.call = scaled(layer.call, layer.kernel if hasattr(layer, "kernel") else layer.gamma)
+    model(images, training=False)
+    for layer in layers:
+        del layer.call
 
 
 def pictures(count: int, seed: int) -> Any:
@@ -124,7 +170,10 @@ def row(name: str, mechanism: str, export: bool) -> dict[str, Any]:
                     weight.assign(value)
     before = values(added)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    new.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
+    # Without batch normalisation the gradient of each weight is clipped (Brock et al., 2021): a step of 0.1 along
+    # VGG16's own makes its loss 3e17, and gates behind such maps are shut or open for good, without a gradient.
+    clip = None if batch_norms(model) else 1.0
+    new.compile(keras.optimizers.SGD(0.1, clipnorm=clip), loss, run_eagerly=True)
     for _ in range(2):
         new.train_on_batch(images, np.arange(4))
     moved = [any(np.any(a != b) for a, b in zip(x, y, strict=True)) for x, y in zip(before, values(added), strict=True)]
