@@ -21,7 +21,7 @@ random uint8: what they show does not change the time.
 - settings: jit_compile, steps_per_execution, bfloat16. feeds: where images are augmented, and the layout.
 
 Limits: at most 5 % of the time by the clock for the input pipeline; kattn / Keras at least 1.00 (within the spread).
-Exit status 1 if one is missed. About 40 minutes on two cores.
+Exit status 1 if one is missed. About half an hour on two cores that are free.
 """
 
 from __future__ import annotations
