@@ -62,8 +62,8 @@ def epochs_changed(config: Mapping[str, Any]) -> int | None:
 def command(config: Mapping[str, Any]) -> str:
     """The command that repeats a run. Raises ValueError where there is none."""
     spec, settings = config["data"]["spec"], config["data"]["settings"]
-    usual = {"image_size": None, "validation": 0.1, "split_seed": 0}
-    unusual = [key for key, value in usual.items() if settings[key] != value]
+    usual = {"image_size": None, "validation": 0.1, "split_seed": 0, "on_error": "raise"}
+    unusual = [key for key, value in usual.items() if settings.get(key, value) != value]
     if spec is None or config["data"]["limit"] is not None or unusual or config["precision"] != "float32":
         raise ValueError(
             f"{config['model']}: only runs in float32 on whole data with the usual splits are published. Received: "

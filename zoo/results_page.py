@@ -99,28 +99,31 @@ def cost_figure(rows: Sequence[Result]) -> Any:
     from kattn.explain.pictures import new_figure
 
     groups = _groups(rows, lambda row: (row.data, row.recipe, -row.epochs, info(row.model).backbone))
+    colors = _colors(rows)
     figure = new_figure(12, 3.4 * len(groups))
     for line, group in enumerate(groups):
         axes = [figure.add_subplot(len(groups), 3, 3 * line + column + 1) for column in range(3)]
         first = group[0]
         axes[0].set_title(f"{first.data}, {first.recipe}, {first.epochs} epochs", loc="left", fontsize=9)
-        models = sorted({row.model for row in group}, key=lambda name: (info(name).attention, name))
         twins = [row for row in group if row.model == info(row.model).backbone]
-        for number, name in enumerate(models):
+        compared: list[str] = []
+        for name in [name for name in colors if name in {row.model for row in group}]:
             own = [row for row in group if row.model == name]
-            color = "black" if not info(name).attention else f"C{number % 10}"
+            color = colors[name]
             mean = statistics.mean(row.top1 for row in own)
             reach = [[mean - min(row.top1 for row in own)], [max(row.top1 for row in own) - mean]]
             for place, cost, unit in ((axes[0], own[0].macs, 1e6), (axes[1], own[0].parameters, 1e3)):
                 place.errorbar(cost / unit, mean, yerr=reach, fmt="o", color=color, capsize=3, label=name)
             if differences := differences_of(own, twins):
-                axes[2].plot(differences, [number] * len(differences), "o", color=color, alpha=0.5)
-                axes[2].plot(statistics.mean(differences), number, "|", color=color, markersize=16)
-        axes[0].set(xlabel="million MACs", ylabel="top-1, %", xscale="log")
-        axes[1].set(xlabel="thousand parameters", xscale="log")
+                axes[2].plot(differences, [len(compared)] * len(differences), "o", color=color, alpha=0.5)
+                axes[2].plot(statistics.mean(differences), len(compared), "|", color=color, markersize=16)
+                compared.append(name)
+        axes[0].set(xlabel="million MACs", ylabel="top-1, %")
+        axes[1].set(xlabel="thousand parameters")
         axes[1].legend(fontsize=7, frameon=False)
         axes[2].axvline(0, color="black", linewidth=0.8)
-        axes[2].set(xlabel="points above the plain twin, a dot a seed", yticks=range(len(models)), yticklabels=models)
+        axes[2].set_yticks(range(len(compared)), compared)
+        axes[2].set(xlabel="points above the plain twin, a dot a seed")
         axes[2].tick_params(axis="y", labelsize=8)
         for place in axes:
             place.spines[["top", "right"]].set_visible(False)
@@ -132,25 +135,33 @@ def curves_figure(epochs: Sequence[Epoch]) -> Any:
     from kattn.explain.pictures import new_figure
 
     groups = _groups(epochs, lambda row: (row.data, row.recipe, -row.epochs))
+    colors = _colors(epochs)
     figure = new_figure(11, 3.4 * len(groups))
     for line, group in enumerate(groups):
         for column, (key, title, scale) in enumerate(
             (("val_accuracy", "validation accuracy, %", 100), ("loss", "training loss", 1))
         ):
             axes = figure.add_subplot(len(groups), 2, 2 * line + column + 1)
-            for number, name in enumerate(sorted({row.model for row in group}, key=lambda n: (info(n).attention, n))):
+            for name in [name for name in colors if name in {row.model for row in group}]:
                 by_epoch = _groups([row for row in group if row.model == name], lambda row: row.epoch)
                 x = [rows[0].epoch for rows in by_epoch]
                 values = [[scale * getattr(row, key) for row in rows] for rows in by_epoch]
-                color = "black" if not info(name).attention else f"C{number % 10}"
-                axes.plot(x, [statistics.mean(v) for v in values], "o-", markersize=3, color=color, label=name)
+                means, color = [statistics.mean(v) for v in values], colors[name]
+                axes.plot(x, means, "o-", markersize=3, color=color, label=name)
                 axes.fill_between(x, [min(v) for v in values], [max(v) for v in values], color=color, alpha=0.15)
             axes.set(xlabel="epoch", ylabel=title)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_title(f"{group[0].data}, {group[0].recipe}, {group[0].epochs} epochs", loc="left", fontsize=9)
             axes.spines[["top", "right"]].set_visible(False)
             if column == 0:
                 axes.legend(fontsize=7, frameon=False)
     return figure
+
+
+def _colors(rows: Sequence[Any]) -> dict[str, str]:
+    """A colour for every model, the same in all panels; plain networks are black."""
+    models = sorted({row.model for row in rows}, key=lambda name: (info(name).attention, name))
+    return {name: f"C{number % 10}" if info(name).attention else "black" for number, name in enumerate(models)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
