@@ -20,13 +20,32 @@ HISTORY = "results_history.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """One finished run, evaluated as it is and as exported files.
+class OfRun:
+    """What tells one run from another.
 
     Attributes:
         model: Name in the zoo.
         data: What it was trained and tested on.
         recipe, epochs, seed: How.
+    """
+
+    model: str
+    data: str
+    recipe: str
+    epochs: int
+    seed: int
+
+    @property
+    def run(self) -> tuple[str, str, str, int, int]:
+        """All of it."""
+        return (self.model, self.data, self.recipe, self.epochs, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(OfRun):
+    """One finished run, evaluated as it is and as exported files.
+
+    Attributes:
         images, steps: Training images, and updates of the weights in all.
         top1: Accuracy of the Keras model on the test images, in percent.
         tflite_int8, onnx: The same of the exported files.
@@ -38,11 +57,6 @@ class Result:
         command: What repeats it.
     """
 
-    model: str
-    data: str
-    recipe: str
-    epochs: int
-    seed: int
     images: int
     steps: int
     top1: float
@@ -58,31 +72,16 @@ class Result:
     note: str
     command: str
 
-    @property
-    def run(self) -> tuple[str, str, str, int, int]:
-        """What tells one run from another."""
-        return (self.model, self.data, self.recipe, self.epochs, self.seed)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
+class Epoch(OfRun):
     """One epoch of a run; losses are of the main output's classification."""
 
-    model: str
-    data: str
-    recipe: str
-    epochs: int
-    seed: int
     epoch: int
     loss: float
     accuracy: float
     val_loss: float
     val_accuracy: float
-
-    @property
-    def run(self) -> tuple[str, str, str, int, int]:
-        """The run it belongs to."""
-        return (self.model, self.data, self.recipe, self.epochs, self.seed)
 
 
 def results() -> list[Result]:
