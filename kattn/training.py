@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import platform
@@ -409,7 +410,9 @@ def versions() -> dict[str, str]:
 def _same_or_raise(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Resuming goes on with the very same run."""
     before = folder.config()
-    old, new = _flat(before), _flat(config)
+    known = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    # A field that recipes did not have when the run was begun had no effect, as by default.
+    old, new = _flat(before | {"recipe": _plain(known) | before["recipe"]}), _flat(config)
     harmless = (
         "versions",
         "data.settings.data_dir",

@@ -91,6 +91,17 @@ def test_the_same_seed_gives_the_same_run_and_another_another(straight, tmp_path
     assert run(tmp_path / "other", seed=1).history != straight.history
 
 
+def test_a_run_begun_before_a_recipe_had_a_field_is_the_same_run(tmp_path):
+    done = run(tmp_path / "r")
+    file = tmp_path / "r" / "config.json"
+    config = json.loads(file.read_text())
+    assert config["recipe"].pop("crop") == 0.0
+    file.write_text(json.dumps(config))
+    same_result(done, run(tmp_path / "r", resume=True))
+    with pytest.raises(RunError, match=r"recipe.crop was 0.0, is 0.5"):
+        run(tmp_path / "r", recipe={**RECIPE, "crop": 0.5}, resume=True)
+
+
 def test_a_finished_run_opens_again_with_its_weights(straight):
     opened = open_run(straight.path)
     same_result(straight, opened)
