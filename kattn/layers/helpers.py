@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kattn.layers.batch_norm import BatchNormalization
 from kattn.layers.pointwise_conv import PointwiseConv2D
 
 BN_EPSILON = 1e-5  # every reference implementation's; Keras's own default is 1e-3
@@ -24,9 +25,9 @@ def pointwise(filters: int, **kwargs: Any) -> PointwiseConv2D:
     return PointwiseConv2D(filters, 1, data_format="channels_last", **kwargs)
 
 
-def batch_norm(**kwargs: Any) -> keras.layers.BatchNormalization:
+def batch_norm(**kwargs: Any) -> BatchNormalization:
     """Batch normalisation over the last axis with the references' epsilon and momentum."""
-    return keras.layers.BatchNormalization(**{"epsilon": BN_EPSILON, "momentum": BN_MOMENTUM} | kwargs)
+    return BatchNormalization(**{"epsilon": BN_EPSILON, "momentum": BN_MOMENTUM} | kwargs)
 
 
 def feature_map_channels(layer: keras.Layer, shape: Any) -> int:
