@@ -16,6 +16,7 @@ from typing import Any
 
 import kattn
 
+DECODED = 1000  # about so many images of a large data set are offered for calibration
 RECIPE = "recipe."  # before the name of a recipe's field, as in the spaces of kattn tune
 EXAMPLES = """\
 examples:
@@ -122,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--validation", type=float, help="share of the training images kept for validation (default: 0.1)")
     one.add_argument("--split-seed", type=int, help="seed of the splits (default: 0)")
-    _add_on_error(one)
+    _add_reading(one)
     one.add_argument(
         "--precision",
         default="float32",
@@ -140,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("path", help="a run's folder, a .keras, .tflite or .onnx file, or a SavedModel folder")
     _add_data(one, default=None)
     one.add_argument("--split", default="test", choices=("test", "validation", "train"))
-    _add_on_error(one)
+    _add_reading(one)
     one.add_argument("--json", action="store_true", help="print everything as JSON")
 
     one = command(
@@ -273,11 +274,16 @@ def _add_data(parser: argparse.ArgumentParser, default: str | None, shown: str |
     parser.add_argument("--limit", type=int, help="at most so many images of each split")
 
 
-def _add_on_error(parser: argparse.ArgumentParser) -> None:
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-error",
         choices=("raise", "skip"),
         help="of unreadable files, and classes that a part lacks: skip leaves them out, counted (default: raise)",
+    )
+    parser.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        help="keep the decoded images in memory, or decode each when it is needed (default: keep them if they fit)",
     )
 
 
@@ -313,7 +319,7 @@ def train(arguments: argparse.Namespace) -> None:
     of_recipe = [setting for setting in arguments.set if setting.startswith(RECIPE)]
     overrides = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
     overrides |= _options([setting.removeprefix(RECIPE) for setting in of_recipe])
-    splits = {name: getattr(arguments, name) for name in ("validation", "split_seed", "on_error")}
+    splits = {name: getattr(arguments, name) for name in ("validation", "split_seed", "on_error", "cache")}
     chosen = _chosen(arguments) | {name: value for name, value in splits.items() if value is not None}
     kattn.train(
         chosen.pop("model"),
@@ -393,7 +399,9 @@ def _most(setting: str) -> tuple[str, float]:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print the evaluation of anything that gives predictions."""
-    result = kattn.evaluate(arguments.path, split=arguments.split, on_error=arguments.on_error, **_data(arguments))
+    result = kattn.evaluate(
+        arguments.path, split=arguments.split, on_error=arguments.on_error, cache=arguments.cache, **_data(arguments)
+    )
     print(json.dumps(result.to_dict(), indent=1) if arguments.json else result)
 
 
@@ -433,12 +441,16 @@ def _open_model(arguments: argparse.Namespace) -> tuple[Any, Path, Callable[[], 
 
     def images() -> Any:
         from kattn.data import load
+        from kattn.data_stored import StoredImages
 
         if not spec:
             raise ValueError("int8 needs --calibration: a folder of images, a TFDS name or digits.")
         _, height, width, channels = model.input_shape
         size = (height, width) if height and width else None
-        return load(spec, image_size=size, channels=channels, splits=("train",)).train.images.astype("float32")
+        train = load(spec, image_size=size, channels=channels, splits=("train",)).train
+        if isinstance(train.images, StoredImages):
+            train = train.take(slice(None, None, max(1, len(train) // DECODED)))
+        return train.images[:].astype("float32")
 
     out = Path(arguments.out) if arguments.out else home
     out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from kattn.data_error import DataError as DataError
+from kattn.data_stored import StoredImages
+
 log = logging.getLogger("kattn")
 
 ARRAYS = "arrays"
@@ -25,28 +28,26 @@ TEST_FRACTION = 0.2  # of a source that comes as one piece
 DIGITS_SIZE = (16, 16)  # shown at twice their 8x8: three stages of a network then end on maps of 4x4, not 2x2
 
 
-class DataError(ValueError):
-    """Data that cannot be trained on or evaluated: what came, what was expected, what to do."""
-
-
 @dataclass(frozen=True)
 class Split:
     """Images and labels that belong together.
 
     Args:
-        images: uint8, (images, height, width, channels), values 0-255.
+        images: uint8, (images, height, width, channels), values 0-255; an array, or StoredImages, which read as one.
         labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one.
     """
 
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: np.ndarray) -> Split:
-        """The split of these positions, in this order."""
-        return Split(self.images[indices], self.labels[indices])
+    def take(self, indices: np.ndarray | slice) -> Split:
+        """The split of these positions, in this order; stored images stay where they are."""
+        images = self.images
+        chosen = images.subset(indices) if isinstance(images, StoredImages) else images[indices]
+        return Split(chosen, self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def load(
     splits: Sequence[str] = SPLITS,
     on_error: str = "raise",
     data_dir: str | Path | None = None,
+    cache: bool | None = None,
 ) -> Dataset:
     """Load labelled images and split them.
 
@@ -147,6 +149,10 @@ def load(
         on_error: "raise" stops at a file that cannot be read, and at a class that a part or a source lacks; "skip"
             leaves these out, counts and logs them.
         data_dir: Where TFDS keeps its data; None is TFDS's own choice (TFDS_DATA_DIR, then the home folder).
+        cache: True decodes all images now and keeps them in memory. False leaves those of a folder or of TFDS on disk
+            and decodes each one whenever it is asked for, as ImageNet needs; an image that cannot be read then shows
+            when it comes up (with "skip" all are decoded once beforehand). The images are the same. None keeps what
+            takes at most a quarter of the machine's memory. Two sources (A:B) are always kept.
 
     Raises: DataError (a ValueError) for data that cannot be used as asked.
     """
@@ -161,7 +167,7 @@ def load(
     if isinstance(data, Dataset):
         return _checked(limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
-    raw = _read(data, size, channels, splits, on_error, data_dir, at_most)
+    raw = _read(data, size, channels, splits, on_error, data_dir, at_most, cache)
     dataset = limited(_complete(raw, validation, split_seed, splits, classes), limit)
     wanted = channels if channels is not None else raw.channels
     if wanted == 3:
@@ -206,13 +212,15 @@ def _read(
     on_error: str,
     data_dir: str | Path | None,
     at_most: int | None,
+    cache: bool | None,
 ) -> Raw:
     """Find the source behind what the user typed."""
     if isinstance(data, str) and len(named := source_names(data)) == 2:
         data = dict(zip(("train", "test"), named, strict=True))
     if isinstance(data, Mapping) and data and all(isinstance(source, (str, Path)) for source in data.values()):
         sources = {
-            split: _read(source, size, channels, SPLITS, on_error, data_dir, at_most) for split, source in data.items()
+            split: _read(source, size, channels, SPLITS, on_error, data_dir, at_most, cache=True)
+            for split, source in data.items()
         }
         return _transfer(sources, on_error)
     if isinstance(data, (tuple, list, Mapping)):
@@ -222,11 +230,11 @@ def _read(
     if isinstance(data, Path) or (isinstance(data, str) and Path(data).expanduser().is_dir()):
         from kattn.data_folder import folder
 
-        return folder(Path(data).expanduser(), size, channels or 3, on_error, at_most)
+        return folder(Path(data).expanduser(), size, channels or 3, on_error, at_most, cache)
     if isinstance(data, str) and data:
         from kattn.data_tfds import tfds_dataset
 
-        return tfds_dataset(data, size, splits, on_error, data_dir, at_most)
+        return tfds_dataset(data, size, channels, splits, on_error, data_dir, at_most, cache)
     raise DataError(f"data is 'digits', a TFDS name, a folder, arrays or a kattn.data.Dataset. {_got(data)}")
 
 
@@ -316,7 +324,7 @@ def _checked(dataset: Dataset, size: Any, channels: int | None, classes: int | N
 
 def checked_split(images: Any, labels: Any, where: str, classes: int | None = None) -> Split:
     """Images and labels as the interface wants them, or an error that says what is wrong with them."""
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = images if isinstance(images, StoredImages) else np.asarray(images), np.asarray(labels)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
@@ -439,7 +447,11 @@ def limited(dataset: Dataset, limit: int | None) -> Dataset:
 
 
 def _mapped(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
-    train, validation, test = (Split(change(part.images), part.labels) for part in dataset.parts())
+    """Every array of images changed; stored ones are read as they are wanted."""
+    train, validation, test = (
+        part if isinstance(part.images, StoredImages) else Split(change(part.images), part.labels)
+        for part in dataset.parts()
+    )
     return replace(dataset, train=train, validation=validation, test=test)
 
 

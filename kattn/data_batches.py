@@ -86,7 +86,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
         """Batch `index` of the epoch: uint8 images and their targets."""
         part = self.split.take(self.order()[index * self.batch_size : (index + 1) * self.batch_size])
-        images, labels = part.images, part.labels
+        images, labels = np.asarray(part.images), part.labels
         if labels.ndim == 2:
             labels = labels.astype("float32")
         elif self.classes is not None:

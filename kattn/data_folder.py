@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from kattn.data import DataError, Raw, eight_bits, fit_picture
+from kattn.data_stored import StoredImages, keep_decoded, stored
 
 log = logging.getLogger("kattn")
 
@@ -17,7 +19,14 @@ PARTS |= {"test": "test", "testing": "test"}
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
-def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: str, at_most: int | None = None) -> Raw:
+def folder(
+    root: Path,
+    size: tuple[int, int] | None,
+    channels: int,
+    on_error: str,
+    at_most: int | None = None,
+    cache: bool | None = None,
+) -> Raw:
     """Read `root/class/image` or `root/part/class/image` with part one of train, val(idation), test.
 
     Args:
@@ -28,6 +37,7 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
         on_error: "raise" or "skip", for files that are no readable image, and for classes that not every part has.
         at_most: Read about so many images of a part, the first of every class. All are read where the test images are
             taken from among them: a limit must not change which these are.
+        cache: Whether decoded images are kept in memory; see `kattn.data.load`.
 
     Raises: DataError where the folder, a class or a file is not as described, or where the class folders of the parts
         differ.
@@ -51,8 +61,16 @@ def folder(root: Path, size: tuple[int, int] | None, channels: int, on_error: st
         name: [(file, label) for label, sub in enumerate(class_names) for file in _images(path / sub)[:each]]
         for name, path in parts.items()
     }
-    read = {name: _read_part(path, class_names, files[name], size, channels, on_error) for name, path in parts.items()}
-    return Raw(str(root), read, class_names, channels=channels)
+    for name, path in parts.items():
+        _check_classes(path, class_names, files[name])
+    shape = (*size, channels) if size else None
+    if keep_decoded(cache, sum(map(len, files.values())), shape):
+        read = {
+            name: _read_part(path, class_names, files[name], size, channels, on_error) for name, path in parts.items()
+        }
+        return Raw(str(root), read, class_names, channels=channels)
+    left = {name: _find_part(path, class_names, files[name], shape, channels, on_error) for name, path in parts.items()}
+    return Raw(str(root), left, class_names, channels=channels)
 
 
 def _same_classes(root: Path, classes: dict[str, list[str]], on_error: str) -> list[str]:
@@ -69,6 +87,38 @@ def _same_classes(root: Path, classes: dict[str, list[str]], on_error: str) -> l
     return shared
 
 
+def _check_classes(root: Path, class_names: list[str], files: list[tuple[Path, int]]) -> None:
+    counts = np.bincount([label for _, label in files], minlength=len(class_names)) if files else [0]
+    if min(counts) == 0:
+        raise DataError(
+            f"{root / class_names[int(np.argmin(counts))]} holds no images ({', '.join(sorted(SUFFIXES))})."
+        )
+
+
+def _check_left(root: Path, class_names: list[str], labels: Iterable[int]) -> None:
+    """Leaving out files may leave a class without any."""
+    if empty := sorted(set(range(len(class_names))) - set(labels)):
+        raise DataError(f"{root / class_names[empty[0]]} holds no readable image. Remove the folder, or mend them.")
+
+
+def _find_part(
+    root: Path,
+    class_names: list[str],
+    files: list[tuple[Path, int]],
+    shape: tuple[int, int, int] | None,
+    channels: int,
+    on_error: str,
+) -> tuple[StoredImages, np.ndarray]:
+    """What `_read_part` gives, with the images left on disk."""
+
+    def decode(number: int) -> np.ndarray | DataError:
+        return _decode(files[number][0], shape[:2] if shape else None, channels)
+
+    images, labels = stored(decode, [label for _, label in files], shape, on_error, str(root))
+    _check_left(root, class_names, labels.tolist())
+    return images, labels
+
+
 def _read_part(
     root: Path,
     class_names: list[str],
@@ -77,11 +127,6 @@ def _read_part(
     channels: int,
     on_error: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    counts = np.bincount([label for _, label in files], minlength=len(class_names)) if files else [0]
-    if min(counts) == 0:
-        raise DataError(
-            f"{root / class_names[int(np.argmin(counts))]} holds no images ({', '.join(sorted(SUFFIXES))})."
-        )
     with ThreadPoolExecutor() as pool:
         pictures = list(pool.map(lambda file: _decode(file[0], size, channels), files))
     failed = [picture for picture in pictures if isinstance(picture, Exception)]
@@ -98,9 +143,7 @@ def _read_part(
         raise DataError(f"{root} holds no readable image.")
     if failed:
         log.warning("%s: %d of %d images left out", root, len(failed), len(files))
-        empty = sorted(set(range(len(class_names))) - {label for _, label in good})
-        if empty:
-            raise DataError(f"{root / class_names[empty[0]]} holds no readable image. Remove the folder, or mend them.")
+        _check_left(root, class_names, [label for _, label in good])
     shapes = {picture.shape for picture, _ in good}
     if len(shapes) > 1:
         raise DataError(f"{root} holds images of {len(shapes)} sizes, such as {sorted(shapes)[:2]}: pass image_size.")

@@ -7,12 +7,13 @@ bytes_list (1), float_list (2), int64_list (3), each with its `value` (1), numbe
 
 from __future__ import annotations
 
+import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from kattn.data import DataError
+from kattn.data_error import DataError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protocol buffer wire types
 BYTES_LIST, FLOAT_LIST = 1, 2  # fields of Feature; int64_list is 3
@@ -34,12 +35,48 @@ def examples(path: Path) -> Iterator[dict[str, list[Any]]]:
         raise DataError(f"{path} holds a record that is no tf.train.Example.") from error
 
 
-def _example(data: memoryview) -> dict[str, list[Any]]:
+def locate(path: Path, names: Collection[str]) -> Iterator[tuple[int, int, dict[str, list[Any]]]]:
+    """Where each record of a file lies: its first byte, its length, and these of its features; the rest stays unread.
+
+    Raises as `examples`.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            if not size:
+                return
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if hasattr(content, "madvise"):
+            content.madvise(mmap.MADV_RANDOM)  # else the system reads on into the pictures
+        view, start = memoryview(content), 0
+        while start < size:
+            length = struct.unpack("<Q", view[start : start + 8])[0] if start + 12 <= size else size
+            start += 12
+            if start + length + 4 > size:
+                raise DataError(f"{path} breaks off in the middle of a record, or is no TFRecord file.")
+            yield start, length, _example(view[start : start + length], names)
+            start += length + 4
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} holds a record that is no tf.train.Example.") from error
+
+
+def example_at(path: Path, start: int, length: int, names: Collection[str]) -> dict[str, list[Any]]:
+    """These features of the record that `locate` found there."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        return _example(memoryview(file.read(length)), names)
+
+
+def _example(data: memoryview, names: Collection[str] | None = None) -> dict[str, list[Any]]:
     features: dict[str, list[Any]] = {}
     for _, message in _fields(data):
         for _, entry in _fields(message):
             pair = dict(_fields(entry))
-            features[bytes(pair[1]).decode()] = _values(pair.get(2, memoryview(b"")))
+            name = bytes(pair[1]).decode()
+            if names is None or name in names:
+                features[name] = _values(pair.get(2, memoryview(b"")))
     return features
 
 

@@ -15,37 +15,43 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kattn.data import DataError, Raw, eight_bits, fit_picture
-from kattn.data_records import examples
+from kattn.data_records import example_at, examples, locate
+from kattn.data_stored import StoredImages, keep_decoded, stored
 
 log = logging.getLogger("kattn")
 
 CHUNK = 1024  # records decoded together
+Record = TypeVar("Record")
 
 
 def tfds_dataset(
     name: str,
     size: tuple[int, int] | None,
+    channels: int | None,
     splits: Sequence[str],
     on_error: str,
     data_dir: str | Path | None,
     at_most: int | None = None,
+    cache: bool | None = None,
 ) -> Raw:
     """Read a data set of images with one class label each, or with attributes that each is there or not ("celeb_a").
 
     Args:
         name: As in `tfds.load`: "cifar10", "name/config", "name:version" or "name/config:version".
         size: Height and width to scale and cut the images to; needed where they differ in size.
+        channels: 3 or 1, for images that stay on disk; those in memory come as they are.
         splits: The splits wanted; others are left unread where that changes nothing.
         on_error: "raise" or "skip", for images that cannot be decoded or have another number of channels than most of
             the others, and for files that break off.
         data_dir: The folder that holds the data sets; None is TFDS_DATA_DIR, then ~/tensorflow_datasets.
         at_most: Read no more than so many images of a split. All are read where the test images are taken from among
             them: a limit must not change which these are.
+        cache: Whether decoded images are kept in memory; see `kattn.data.load`.
 
     Raises: DataError for an unknown name, and for a data set that is not images with a class label or attributes.
     """
@@ -57,16 +63,25 @@ def tfds_dataset(
     features = json.loads((folder / "features.json").read_text()).get("featuresDict", {}).get("features", {})
     image_key, label_keys, class_names = _keys(folder, features, name)
     dimensions = features[image_key]["image"].get("shape", {}).get("dimensions", [])
-    channels = {"1": 1, "3": 3, "4": 3}.get(str(dimensions[-1])) if dimensions else None
+    depth = {"1": 1, "3": 3, "4": 3}.get(str(dimensions[-1])) if dimensions else None
     shards = {split["name"]: _shards(folder, info, split) for split in info["splits"]}
     held_out = [split for split in ("test", "validation") if split in shards]
-    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    most = at_most if held_out else None
+    counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+    images_in_all = sum(count if most is None else min(most, count) for count in counts.values())
+    shape = _shape(dimensions, size, channels or depth or 3)
+    keep = keep_decoded(cache, images_in_all, shape)
+    parts: dict[str, tuple[np.ndarray | StoredImages, np.ndarray]] = {}
     for split in ("test", "validation", "train"):
         if split not in shards or (split == "train" and parts and tuple(splits) == ("test",)):
             continue
-        most = at_most if held_out else None
         where = f"{name} ({split})"
-        images, labels = _read(shards[split], image_key, label_keys, channels, size, on_error, most, where)
+        images: np.ndarray | StoredImages
+        if keep:
+            images, labels = _read(shards[split], image_key, label_keys, depth, size, on_error, most, where)
+        else:
+            colours = channels or depth or 3
+            images, labels = _find(shards[split], image_key, label_keys, colours, size, shape, on_error, most, where)
         if len(labels) and (labels == -1).all():
             log.info("%s: the split %s has no labels and is not used", name, split)
             held_out.remove(split)
@@ -166,9 +181,47 @@ def _read(
     return np.stack(images), table[:, 0] if len(label_keys) == 1 else table
 
 
+def _find(
+    shards: list[Path],
+    image_key: str,
+    label_keys: list[str],
+    channels: int,
+    size: tuple[int, int] | None,
+    shape: tuple[int, int, int] | None,
+    on_error: str,
+    at_most: int | None,
+    where: str,
+) -> tuple[StoredImages, np.ndarray]:
+    """What `_read` gives, with the images left on disk."""
+    places: list[tuple[int, int, int]] = []
+    labels: list[list[int]] = []
+    for number, shard in enumerate(shards):
+        for start, length, example in _unbroken(locate(shard, label_keys), on_error):
+            if len(places) == at_most:
+                break
+            places.append((number, start, length))
+            labels.append([int(example[key][0]) for key in label_keys])
+    table = np.array(places, "int64").reshape(-1, 3)
+
+    def decode(image: int) -> np.ndarray | Exception:
+        number, start, length = table[image].tolist()
+        return _decode(example_at(shards[number], start, length, {image_key})[image_key][0], channels, size)
+
+    images, found = stored(decode, labels, shape, on_error, where)
+    return images, found[:, 0] if len(label_keys) == 1 else found
+
+
+def _shape(dimensions: list[Any], size: tuple[int, int] | None, channels: int) -> tuple[int, int, int] | None:
+    """Of a decoded image, where it is known beforehand."""
+    if size is not None:
+        return (*size, channels)
+    sides = [int(side) for side in dimensions[:2]]
+    return (sides[0], sides[1], channels) if len(sides) == 2 and min(sides) > 0 else None
+
+
 def _chunks(shards: list[Path], at_most: int | None, on_error: str) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    for count, example in enumerate(example for shard in shards for example in _examples(shard, on_error)):
+    for count, example in enumerate(one for shard in shards for one in _unbroken(examples(shard), on_error)):
         if count == at_most:
             break
         chunk.append(example)
@@ -179,12 +232,12 @@ def _chunks(shards: list[Path], at_most: int | None, on_error: str) -> Iterator[
         yield chunk
 
 
-def _examples(shard: Path, on_error: str) -> Iterator[dict[str, list[Any]]]:
+def _unbroken(records: Iterator[Record], on_error: str) -> Iterator[Record]:
     """The records of a file; of one that breaks off those before, where that is no error."""
     count = 0
     try:
-        for example in examples(shard):
-            yield example
+        for record in records:
+            yield record
             count += 1
     except DataError as error:
         if on_error == "raise":

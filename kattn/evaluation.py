@@ -118,6 +118,7 @@ def evaluate(
     limit: int | None = None,
     on_error: str | None = None,
     data_dir: str | Path | None = None,
+    cache: bool | None = None,
     weights: str | None = None,
     verbose: bool = False,
 ) -> Evaluation | AttributeEvaluation:
@@ -129,7 +130,7 @@ def evaluate(
         data: Anything `kattn.data.load` takes. None, for a run's folder: the data it was trained on.
         split: "test", "validation" or "train".
         batch_size: Images at a time; an exported file with a fixed batch sets its own.
-        image_size, limit, on_error, data_dir: As in `kattn.data.load`. Images are brought to the model's size.
+        image_size, limit, on_error, data_dir, cache: As in `kattn.data.load`. Images are brought to the model's size.
         split_seed, validation: As there; None is the run's own where a run is evaluated, else 0 and 0.1.
             So it is with limit (at most) and on_error on the run's own data: no image that the run was trained on is
             ever among its test images.
@@ -155,7 +156,9 @@ def evaluate(
     predictor = open_predictor(model, weights)
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
-    dataset = load(data, channels=predictor.channels, classes=predictor.classes, splits=(split,), **settings)
+    dataset = load(
+        data, channels=predictor.channels, classes=predictor.classes, splits=(split,), cache=cache, **settings
+    )
     dataset = limited(dataset, limit)
     _same_classes(run, dataset)
     part: Split = getattr(dataset, split)
@@ -268,7 +271,7 @@ class Predictor:
     """Something that answers for images, and what it takes."""
 
     name: str
-    run: Callable[[np.ndarray, int], Iterator[np.ndarray]]
+    run: Callable[[Any, int], Iterator[np.ndarray]]
     image_size: tuple[int, int] | None = None
     channels: int | None = None
     classes: int | None = None

@@ -67,6 +67,7 @@ def train(
     limit: int | None = None,
     on_error: str = "raise",
     data_dir: str | Path | None = None,
+    cache: bool | None = None,
     precision: str = "float32",
     devices: str | int | None = None,
     callbacks: Sequence[Any] = (),
@@ -83,7 +84,7 @@ def train(
     Args:
         model: A name of the zoo ("afi_resnet20"), or a functional Keras model that takes raw pixels (compiled here).
         data: "digits", a TFDS name, a folder of images, arrays: see kattn.data.load, also for image_size, validation,
-            split_seed, limit, on_error and data_dir.
+            split_seed, limit, on_error, data_dir and cache.
         recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.recipes.Recipe.
         out: The run's folder; None is runs/<model>-<data>-<recipe>-<seed>.
         seed: Of the initial weights, the order of the images, augmentation and dropout. The splits do not depend on it.
@@ -120,7 +121,7 @@ def train(
     spread.wait("checked")
     settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
     settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
-    dataset = _load(model, data, options, settings, limit)
+    dataset = _load(model, data, options, settings, limit, cache)
     config = _config(name, options, dataset, _spec(data), settings, limit, chosen, recipe, seed, precision)
     if resume and folder.started:
         _same_or_raise(folder, config)
@@ -323,7 +324,14 @@ def _named(model: Any, options: Mapping[str, Any] | None, precision: str) -> tup
     return model.name, {}
 
 
-def _load(model: Any, data: Any, options: Mapping[str, Any], settings: dict[str, Any], limit: int | None) -> Dataset:
+def _load(
+    model: Any,
+    data: Any,
+    options: Mapping[str, Any],
+    settings: dict[str, Any],
+    limit: int | None,
+    cache: bool | None,
+) -> Dataset:
     """The data, brought to what the model takes; a name takes what the data are."""
     if isinstance(model, str):
         height, width, channels = options.get("input_shape") or (None, None, None)
@@ -333,7 +341,7 @@ def _load(model: Any, data: Any, options: Mapping[str, Any], settings: dict[str,
         classes = class_count(model)
     if settings["image_size"] is None and height and width:
         settings["image_size"] = (height, width)
-    dataset = load(data, channels=channels, classes=classes, limit=limit, **settings)
+    dataset = load(data, channels=channels, classes=classes, limit=limit, cache=cache, **settings)
     if len(dataset.class_names) < 2 and not dataset.multi_label:
         raise DataError(f"{dataset.name} has one class only: there is nothing to tell apart.")
     return dataset

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kattn.data_stored import StoredImages
 from kattn.explain import plots
 from kattn.explain.faithfulness import Curves, deletion_insertion
 from kattn.explain.gates import gate_statistics
@@ -37,7 +38,7 @@ class _Run:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     model: Any
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     labels: np.ndarray
     class_names: tuple[str, ...]
 
