@@ -406,6 +406,13 @@ def fit_picture(picture: Any, size: tuple[int, int]) -> Any:
     return picture if picture.size == size[::-1] else ImageOps.fit(picture, size[::-1], Image.Resampling.BICUBIC)
 
 
+def check_size(image: np.ndarray, first: np.ndarray, where: str) -> None:
+    """Raise where an image has another height or width than the first: at once, not when all have been read."""
+    if image.shape[:2] != first.shape[:2]:
+        sizes = " and ".join(f"{height}x{width}" for height, width in (first.shape[:2], image.shape[:2]))
+        raise DataError(f"{where} holds images of several sizes, such as {sizes}: pass image_size.")
+
+
 def eight_bits(picture: Any) -> Any:
     """A Pillow picture as it is. Raises ValueError for more than 8 bits a channel: Pillow would cut off at 255."""
     if picture.mode.startswith(("I", "F")):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kattn.data import DataError, Raw, eight_bits, fit_picture
+from kattn.data import DataError, Raw, check_size, eight_bits, fit_picture
 from kattn.data_stored import StoredImages, keep_decoded, stored
 
 log = logging.getLogger("kattn")
@@ -128,7 +128,17 @@ def _read_part(
     on_error: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     with ThreadPoolExecutor() as pool:
-        pictures = list(pool.map(lambda file: _decode(file[0], size, channels), files))
+        pictures: list[np.ndarray | DataError] = []
+        first = None
+        for picture in pool.map(lambda file: _decode(file[0], size, channels), files):
+            pictures.append(picture)
+            if isinstance(picture, np.ndarray):
+                first = picture if first is None else first
+                try:
+                    check_size(picture, first, str(root))
+                except DataError:
+                    pool.shutdown(cancel_futures=True)  # else all the others are read first
+                    raise
     failed = [picture for picture in pictures if isinstance(picture, Exception)]
     if failed and on_error == "raise":
         raise DataError(f"{failed[0]} ({len(failed)} such files; on_error='skip' leaves them out.)")
@@ -144,9 +154,6 @@ def _read_part(
     if failed:
         log.warning("%s: %d of %d images left out", root, len(failed), len(files))
         _check_left(root, class_names, [label for _, label in good])
-    shapes = {picture.shape for picture, _ in good}
-    if len(shapes) > 1:
-        raise DataError(f"{root} holds images of {len(shapes)} sizes, such as {sorted(shapes)[:2]}: pass image_size.")
     return np.stack([picture for picture, _ in good]), np.array([label for _, label in good], "int32")
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kattn.data import DataError, Raw, eight_bits, fit_picture
+from kattn.data import DataError, Raw, check_size, eight_bits, fit_picture
 from kattn.data_records import example_at, examples, locate
 from kattn.data_stored import StoredImages, keep_decoded, stored
 
@@ -155,6 +155,7 @@ def _read(
             for example, picture in zip(chunk, pictures, strict=True):
                 if isinstance(picture, np.ndarray):
                     images.append(picture)
+                    check_size(picture, images[0], where)
                     labels.append([int(example[key][0]) for key in label_keys])
                 elif on_error == "raise":
                     raise DataError(
@@ -174,9 +175,6 @@ def _read(
         log.warning("%s: %s; only those of %d channels are kept", where, found, depths[0][0])
         kept = [i for i, image in enumerate(images) if image.shape[2] == depths[0][0]]
         images, labels = [images[i] for i in kept], [labels[i] for i in kept]
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        raise DataError(f"{where} holds images of {len(shapes)} shapes, such as {sorted(shapes)[:2]}: pass image_size.")
     table = np.array(labels, "int32")
     return np.stack(images), table[:, 0] if len(label_keys) == 1 else table
 

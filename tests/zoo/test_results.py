@@ -10,6 +10,7 @@ from kattn.zoo import manifest, results_page
 from kattn.zoo.results import Epoch, Result, history, path_of, results
 
 ROOT = Path(__file__).parents[2]
+TWINS = ["resnet20", *(f"{attention}_resnet20" for attention in ("se", "cbam", "bam", "gc", "afi", "abn"))]
 TRAINED = manifest.read(path_of(manifest.TRAINED).read_text(encoding="utf-8"))
 
 
@@ -43,7 +44,7 @@ def test_every_row_is_of_a_model_with_its_size_and_its_epochs():
 
 
 def test_weights_that_come_along_were_trained_alike():
-    assert "resnet20" in {entry.model for entry in TRAINED} and len(TRAINED) > 1
+    assert {entry.model for entry in TRAINED} >= set(TWINS)
     assert len({entry.command.split(" --data ")[1] for entry in TRAINED}) == 1
     rows = [one for one in results() if one.command in {entry.command for entry in TRAINED}]
     assert len(rows) == len(TRAINED) and len({(one.steps, one.images, one.versions) for one in rows}) == 1
@@ -54,6 +55,12 @@ def test_every_network_is_compared_with_its_plain_twin_trained_alike():
     for one in results():
         twin = (kattn.zoo.info(one.model).backbone, *one.run[1:])
         assert (twin, one.steps, one.images) in trained
+
+
+def test_resnet20_and_its_six_twins_are_compared_over_three_seeds():
+    seeds = {model: {one.run[1:] for one in results() if one.model == model} for model in TWINS}
+    everywhere = set.intersection(*seeds.values())  # data, recipe, epochs, seed
+    assert len({run[-1] for run in everywhere}) >= 3
 
 
 @pytest.mark.parametrize("entry", TRAINED, ids=lambda entry: entry.model)
