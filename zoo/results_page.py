@@ -30,8 +30,9 @@ END = """\
 ## Repeating a run
 
 A run's command stands in the last column of `zoo/RESULTS.csv`, its epochs in `zoo/results_history.csv`, and
-`python -m kattn.zoo.publish RUN... --machine TEXT` adds runs of yours. A run repeats to the bit on the same machine and
-versions; elsewhere rounding differs, and the spread over the seeds says by how much results move.
+`python -m kattn.zoo.publish RUN... --machine TEXT` adds runs of yours. A run repeats to the bit with the same code, versions
+and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (Since these runs
+batch normalisation is one fused kernel on TensorFlow: its rounding is another.)
 """
 
 
@@ -63,7 +64,7 @@ def _section(rows: Sequence[Result]) -> list[str]:
         cells = [name, _list(row.seed for row in own), shown[0], " ".join(differences), *shown[1:]]
         lines.append(f"| {' | '.join(cells)} | {own[0].parameters:,} | {own[0].macs:,} | {_published(own)} |")
     machines, versions = ({getattr(row, key) for row in rows} for key in ("machine", "versions"))
-    return [*lines, "", f"Trained on {_list(machines)}; {'; '.join(sorted(versions))}."]
+    return [*lines, "", f"Trained on {' or '.join(sorted(machines))}; {'; '.join(sorted(versions))}."]
 
 
 def differences_of(rows: Sequence[Result], twins: Sequence[Result]) -> list[float]:
