@@ -30,9 +30,9 @@ END = """\
 ## Repeating a run
 
 A run's command stands in the last column of `zoo/RESULTS.csv`, its epochs in `zoo/results_history.csv`, and
-`python -m kattn.zoo.publish RUN... --machine TEXT` adds runs of yours. A run repeats to the bit with the same code, versions
-and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (Since these runs
-batch normalisation is one fused kernel on TensorFlow: its rounding is another.)
+`python -m kattn.zoo.publish RUN... --machine TEXT` adds runs of yours. A run repeats to the bit with the same code,
+versions and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (Since
+these runs batch normalisation is one fused kernel on TensorFlow: its rounding is another.)
 """
 
 
