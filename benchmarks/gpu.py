@@ -24,6 +24,7 @@ steps. Printed are
 
 from __future__ import annotations
 
+import abc
 import argparse
 import json
 import resource
@@ -43,19 +44,19 @@ WARM = 3  # steps before a figure
 MATRIX = {"gpu": 8192, "cpu": 1024}
 
 
-class Side:
+class Side(abc.ABC):
     """One network: steps of either mode, and the memory they took."""
 
     device: str
     macs: int | None = None
 
+    @abc.abstractmethod
     def step(self, mode: str) -> None:
         """Start one step."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def wait(self) -> None:
         """Until the device has done what was started."""
-        raise NotImplementedError
 
     def peak(self) -> int:
         """Most bytes in use so far."""

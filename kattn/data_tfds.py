@@ -69,7 +69,8 @@ def tfds_dataset(
     most = at_most if held_out else None
     counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
     images_in_all = sum(count if most is None else min(most, count) for count in counts.values())
-    shape = _shape(dimensions, size, channels or depth or 3)
+    shown = channels or depth or 3  # of images that stay on disk
+    shape = _shape(dimensions, size, shown)
     keep = keep_decoded(cache, images_in_all, shape)
     parts: dict[str, tuple[np.ndarray | StoredImages, np.ndarray]] = {}
     for split in ("test", "validation", "train"):
@@ -80,8 +81,7 @@ def tfds_dataset(
         if keep:
             images, labels = _read(shards[split], image_key, label_keys, depth, size, on_error, most, where)
         else:
-            colours = channels or depth or 3
-            images, labels = _find(shards[split], image_key, label_keys, colours, size, shape, on_error, most, where)
+            images, labels = _find(shards[split], image_key, label_keys, shown, size, shape, on_error, most, where)
         if len(labels) and (labels == -1).all():
             log.info("%s: the split %s has no labels and is not used", name, split)
             held_out.remove(split)
