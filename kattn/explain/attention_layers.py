@@ -4,7 +4,7 @@ A layer offers its attention in one of three ways:
 
 - by a constructor option `return_attention`, with which it gives its attention behind its other outputs;
 - by a class attribute `attention_output`, the number of the output that is the attention anyway (ABN's branch);
-- by a method `channel_gate(x)`, which gives its gate (batch, 1, 1, channels) of its input (SE, CBAM).
+- by a method `channel_gate(x)`, which gives its gate (batch, 1, 1, channels) of its input (CBAM).
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ class ResidualLocalAttentionBlock(keras.Layer):
             the authors' code, the default, 1 and 2.
         mask_blocks: Those of the mask before, between and after down and up.
         kernel_size: Of the residual blocks, odd.
+        return_attention: Also return the mask M, of the output's shape.
 
     Shapes: (batch, height, width, channels) in and out. Memory is linear in N = H * W.
     Raises: ValueError for an even kernel size, other than three mask_blocks, or an input that is no feature map.
@@ -46,6 +47,7 @@ class ResidualLocalAttentionBlock(keras.Layer):
         mask_blocks: Sequence[int] = (1, 2, 1),
         tail_blocks: int = 2,
         kernel_size: int = 3,
+        return_attention: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +58,7 @@ class ResidualLocalAttentionBlock(keras.Layer):
         self.mask_blocks = tuple(mask_blocks)
         self.tail_blocks = tail_blocks
         self.kernel_size = kernel_size
+        self.return_attention = return_attention
 
     def build(self, input_shape: Any) -> None:
         """Create head, trunk, mask and tail."""
@@ -86,11 +89,13 @@ class ResidualLocalAttentionBlock(keras.Layer):
     def call(self, x: Any) -> Any:
         """Head, masked trunk, tail."""
         h = _run(self.head, x)
-        return _run(self.tail, h + _run(self.trunk, h) * self._mask(h))
+        mask = self._mask(h)
+        y = _run(self.tail, h + _run(self.trunk, h) * mask)
+        return (y, mask) if self.return_attention else y
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The input's shape."""
-        return input_shape
+        """The input's shape, and again for the mask where it is returned."""
+        return (tuple(input_shape), tuple(input_shape)) if self.return_attention else input_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -101,6 +106,7 @@ class ResidualLocalAttentionBlock(keras.Layer):
             "mask_blocks": self.mask_blocks,
             "tail_blocks": self.tail_blocks,
             "kernel_size": self.kernel_size,
+            "return_attention": self.return_attention,
         }
 
     def _mask_start(self) -> list[keras.Layer]:

@@ -34,6 +34,7 @@ class SecondOrderChannelAttention(keras.Layer):
         crop: The covariance is taken over the centre where a side is longer than this, as in the authors' code (not
             in the paper); None takes the whole map. Their test leaves half the map out where a side is exactly 1000
             and the other shorter; here that side is taken whole.
+        return_attention: Also return the gate, (batch, 1, 1, channels).
 
     Shapes: (batch, height, width, channels) in and out; about N C^2 + 8 C^3 multiply-adds, C the channels.
     Memory: 4 (2 N C + 4 C^2) bytes a sample, N = H * W.
@@ -42,13 +43,21 @@ class SecondOrderChannelAttention(keras.Layer):
     Code: daitao/SAN.
     """
 
-    def __init__(self, reduction: int = 16, iterations: int = 5, crop: int | None = 1000, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        reduction: int = 16,
+        iterations: int = 5,
+        crop: int | None = 1000,
+        return_attention: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1. Received: iterations={iterations}")
         self.reduction = reduction
         self.iterations = iterations
         self.crop = crop
+        self.return_attention = return_attention
 
     def build(self, input_shape: Any) -> None:
         """Create both convolutions of the gate."""
@@ -63,11 +72,13 @@ class SecondOrderChannelAttention(keras.Layer):
         """Gate every channel of x."""
         features = ops.cast(positions(self._centre(x)), "float32")
         z = ops.reshape(mean_of_covariance_root(features, self.iterations), (-1, 1, 1, x.shape[-1]))
-        return x * self.expand(self.reduce(ops.cast(z, x.dtype)))
+        gate = self.expand(self.reduce(ops.cast(z, x.dtype)))
+        return (x * gate, gate) if self.return_attention else x * gate
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The input's shape."""
-        return input_shape
+        """The input's shape, and the gate's where it is returned."""
+        gate_shape = (input_shape[0], 1, 1, input_shape[-1])
+        return (tuple(input_shape), gate_shape) if self.return_attention else input_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -76,6 +87,7 @@ class SecondOrderChannelAttention(keras.Layer):
             "reduction": self.reduction,
             "iterations": self.iterations,
             "crop": self.crop,
+            "return_attention": self.return_attention,
         }
 
     def _centre(self, x: Any) -> Any:

@@ -28,6 +28,7 @@ class SqueezeExcite(keras.Layer):
         excitation: Activation of the gate: "sigmoid", "tanh", "relu" (the paper's ablation) or any other of Keras's.
         use_bias: Biases of both 1x1 convolutions. True as in the released definitions; the journal version of the
             paper recommends False.
+        return_attention: Also return the gate, (batch, 1, 1, channels).
 
     Shapes: (batch, height, width, channels) in and out.
     Raises: ValueError for an unknown squeeze, a reduction below 1, or an input that is no feature map.
@@ -41,6 +42,7 @@ class SqueezeExcite(keras.Layer):
         squeeze: str = "avg",
         excitation: str = "sigmoid",
         use_bias: bool = True,
+        return_attention: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -50,6 +52,7 @@ class SqueezeExcite(keras.Layer):
         self.squeeze = squeeze
         self.excitation = excitation
         self.use_bias = use_bias
+        self.return_attention = return_attention
 
     def build(self, input_shape: Any) -> None:
         """Create both convolutions for the input's channels."""
@@ -61,17 +64,15 @@ class SqueezeExcite(keras.Layer):
         self.reduce.build((None, 1, 1, channels))
         self.expand.build((None, 1, 1, hidden))
 
-    def channel_gate(self, x: Any) -> Any:
-        """The gate of each channel of x, (batch, 1, 1, channels)."""
-        return self.expand(self.reduce(SQUEEZES[self.squeeze](x)))
-
     def call(self, x: Any) -> Any:
         """Gate every channel of x."""
-        return x * self.channel_gate(x)
+        gate = self.expand(self.reduce(SQUEEZES[self.squeeze](x)))
+        return (x * gate, gate) if self.return_attention else x * gate
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The input's shape."""
-        return input_shape
+        """The input's shape, and the gate's where it is returned."""
+        gate_shape = (input_shape[0], 1, 1, input_shape[-1])
+        return (tuple(input_shape), gate_shape) if self.return_attention else input_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -81,4 +82,5 @@ class SqueezeExcite(keras.Layer):
             "squeeze": self.squeeze,
             "excitation": self.excitation,
             "use_bias": self.use_bias,
+            "return_attention": self.return_attention,
         }

@@ -11,11 +11,24 @@ from kattn.layers import names
 
 # The other blocks' own tests draw sizes too, and compare with loops.
 DRAWN_HERE = {"abn", "afi", "bam", "cbam", "context_encoding", "gc", "object_context", "se"}
+# ABN's branch always gives its map, the sampler has no attention, the groups leave theirs to the layers inside.
+NOTHING_ON_REQUEST = {"abn", "stn_sampler", "lsrag", "rcab", "rcan", "san"}
 FREE = [name for name, case in CASES.items() if case.free]
 
 
 def test_every_block_has_its_case():
     assert sorted(CASES) == names()
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - NOTHING_ON_REQUEST))
+def test_attention_comes_on_request_behind_the_same_output(name):
+    inputs = inputs_of(name)
+    layer, asked = (build(layer_of(name, return_attention=asked), *inputs) for asked in (False, True))
+    randomise(layer)
+    asked.set_weights(layer.get_weights())
+    plain, both = run(layer, *inputs), run(asked, *inputs)
+    assert len(both) > len(plain)
+    assert error(both[: len(plain)], plain) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,18 @@ def test_the_non_local_block_behaves_as_a_layer_should():
     check_layer(ResidualNonLocalAttentionBlock(**SMALL), image(2, 4, 4, 4))
 
 
+@pytest.mark.parametrize("block", [ResidualLocalAttentionBlock, ResidualNonLocalAttentionBlock])
+def test_gives_its_mask_on_request(block):
+    x = image(2, 5, 4, 4)
+    layer = block(**SMALL, return_attention=True)
+    check_layer(layer, x)
+    y, mask = layer(x)
+    h = layer.head[0](x)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(y), ops.convert_to_numpy(layer.tail[0](h + layer.trunk[0](h) * mask)), atol=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("block", "count"), [(ResidualLocalAttentionBlock, 853_312), (ResidualNonLocalAttentionBlock, 861_664)]
 )

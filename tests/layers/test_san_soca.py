@@ -35,6 +35,15 @@ def test_behaves_as_a_layer_should():
     check_layer(SecondOrderChannelAttention(reduction=2, crop=4), features(2, 5, 6, 6))
 
 
+def test_gives_its_gate_on_request():
+    x = features(2, 5, 6, 6)
+    layer = SecondOrderChannelAttention(reduction=2, return_attention=True)
+    check_layer(layer, x)
+    y, gate = map(ops.convert_to_numpy, layer(x))
+    assert gate.shape == (2, 1, 1, 6) and gate.min() > 0 and gate.max() < 1
+    np.testing.assert_allclose(y, x * gate, atol=1e-6)
+
+
 def test_parameters_are_the_published_count():
     layer = SecondOrderChannelAttention()
     layer.build((None, 8, 8, 64))

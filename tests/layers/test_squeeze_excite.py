@@ -11,20 +11,21 @@ def image(*shape, seed=0):
 
 
 def test_behaves_as_a_layer_should():
-    check_layer(SqueezeExcite(reduction=4), image(2, 6, 5, 8))
+    check_layer(SqueezeExcite(reduction=4, return_attention=True), image(2, 6, 5, 8))
 
 
 @pytest.mark.parametrize("squeeze", ["avg", "max"])
 @pytest.mark.parametrize("excitation", ["sigmoid", "tanh", "relu"])
 def test_gate_is_the_equation(squeeze, excitation):
     x = image(2, 5, 4, 8)
-    layer = SqueezeExcite(reduction=2, squeeze=squeeze, excitation=excitation)
-    y = np.asarray(layer(x))
+    layer = SqueezeExcite(reduction=2, squeeze=squeeze, excitation=excitation, return_attention=True)
+    y, returned = map(np.asarray, layer(x))
     z = x.mean((1, 2)) if squeeze == "avg" else x.max((1, 2))
     w1, b1, w2, b2 = (np.asarray(w) for w in layer.weights)
     logits = np.maximum(z @ w1[0, 0] + b1, 0) @ w2[0, 0] + b2
     gate = {"sigmoid": lambda v: 1 / (1 + np.exp(-v)), "tanh": np.tanh, "relu": lambda v: np.maximum(v, 0)}[excitation]
-    np.testing.assert_allclose(y, x * gate(logits)[:, None, None], atol=1e-5)
+    np.testing.assert_allclose(returned, gate(logits)[:, None, None], atol=1e-5)
+    np.testing.assert_allclose(y, x * returned, atol=1e-6)
 
 
 @pytest.mark.parametrize(
