@@ -285,8 +285,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "rounds, ± half the distance of the quartiles: below 1 ours is faster. Memory is the rise of the process's "
         "resident memory, ours / written out, in MiB. A step is the forward pass in training and all gradients. Batch "
         f"2, at 97x97 one. {platform.machine()}, TensorFlow graphs without XLA. Blocks, "
-        "sizes and memory that are not in the table have not been measured yet: `--missing` measures them. A row "
-        "stands as it was measured: most of them before batch normalisation was fused in training.\n",
+        "sizes and memory that are not in the table have not been measured yet: `--missing` measures them.\n",
         "| block | size | forward, ms | time, forward | time, step | MiB, forward | MiB, step |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
