@@ -25,11 +25,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kattn.zoo.archive import ArchiveError, ArchiveTooLarge, take_out
 from kattn.zoo.manifest import Entry
 
 logger = logging.getLogger("kattn")
@@ -278,20 +278,14 @@ def _from_url(entry: Entry, home: Path, name: str) -> Path:
 def _unpacked(archive: Path, entry: Entry) -> Path:
     """The one file of a zip archive that the manifest names, of a size that fits the archive's."""
     member = archive.with_name(f"{archive.name}.file")
-    limit = 4 * archive.stat().st_size + CHUNK
     try:
-        with zipfile.ZipFile(archive) as content, content.open(entry.file) as stored, member.open("wb") as copy:
-            while chunk := stored.read(CHUNK):
-                limit -= len(chunk)
-                if limit < 0:
-                    raise FetchError(f"{entry.source}: the archive swells to many times its size and was not unpacked.")
-                copy.write(chunk)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as problem:
-        _discard(archive, member)
+        take_out(archive, entry.file, member, 4 * archive.stat().st_size + CHUNK)
+    except ArchiveTooLarge:
+        _discard(archive)
+        raise FetchError(f"{entry.source}: the archive swells to many times its size and was not unpacked.") from None
+    except ArchiveError as problem:
+        _discard(archive)
         raise FetchError(f"{entry.source} is not an archive with {entry.file}: {problem}. Try again later.") from None
-    except FetchError:
-        _discard(archive, member)
-        raise
     return member
 
 

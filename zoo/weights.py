@@ -12,7 +12,6 @@ import os
 import re
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import keras
 import numpy as np
 
 from kattn.zoo import conversion, manifest
+from kattn.zoo.archive import ArchiveError, ArchiveTooLarge, take_out
 from kattn.zoo.fetch import fetch
 from kattn.zoo.sources import SUFFIXES as FOREIGN_SUFFIXES
 from kattn.zoo.sources import open_tensors, readable_hdf5
@@ -179,18 +179,14 @@ def _adaptable(model: keras.Model) -> set[str]:
 def _weights_of_archive(path: Path, folder: Path, model: keras.Model) -> Path:
     # Only the weights are read: nothing of the archive's configuration is executed.
     limit = 16 * sum(weight.nbytes for weight in _numbers(model)) + (64 << 20)  # an optimiser keeps copies
+    target = folder / "model.weights.h5"
     try:
-        with zipfile.ZipFile(path) as archive:
-            target = folder / "model.weights.h5"
-            with archive.open("model.weights.h5") as stored, target.open("wb") as copy:
-                while chunk := stored.read(1 << 20):
-                    limit -= len(chunk)
-                    if limit < 0:
-                        raise ValueError(f"weights={str(path)!r} swells far beyond this model's size; not loaded.")
-                    copy.write(chunk)
-            return target
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as problem:
+        take_out(path, target.name, target, limit)
+    except ArchiveTooLarge:
+        raise ValueError(f"weights={str(path)!r} swells far beyond this model's size; not loaded.") from None
+    except ArchiveError as problem:
         raise ValueError(f"weights={str(path)!r} is not a .keras archive with weights: {problem}") from None
+    return target
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""One file out of a zip archive whose maker is not known."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+class ArchiveError(Exception):
+    """An archive that cannot be read, or does not have the file."""
+
+
+class ArchiveTooLarge(ArchiveError):
+    """A file that swells beyond what it may have."""
+
+
+def take_out(archive: Path, name: str, target: Path, limit: int) -> None:
+    """Copy one file of an archive to `target`. Nothing else of it is read, and nothing is left where that fails.
+
+    Args:
+        archive: The zip file.
+        name: Of the file within it.
+        target: Where it goes.
+        limit: Most bytes that it may have, whatever the archive says of its size.
+
+    Raises: ArchiveTooLarge beyond the limit; ArchiveError for a file that is no archive, is damaged, asks for a
+        password or for a compression that Python does not have, or lacks the file; OSError of the file system.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content, content.open(name) as stored, target.open("wb") as copy:
+            while chunk := stored.read(CHUNK):
+                limit -= len(chunk)
+                if limit < 0:
+                    raise ArchiveTooLarge(f"{name} is larger than it may be")
+                copy.write(chunk)
+    # RuntimeError asks for a password; NotImplementedError, a kind of it, names the unknown compression.
+    except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError) as problem:
+        target.unlink(missing_ok=True)
+        raise ArchiveError(str(problem)) from None
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
