@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.export.delegate_tables import DELEGATES, Delegate
-
-MOST_LAYERS = 5
+from kattn.export.names import first_layers
 
 
 def support(
@@ -66,7 +65,7 @@ def xnnpack(path: Path, layer_of: Callable[[str], str]) -> dict[str, Any]:
             left.setdefault(node["op_name"], []).extend(layers)
     return {
         "takes": "all" if not left else "a part" if taken else "none",
-        "left": {name: _shortened(layers) for name, layers in left.items()},
+        "left": {name: first_layers(layers) for name, layers in left.items()},
         "note": f"{len(taken)} of {len(nodes)} operators in {len(delegates)} parts",
         "source": f"seen here, ai-edge-litert {metadata.version('ai-edge-litert')}",
     }
@@ -81,15 +80,10 @@ def _left(
             layers = [layer_of(given) for given in names]
             known = [layer for layer, given in zip(layers, names, strict=True) if layer != given]
             left.setdefault(name, []).append((known or layers or ["?"])[0])
-    return {name: _shortened(layers) for name, layers in left.items()}
+    return {name: first_layers(layers) for name, layers in left.items()}
 
 
 def _barred(delegate: Delegate, integer: bool) -> str:
     if delegate.integer == "only" and not integer:
         return "takes 8-bit graphs only"
     return "takes floating point only" if delegate.integer == "no" and integer else ""
-
-
-def _shortened(layers: Iterable[str]) -> list[str]:
-    unique = list(dict.fromkeys(layers))
-    return unique[:MOST_LAYERS] + ([f"and {len(unique) - MOST_LAYERS} more"] if len(unique) > MOST_LAYERS else [])

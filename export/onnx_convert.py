@@ -11,6 +11,7 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.names import INPUT
+from kattn.export.onnx_activations import name_activations
 from kattn.export.onnx_padding import absorb_padding
 from kattn.export.onnx_products import absorb_transposes
 from kattn.export.quiet import converting
@@ -40,6 +41,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
             inputs_as_nchw=[INPUT] if layout == "nchw" else None,
             outputs_as_nchw=maps if layout == "nchw" and maps else None,
             large_model=large,
+            custom_rewriter=[_numbers_as_vectors],
         )
         if storage is not None:
             _take_in(proto, storage)
@@ -52,7 +54,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
                 value.type.tensor_type.shape.dim[0].dim_param = "batch"
         if not large:  # onnxslim hands the graph to protobuf as one message
             proto = onnxslim.slim(proto)
-        proto = absorb_padding(absorb_transposes(proto))
+        proto = absorb_padding(absorb_transposes(name_activations(proto)))
         if opset > CONVERTED_OPSET:
             proto = onnxslim.slim(onnx.version_converter.convert_version(proto, opset))
         del proto.graph.value_info[:]
@@ -105,6 +107,21 @@ def _numpy_one_names() -> Iterator[None]:
     finally:
         if missing:
             delattr(np, "product")
+
+
+def _numbers_as_vectors(graph: Any, ops: Any) -> Any:
+    """Rewriter of tf2onnx: a number that is added becomes a vector of one, which adds the same.
+
+    tf2onnx 1.17 looks for the length of what is added behind a convolution without bias, to make a bias of it. A number
+    has none, and the whole step that takes out Transposes fails, in silence: every convolution keeps two.
+    """
+    for node in ops:
+        if node.type in ("Add", "AddV2") and node.inputs[1].is_const() and graph.get_rank(node.input[0]):
+            value = node.inputs[1].get_tensor_value(as_list=False)
+            if np.ndim(value) == 0:
+                vector = graph.make_const(f"{node.name}__vector", np.reshape(value, 1))
+                graph.replace_input(node, node.input[1], vector.output[0], 1)
+    return graph.get_nodes()
 
 
 def _fix_constants(graph: Any, function: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.export.errors import ExportError
+from kattn.export.names import first_layers
 
 # Left behind by a careless conversion: normalisation that was not folded, shapes computed while it runs.
 UNWANTED = {
@@ -39,9 +40,9 @@ def refuse_unknown(model: Any, *, layer_of: Callable[[str], str]) -> None:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
             unknown.setdefault(node.op_type, []).append(layer_of(node.name))
     if unknown:
-        layers = list(dict.fromkeys(layer for found in unknown.values() for layer in found))
+        layers = first_layers(layer for found in unknown.values() for layer in found)
         raise ExportError(
-            f"ONNX has no operator for {', '.join(sorted(unknown))} (layers: {', '.join(layers[:5])}). Write these "
+            f"ONNX has no operator for {', '.join(sorted(unknown))} (layers: {', '.join(layers)}). Write these "
             "layers with other operations."
         )
 
@@ -74,8 +75,7 @@ def findings(model: Any, *, layer_of: Callable[[str], str]) -> dict[str, str]:
         if node.op_type in UNWANTED:
             found.setdefault(node.op_type, []).append(layer_of(node.name))
     return {
-        name: f"{name}: {UNWANTED[name]} (layers: {', '.join(list(dict.fromkeys(layers))[:5])})"
-        for name, layers in found.items()
+        name: f"{name}: {UNWANTED[name]} (layers: {', '.join(first_layers(layers))})" for name, layers in found.items()
     }
 
 

@@ -8,12 +8,13 @@ however its axes are named.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from kattn.export.onnx_edit import GraphEdit
 
 TO_LAST, TO_FIRST, SWAP = [0, 2, 3, 1], [0, 3, 1, 2], [0, 2, 1]
 
@@ -27,12 +28,9 @@ def absorb_transposes(graph: Any) -> Any:
     multiplication by one number; two turns that undo each other go; a product of turned operands, or one whose result
     is turned, becomes an Einsum.
     """
-    import onnx
-
     if sum(node.op_type == "Transpose" for node in graph.graph.node) < 2:  # the image's own
         return graph
-    inferred = onnx.shape_inference.infer_shapes(graph)
-    work = _Graph(graph, inferred)
+    work = GraphEdit(graph, infer=True)
     steps = (_reshape_instead, _merge, _gate_first, _flatten_first, _turn_first, _scale_first, _cancel)
     while any(step(work) for step in steps):
         work.drop_unused()
@@ -42,109 +40,6 @@ def absorb_transposes(graph: Any) -> Any:
     return graph
 
 
-class _Graph:
-    """Nodes with who makes and who reads each tensor. Nodes are told apart by identity: comparing them takes long."""
-
-    def __init__(self, model: Any, inferred: Any) -> None:
-        self.graph = model.graph
-        self.nodes = list(self.graph.node)
-        self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
-        values = (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
-        self.shapes: dict[str, list[int | None]] = {
-            value.name: [dim.dim_value or None for dim in value.type.tensor_type.shape.dim] for value in values
-        }
-        self.shapes |= {name: list(tensor.dims) for name, tensor in self.constants.items()}
-        self.outputs = {value.name for value in self.graph.output}
-        self.names = {*self.constants, *self.shapes, *(node.name for node in self.nodes)}
-        self._makers: dict[str, Any] = {}
-        self._readers: dict[str, list[Any]] = {}
-        for node in self.nodes:
-            self._link(node)
-
-    def _link(self, node: Any) -> None:
-        self.names.update(node.output)
-        self._makers.update(dict.fromkeys(node.output, node))
-        for name in dict.fromkeys(node.input):
-            self._readers.setdefault(name, []).append(node)
-
-    def _unlink(self, node: Any) -> None:
-        for name in node.output:
-            del self._makers[name]
-        for name in dict.fromkeys(node.input):
-            self._readers[name] = [other for other in self._readers[name] if other is not node]
-
-    def _position(self, node: Any) -> int:
-        return next(i for i, other in enumerate(self.nodes) if other is node)
-
-    def maker(self, name: str) -> Any:
-        return self._makers.get(name)
-
-    def readers(self, name: str) -> list[Any]:
-        return list(self._readers.get(name, ()))
-
-    def only_reader(self, name: str) -> Any:
-        readers = self.readers(name)
-        return readers[0] if len(readers) == 1 and name not in self.outputs else None
-
-    def kind(self, op_type: str) -> Iterator[Any]:
-        return (node for node in list(self.nodes) if node.op_type == op_type)
-
-    def rename(self, node: Any, old: str, new: str) -> None:
-        """Let a node read or make another tensor in place of one."""
-        self._unlink(node)
-        for names in (node.input, node.output):
-            names[:] = [new if name == old else name for name in names]
-        self._link(node)
-
-    def remove(self, node: Any) -> None:
-        self._unlink(node)
-        del self.nodes[self._position(node)]
-
-    def array(self, name: str) -> np.ndarray | None:
-        import onnx
-
-        return onnx.numpy_helper.to_array(self.constants[name]) if name in self.constants else None
-
-    def constant(self, array: np.ndarray) -> str:
-        """A new constant; returns its name."""
-        import onnx
-
-        name = self.new("constant")
-        self.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-        self.constants[name] = self.graph.initializer[-1]
-        self.shapes[name] = list(array.shape)
-        return name
-
-    def insert(self, before: Any, op_type: str, inputs: Sequence[str], shape: Any, **attributes: Any) -> str:
-        """A new node in front of another, which it is named after; returns the name of its result."""
-        import onnx
-
-        output = self.new(f"{before.name or before.output[0]}__{op_type}")
-        node = onnx.helper.make_node(op_type, list(inputs), [output], name=output, **attributes)
-        self.nodes.insert(self._position(before), node)
-        self._link(node)
-        self.shapes[output] = list(shape)
-        return output
-
-    def new(self, stem: str) -> str:
-        """A name that no tensor and no node has."""
-        name = next(name for name in (f"{stem}_{n}" for n in itertools.count()) if name not in self.names)
-        self.names.add(name)
-        return name
-
-    def drop_unused(self) -> None:
-        for node in self.nodes[::-1]:  # what only a node that goes has read goes too
-            if not any(name in self.outputs or self._readers.get(name) for name in node.output):
-                self.remove(node)
-
-    def write_back(self) -> None:
-        """Make the model's graph hold these nodes, and the constants that they read."""
-        del self.graph.node[:]
-        self.graph.node.extend(self.nodes)
-        for name in [name for name in self.constants if name not in self.outputs and not self._readers.get(name)]:
-            self.graph.initializer.remove(self.constants.pop(name))
-
-
 def _turn(node: Any) -> list[int] | None:
     """The permutation of a Transpose."""
     if node is None or node.op_type != "Transpose":
@@ -152,7 +47,7 @@ def _turn(node: Any) -> list[int] | None:
     return next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
 
 
-def _reshape_instead(work: _Graph) -> bool:
+def _reshape_instead(work: GraphEdit) -> bool:
     """A turn that leaves the axes longer than 1 in their order is a Reshape."""
     for turn in work.kind("Transpose"):
         perm, shape = _turn(turn), work.shapes.get(turn.input[0])
@@ -162,12 +57,12 @@ def _reshape_instead(work: _Graph) -> bool:
         if long == sorted(long):
             turned = [None, *(shape[axis] for axis in perm[1:])]
             constant = work.constant(np.array([-1, *turned[1:]], "int64"))
-            _replace(work, turn, work.insert(turn, "Reshape", [turn.input[0], constant], turned))
+            work.replace(turn, work.insert(turn, "Reshape", [turn.input[0], constant], turned))
             return True
     return False
 
 
-def _merge(work: _Graph) -> bool:
+def _merge(work: GraphEdit) -> bool:
     """Of two Reshapes behind each other the second is enough, unless it copies sizes (a 0 in its shape)."""
     for second in work.kind("Reshape"):
         first, target = work.maker(second.input[0]), work.array(second.input[1])
@@ -177,7 +72,7 @@ def _merge(work: _Graph) -> bool:
     return False
 
 
-def _flatten_first(work: _Graph) -> bool:
+def _flatten_first(work: GraphEdit) -> bool:
     """(b, c, h, w) -> (b, h, w, c) -> (b, hw, c) becomes (b, c, h, w) -> (b, c, hw) -> (b, hw, c)."""
     for reshape in work.kind("Reshape"):
         turn = work.maker(reshape.input[0])
@@ -191,12 +86,12 @@ def _flatten_first(work: _Graph) -> bool:
             continue
         shape = work.constant(np.array([target[0], channels, positions], "int64"))
         flat = work.insert(reshape, "Reshape", [turn.input[0], shape], [None, channels, positions])
-        _replace(work, reshape, work.insert(reshape, "Transpose", [flat], [None, positions, channels], perm=SWAP))
+        work.replace(reshape, work.insert(reshape, "Transpose", [flat], [None, positions, channels], perm=SWAP))
         return True
     return False
 
 
-def _turn_first(work: _Graph) -> bool:
+def _turn_first(work: GraphEdit) -> bool:
     """(b, hw, c) -> (b, h, w, c) -> (b, c, h, w) becomes (b, hw, c) -> (b, c, hw) -> (b, c, h, w)."""
     for turn in work.kind("Transpose"):
         reshape = work.maker(turn.input[0])
@@ -210,12 +105,12 @@ def _turn_first(work: _Graph) -> bool:
         batch, height, width, channels = (int(size) for size in target)
         shape = work.constant(np.array([batch, channels, height, width], "int64"))
         turned = work.insert(turn, "Transpose", [reshape.input[0]], [None, channels, source[1]], perm=SWAP)
-        _replace(work, turn, work.insert(turn, "Reshape", [turned, shape], [None, channels, height, width]))
+        work.replace(turn, work.insert(turn, "Reshape", [turned, shape], [None, channels, height, width]))
         return True
     return False
 
 
-def _scale_first(work: _Graph) -> bool:
+def _scale_first(work: GraphEdit) -> bool:
     """A turn followed by a multiplication with one number becomes the multiplication followed by the turn."""
     for scale in work.kind("Mul"):
         for index in (0, 1):
@@ -226,12 +121,12 @@ def _scale_first(work: _Graph) -> bool:
             inputs = [turn.input[0], scale.input[1 - index]]
             scaled = work.insert(scale, "Mul", inputs, work.shapes.get(turn.input[0], []))
             shape = work.shapes.get(scale.output[0], [])
-            _replace(work, scale, work.insert(scale, "Transpose", [scaled], shape, perm=perm))
+            work.replace(scale, work.insert(scale, "Transpose", [scaled], shape, perm=perm))
             return True
     return False
 
 
-def _gate_first(work: _Graph) -> bool:
+def _gate_first(work: GraphEdit) -> bool:
     """A map turned channels-last and combined with a (b, 1, 1, c) vector is combined with (b, c, 1, 1), then turned."""
     for node in (node for op_type in ("Mul", "Add", "Sub", "Div") for node in work.kind(op_type)):
         for index in (0, 1):
@@ -247,12 +142,12 @@ def _gate_first(work: _Graph) -> bool:
             inputs = inputs if index == 0 else inputs[::-1]
             combined = work.insert(node, node.op_type, inputs, work.shapes.get(turn.input[0], []))
             shape = work.shapes.get(node.output[0], [])
-            _replace(work, node, work.insert(node, "Transpose", [combined], shape, perm=TO_LAST))
+            work.replace(node, work.insert(node, "Transpose", [combined], shape, perm=TO_LAST))
             return True
     return False
 
 
-def _cancel(work: _Graph) -> bool:
+def _cancel(work: GraphEdit) -> bool:
     """Two turns behind each other that undo each other are none."""
     for second in work.kind("Transpose"):
         first = work.maker(second.input[0])
@@ -260,12 +155,12 @@ def _cancel(work: _Graph) -> bool:
         if before is None or after is None or [before[axis] for axis in after] != sorted(before):
             continue
         if second.output[0] not in work.outputs:
-            _replace(work, second, first.input[0])
+            work.replace(second, first.input[0])
             return True
     return False
 
 
-def _join_products(work: _Graph) -> None:
+def _join_products(work: GraphEdit) -> None:
     """A product with turned operands or a turned result as one Einsum."""
     for product in work.kind("MatMul"):
         if any(len(work.shapes.get(name, [])) != 3 for name in product.input):
@@ -293,7 +188,7 @@ def _join_products(work: _Graph) -> None:
             terms, operands = terms[::-1], operands[::-1]
         equation = f"{terms[0]},{terms[1]}->{result}"
         shape = work.shapes.get(last.output[0], [])
-        _replace(work, last, work.insert(product, "Einsum", operands, shape, equation=equation))
+        work.replace(last, work.insert(product, "Einsum", operands, shape, equation=equation))
 
 
 def _copied(terms: Sequence[str], result: str, sizes: dict[str, int]) -> int:
@@ -310,20 +205,3 @@ def _copied(terms: Sequence[str], result: str, sizes: dict[str, int]) -> int:
         for have, want in zip(found, wanted, strict=True)
         if have != want
     )
-
-
-def _replace(work: _Graph, node: Any, name: str) -> None:
-    """Let whoever reads a node's result read another tensor; the node itself goes, unless it makes an output."""
-    output = node.output[0]
-    readers = work.readers(name if output in work.outputs else output)
-    if output in work.outputs:
-        maker = work.maker(name)
-        work.remove(node)
-        work.rename(maker, name, output)
-        for reader in readers:
-            if reader is not node:
-                work.rename(reader, name, output)
-    else:
-        for reader in readers:
-            work.rename(reader, output, name)
-        work.remove(node)

@@ -55,9 +55,18 @@ class Source:
         return named_function(self.model, self.outputs)
 
     def layer_of(self, name: str) -> str:
-        """The layer in a tensor's name, as "block1_se" in "resnet20_1/block1_se_1/Conv2D;..."; else the name itself."""
-        for part in re.split(r"[/;:]", name):
-            for known in (part, re.sub(r"(_\d+)+$", "", part), re.sub(r"_\d+$", "", part)):
+        """The layer in a tensor's name, as "block1_se" in "resnet20_1/block1_se_1/Conv2D;..."; else the name itself.
+
+        Keras enters each scope twice, so TensorFlow numbers the second one: "net_1/conv2d_1/..." is conv2d, of a model
+        called net, and conv2d_1 is "net_1/conv2d_1_2/...". Scopes are read as layers if the model's own has no number.
+        """
+        if name in self.makers:
+            return self.makers[name]
+        parts = re.split(r"[/;:]", name)
+        numbered = parts[0] != self.model.name
+        for part in parts:
+            once, all_off = re.sub(r"_\d+$", "", part), re.sub(r"(_\d+)+$", "", part)
+            for known in (once, part, all_off) if numbered else (part, once, all_off):
                 if known in self.layers:
                     return known
         return name
@@ -84,6 +93,18 @@ class Source:
             hint = f" Closest: {', '.join(close)}." if close else ""
             raise ExportInputError(f"The model has no layer named {', '.join(unknown)}.{hint}")
         return sorted({name for pattern in given for name in fnmatch.filter(self.layers, pattern)})
+
+    @functools.cached_property
+    def makers(self) -> dict[str, str]:
+        """Output to the layer that computes it, but for one inside a nested model: its tensor has the output's name."""
+        found: dict[str, str] = {}
+        for layer in self.model.layers:
+            try:
+                results = keras.tree.flatten(layer.output)
+            except (AttributeError, ValueError):  # used several times, or never
+                continue
+            found |= {name: layer.name for name in self.outputs if any(x is self.model.output[name] for x in results)}
+        return found
 
     @functools.cached_property
     def layers(self) -> frozenset[str]:

@@ -11,10 +11,11 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.images import spans_pixels
-from kattn.export.names import INPUT
+from kattn.export.names import INPUT, first_layers
 from kattn.export.quiet import converting
 from kattn.export.source import Source
 from kattn.export.tflite_calibrate import quantise, tensors_of, widen_dead_ranges
+from kattn.export.tflite_graph import read_tflite
 from kattn.export.tflite_names import named_tensors
 
 INTEGER = ("int16", "int8")
@@ -84,7 +85,7 @@ def convert(
             kept = [name for name in tensors_of(calibrated) if source.layer_of(name) in float_layers]
             content = quantise(calibrated, number, kept)
     except ExportError as error:
-        raise _named_error(source, error) from error
+        raise _missing_16_bit(source, folder, error) or _named_error(source, error) from error
     layers = ", ".join(dict.fromkeys(map(source.layer_of, widened)))
     notes = [f"units that no calibration image woke were given a small range (layers: {layers})"] if widened else []
     return Converted(named_tensors(content), calibrated, notes)
@@ -97,12 +98,30 @@ def _representative(source: Source, samples: np.ndarray, batch: int) -> Iterator
         yield {INPUT: np.take(images, range(start, start + batch), axis=0, mode="wrap")}
 
 
+def _missing_16_bit(source: Source, folder: Path, error: ExportError) -> ExportError | None:
+    """The error for operators that have no 16-bit kernel, with the layers as the float file has them; None for others.
+
+    The converter says one line for each such operator, without its place.
+    """
+    missing = set(re.findall(r"not yet supported for op: '(\w+)'", str(error)))
+    if not missing:
+        return None
+    exact = folder.with_suffix(".tflite")
+    exact.write_bytes(convert(source, folder, precision="float32").content)
+    outputs = [tensor.name for o in read_tflite(exact).operators if o.name in missing for tensor in o.outputs]
+    layers = ", ".join(first_layers(map(source.layer_of, outputs)))
+    return ExportError(
+        f'TensorFlow Lite has no 16-bit {", ".join(sorted(missing))} (layers: {layers}). Take precision="int8" or '
+        '"float16", or write these layers with other operations.'
+    )
+
+
 def _named_error(source: Source, error: ExportError) -> ExportError:
     """The converter's error, led by the layers whose operators it does not know."""
     text = str(error)
     unknown = set(re.findall(r"'tf\.(\w+)' op is neither", text))
-    for listed in re.findall(r"(?:TF Select ops|Custom ops): ([\w, ]+)", text):
-        unknown.update(name.strip() for name in listed.split(",") if name.strip())
+    for names in re.findall(r"(?:TF Select ops|Custom ops): ([\w, ]+)", text):
+        unknown.update(name.strip() for name in names.split(",") if name.strip())
     if not unknown:
         return error
     layers = source.layers_with(unknown)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.export.errors import ExportError
+from kattn.export.names import first_layers
 
 # Operators whose result depends on the shape of a tensor at run time; a delegate gives up on the graph, or on the rest
 # of it.
@@ -143,7 +144,7 @@ def findings(
             # A tensor at the boundary has the output's name: one of the operator's other tensors tells the layer.
             known = [layer for layer, name in zip(layers, names, strict=True) if layer != name] or layers
             found.setdefault(f"{operator.name}: {reason}", []).append(known[0])
-    return {key: f"{key} (layers: {_listed(layers)})" for key, layers in found.items()}
+    return {key: f"{key} (layers: {', '.join(first_layers(layers))})" for key, layers in found.items()}
 
 
 def _foreign(operator: Operator) -> str | None:
@@ -174,11 +175,6 @@ def _floating(operator: Operator, graph: TFLiteGraph) -> str | None:
         given = operator.inputs[0]
         return None if given.dtype not in FLOATS or given in graph.inputs else "beside a part left in floating point"
     return "left in floating point" if any(t.dtype in FLOATS for t in (*operator.inputs, *operator.outputs)) else None
-
-
-def _listed(layers: list[str], most: int = 5) -> str:
-    unique = list(dict.fromkeys(layers))
-    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
 
 
 def _operator_name(code: Any, builtin: dict[int, str]) -> str:

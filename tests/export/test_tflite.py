@@ -211,3 +211,16 @@ def test_delegates_are_told_apart(exported):
     assert as_float["Edge TPU"]["takes"] == "none" and as_integers["Edge TPU"]["takes"] == "all"
     assert as_integers["Core ML"]["takes"] == "none" and as_float["GPU (OpenCL, OpenGL, Metal)"]["takes"] == "all"
     assert all(entry["source"] for entry in as_float.values())
+
+
+def test_operators_without_a_16_bit_kernel_are_named(images, tmp_path, nothing_left):
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(image)
+    x = keras.layers.Activation("hard_swish", name="first")(x)
+    x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3)(x))
+    x = keras.layers.Conv2D(4, 3)(x)
+    model = keras.Model(image, keras.layers.Activation("hard_swish", name="second")(x))
+    said = r'no 16-bit HARD_SWISH \(layers: first, second\)\. Take precision="int8" or "float16"'
+    with pytest.raises(ExportError, match=said):
+        tflite(model, tmp_path / "m.tflite", precision="int16", calibration=images)
+    nothing_left()
