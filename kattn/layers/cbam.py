@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kattn.layers.helpers import BN_EPSILON, batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.portable import portable
 
 AXES = (1, 2)
 POOLS = {
@@ -109,12 +110,33 @@ class CBAM(keras.Layer):
         x = x * self.channel_gate(x)
         if not self.spatial:
             return x
-        pooled = ops.concatenate([ops.max(x, axis=-1, keepdims=True), ops.mean(x, axis=-1, keepdims=True)], axis=-1)
-        gate = self.spatial_conv(pooled)
-        if self.spatial_norm:
-            gate = self.norm(gate, training=training)
+        pooled = [ops.max(x, axis=-1, keepdims=True), ops.mean(x, axis=-1, keepdims=True)]
+        if portable() and not training:
+            gate = self._each_by_itself(pooled)
+        else:
+            gate = self.spatial_conv(ops.concatenate(pooled, axis=-1))
+            if self.spatial_norm:
+                gate = self.norm(gate, training=training)
         gate = ops.sigmoid(gate)
         return (x * gate, gate) if self.return_attention else x * gate
+
+    def _each_by_itself(self, pooled: Sequence[Any]) -> Any:
+        """The spatial gate's logits by one convolution a pooled map, each with its own range when it is quantised.
+
+        Next to each other in one tensor both have the range of the maximum, in which 8 bits leave a few levels of the
+        mean, often a hundred times smaller. TensorFlow Lite even cuts the map that they are of down to that range.
+        """
+        kernels = ops.split(ops.convert_to_tensor(self.spatial_conv.kernel), 2, axis=2)
+        shift = None
+        if self.spatial_norm:
+            scale = self.norm.gamma * ops.rsqrt(self.norm.moving_variance + self.norm.epsilon)
+            kernels = [kernel * scale for kernel in kernels]
+            shift = self.norm.beta - self.norm.moving_mean * scale
+        first, second = (
+            ops.conv(x, ops.cast(kernel, x.dtype), padding="same", data_format="channels_last")
+            for x, kernel in zip(pooled, kernels, strict=True)
+        )
+        return first + second if shift is None else first + ops.cast(shift, first.dtype) + second
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the gate's where it is returned."""

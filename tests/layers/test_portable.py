@@ -10,10 +10,13 @@ import kattn
 from kattn.layers.portable import portable, portable_graphs
 
 
-@pytest.mark.parametrize("name", ["se", "gc", "snl", "c3"])
-def test_both_forms_give_the_same_numbers(name):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("se", {}), ("gc", {}), ("snl", {}), ("c3", {}), ("cbam", {}), ("cbam", {"spatial_norm": False})],
+)
+def test_both_forms_give_the_same_numbers(name, options):
     x = image(2, 4, 3, 8)
-    layer = build(kattn.layers.get(name), x)
+    layer = build(kattn.layers.get(name, **options), x)
     randomise(layer)
     fast = run(layer, x)
     with portable_graphs():
