@@ -82,6 +82,12 @@ class GraphEdit:
         value = self.array(name)
         return None if value is None or value.size != 1 else float(value.reshape(()))
 
+    def attributes(self, node: Any) -> dict[str, Any]:
+        """A node's attributes by name."""
+        import onnx
+
+        return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
     def constant(self, array: np.ndarray) -> str:
         """A new constant; returns its name."""
         import onnx

@@ -24,7 +24,7 @@ def absorb_padding(graph: Any) -> Any:
         around = _zeros_around(pad, work)
         if around is None or not _never_negative(work.maker(pad.input[0]), work):
             continue
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in pool.attribute}
+        attributes = work.attributes(pool)
         kernel = attributes["kernel_shape"]
         pads = [a + b for a, b in zip(attributes.get("pads", [0] * len(around)), around, strict=True)]
         if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or any(

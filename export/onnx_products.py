@@ -17,21 +17,36 @@ import numpy as np
 from kattn.export.onnx_edit import GraphEdit
 
 TO_LAST, TO_FIRST, SWAP = [0, 2, 3, 1], [0, 3, 1, 2], [0, 2, 1]
+POINTWISE = (
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Max",
+    "Min",
+    "Relu",
+    "Clip",
+    "Sigmoid",
+    "HardSigmoid",
+    "Tanh",
+    "LeakyRelu",
+    "Elu",
+)
 
 
 def absorb_transposes(graph: Any) -> Any:
     """The ModelProto without them; the very same numbers up to rounding.
 
     Steps, each of which keeps the values: a turn that moves nothing but axes of length 1 becomes a Reshape, and of two
-    Reshapes behind each other the first one goes; a map turned channels-last and flattened is flattened first and
-    turned then; rows made a map and turned channels-first are turned first; a turn moves behind a gate and behind a
-    multiplication by one number; two turns that undo each other go; a product of turned operands, or one whose result
-    is turned, becomes an Einsum.
+    Reshapes behind each other the first one goes; two turns that undo each other go; a map turned channels-last and
+    flattened is flattened first and turned then; rows made a map and turned channels-first are turned first; a turn
+    moves behind a gate and behind what works on each number by itself; a product of turned operands, or one whose
+    result is turned, becomes an Einsum.
     """
     if sum(node.op_type == "Transpose" for node in graph.graph.node) < 2:  # the image's own
         return graph
     work = GraphEdit(graph, infer=True)
-    steps = (_reshape_instead, _merge, _gate_first, _flatten_first, _turn_first, _scale_first, _cancel)
+    steps = (_reshape_instead, _merge, _cancel, _gate_first, _flatten_first, _turn_first, _pointwise_first)
     while any(step(work) for step in steps):
         work.drop_unused()
     _join_products(work)
@@ -110,19 +125,22 @@ def _turn_first(work: GraphEdit) -> bool:
     return False
 
 
-def _scale_first(work: GraphEdit) -> bool:
-    """A turn followed by a multiplication with one number becomes the multiplication followed by the turn."""
-    for scale in work.kind("Mul"):
-        for index in (0, 1):
-            turn, factor = work.maker(scale.input[index]), work.array(scale.input[1 - index])
-            perm = _turn(turn)
-            if perm is None or factor is None or factor.size != 1 or factor.ndim > len(perm):
-                continue
-            inputs = [turn.input[0], scale.input[1 - index]]
-            scaled = work.insert(scale, "Mul", inputs, work.shapes.get(turn.input[0], []))
-            shape = work.shapes.get(scale.output[0], [])
-            work.replace(scale, work.insert(scale, "Transpose", [scaled], shape, perm=perm))
-            return True
+def _pointwise_first(work: GraphEdit) -> bool:
+    """What works on each number by itself, on operands all turned alike and single numbers, is done before the turn."""
+    for node in (node for op_type in POINTWISE for node in work.kind(op_type)):
+        turns = [work.maker(name) for name in node.input if name and name not in work.constants]
+        numbers = [work.array(name) for name in node.input if name in work.constants]
+        perm = _turn(turns[0]) if turns else None
+        if perm is None or any(_turn(turn) != perm for turn in turns):
+            continue
+        if any(number is None or number.size != 1 or number.ndim > len(perm) for number in numbers):
+            continue
+        inputs = [name if name in work.constants or not name else work.maker(name).input[0] for name in node.input]
+        shape = work.shapes.get(node.output[0], [])
+        plain = [shape[perm.index(axis)] for axis in range(len(perm))] if len(shape) == len(perm) else []
+        result = work.insert(node, node.op_type, inputs, plain, **work.attributes(node))
+        work.replace(node, work.insert(node, "Transpose", [result], shape, perm=perm))
+        return True
     return False
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
 MIN, MAX = 4, 6
@@ -13,46 +15,104 @@ MIN, MAX = 4, 6
 # whole file where it exceeds 256, and others end the process.
 DEAD, GIVEN = 1 / 4096, 1 / 128
 PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
+SAME_RANGE = ("REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "CONCATENATION")
 
 
-def widen_dead_ranges(content: bytes) -> tuple[bytes, list[str]]:
-    """Give activations that did not move on the calibration images a range that integer kernels can work with.
+def with_true_ranges(content: bytes, batches: Iterable[np.ndarray]) -> tuple[bytes, list[str]]:
+    """Give every activation of a calibrated file the range that integer kernels do best with.
 
-    A hidden unit that no calibration image wakes (usual in a gate of one or two units), or a normalisation over one
-    channel, has the range 0..0, from which the converter makes a scale of 1e-8: the next bias then overflows 32 bits,
-    and runtimes refuse the file or crash. A small part of the range of the operator's input leaves such a value as
-    silent as it was.
+    - The range that it has on the calibration images. TensorFlow's calibrator looks at the inputs of an operator once
+      more when it has run. Kernels of sums and products write their result over an input that nobody else reads, so
+      that range becomes the result's as well: a gate from 0 to 1 is quantised as the map that it gates.
+    - Where an operator's result has to be quantised as its inputs are (a maximum, maps next to each other), the range
+      of both. The converter takes that of the result, and cuts off what the inputs have below it.
+    - Where nothing moved, a small range. A hidden unit that no calibration image wakes (usual in a gate of one or two
+      units), or a normalisation over one channel, has the range 0..0, from which the converter makes a scale of 1e-8:
+      the next bias then overflows 32 bits, and runtimes refuse the file or crash. A small part of the range of the
+      operator's input leaves such a value as silent as it was.
 
     Args:
         content: A calibrated float .tflite file.
+        batches: The calibration images, as its input takes them.
 
-    Returns: The file, and the names of the tensors changed.
+    Returns: The file, and the names of the tensors in which nothing moved.
     """
     from ai_edge_litert import schema_py_generated as schema
 
+    result, still = bytearray(content), []
     model = schema.Model.GetRootAs(content, 0)
-    operator_names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-    result, changed = bytearray(content), []
+    measured = _measured(content, batches)
     for g in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(g)
-        ranges = {i: _range(graph.Tensors(i)) for i in range(graph.TensorsLength())}
+        work = _Ranges(model, model.Subgraphs(g))
+        if g == 0:
+            work.ranges |= measured
+        work.join()
+        still += work.widen()
+        for i, found in work.ranges.items():
+            _write(result, work.graph.Tensors(i), *found)
+    return bytes(result), still
+
+
+def _measured(content: bytes, batches: Iterable[np.ndarray]) -> dict[int, tuple[float, float]]:
+    """Least and largest value of each calibrated tensor of the first subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    (given,) = interpreter.get_input_details()
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    found = {i: (np.inf, -np.inf) for i in range(graph.TensorsLength()) if _range(graph.Tensors(i)) is not None}
+    for batch in batches:
+        interpreter.set_tensor(given["index"], batch)
+        interpreter.invoke()
+        for i, (least, most) in found.items():
+            values = interpreter.get_tensor(i)
+            found[i] = (min(least, float(values.min())), max(most, float(values.max())))
+    return found
+
+
+class _Ranges:
+    """Ranges of one subgraph's calibrated tensors by index, and its operators with theirs."""
+
+    def __init__(self, model: Any, graph: Any) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.graph = graph
+        known = {i: _range(graph.Tensors(i)) for i in range(graph.TensorsLength())}
+        self.ranges = {i: found for i, found in known.items() if found is not None}
+        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+        self.operators: list[tuple[str, list[int], list[int]]] = []
         for i in range(graph.OperatorsLength()):
             operator = graph.Operators(i)
             code = model.OperatorCodes(operator.OpcodeIndex())
-            name = operator_names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
-            inputs = [ranges.get(operator.Inputs(j)) for j in range(operator.InputsLength())]
-            known = [_width(found) for found in inputs if found is not None]
+            name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+            inputs = [operator.Inputs(j) for j in range(operator.InputsLength())]
+            self.operators.append((name, inputs, [operator.Outputs(j) for j in range(operator.OutputsLength())]))
+
+    def join(self) -> None:
+        for name, inputs, outputs in self.operators:
+            known = [self.ranges[i] for i in (*inputs, *outputs) if i in self.ranges]
+            if name in SAME_RANGE:
+                both = (min(least for least, _ in known), max(most for _, most in known)) if known else None
+                self.ranges |= {i: both for i in outputs if i in self.ranges and both}
+
+    def widen(self) -> list[str]:
+        changed = []
+        for name, inputs, outputs in self.operators:
+            known = [_width(self.ranges[i]) for i in inputs if i in self.ranges]
             size = max(known, default=0.0) ** (2 if name in PRODUCTS and len(known) == len(inputs) else 1)
-            for j in range(operator.OutputsLength()):
-                output = operator.Outputs(j)
-                found = ranges.get(output)
+            for i in outputs:
+                found = self.ranges.get(i)
                 if found is None or _width(found) >= size * DEAD:
                     continue
-                widened = (-size * GIVEN, 0.0) if found[0] < 0 >= found[1] else (0.0, size * GIVEN)
-                ranges[output] = widened
-                _write(result, graph.Tensors(output), *widened)
-                changed.append(graph.Tensors(output).Name().decode())
-    return bytes(result), changed
+                self.ranges[i] = (-size * GIVEN, 0.0) if found[0] < 0 >= found[1] else (0.0, size * GIVEN)
+                changed.append(self.graph.Tensors(i).Name().decode())
+        return changed
 
 
 def tensors_of(content: bytes) -> list[str]:

@@ -14,7 +14,7 @@ from kattn.export.images import spans_pixels
 from kattn.export.names import INPUT, first_layers
 from kattn.export.quiet import converting
 from kattn.export.source import Source
-from kattn.export.tflite_calibrate import quantise, tensors_of, widen_dead_ranges
+from kattn.export.tflite_calibrate import quantise, tensors_of, with_true_ranges
 from kattn.export.tflite_graph import read_tflite
 from kattn.export.tflite_names import named_tensors
 
@@ -81,7 +81,9 @@ def convert(
             content = converter.convert()
             if precision != "int8":
                 return Converted(named_tensors(content))
-            calibrated, widened = widen_dead_ranges(content)
+            assert samples is not None
+            images = (batch[INPUT] for batch in _representative(source, samples, batch or 1))
+            calibrated, widened = with_true_ranges(content, images)
             kept = [name for name in tensors_of(calibrated) if source.layer_of(name) in float_layers]
             content = quantise(calibrated, number, kept)
     except ExportError as error:

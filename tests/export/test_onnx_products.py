@@ -134,6 +134,25 @@ def test_a_gate_is_turned_instead_of_the_map():
     np.testing.assert_allclose(run(model)[0], expected, atol=1e-6)
 
 
+def test_maps_turned_alike_are_added_before_they_are_turned():
+    nodes = [
+        node("Relu", "x", "other"),
+        node("Transpose", "x", "x_last", perm=[0, 2, 3, 1]),
+        node("Transpose", "other", "other_last", perm=[0, 2, 3, 1]),
+        node("Add", "x_last other_last", "sum"),
+        node("Clip", "sum least", "clipped"),
+        node("Mul", "clipped factor", "scaled"),
+        node("Transpose", "scaled", "first", perm=[0, 3, 1, 2]),
+        node("Neg", "first", "y"),
+    ]
+    model = graph(nodes, MAP, least=np.array(-0.5, "float32"), factor=np.array([3.0], "float32"))
+    (expected,) = run(model)
+    absorb_transposes(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [one.op_type for one in model.graph.node] == ["Relu", "Add", "Clip", "Mul", "Neg"]
+    np.testing.assert_allclose(run(model)[0], expected, atol=1e-6)
+
+
 def test_a_graph_without_products_is_left_alone():
     model = graph([node("Transpose", "x", "y", perm=[0, 2, 3, 1])], {"y": ["batch", HEIGHT, WIDTH, CHANNELS]})
     before = model.SerializeToString()
