@@ -44,6 +44,7 @@ def convert(
     batch: int | None = 1,
     io_type: str | None = None,
     samples: np.ndarray | None = None,
+    method: str = "percentile",
     float_layers: Sequence[str] = (),
 ) -> Converted:
     """Convert a SavedModel whose batch is as the file's is to be.
@@ -53,6 +54,7 @@ def convert(
         folder: The SavedModel.
         precision, batch, io_type: As in `kattn.export.tflite`.
         samples: Calibration images, at int8 and int16.
+        method: Of the calibration, at int8.
         float_layers: Names of layers to leave in float32 at int8.
 
     Raises: ExportError with the layers that TensorFlow Lite has no operator for, or whatever the converter says.
@@ -83,7 +85,7 @@ def convert(
                 return Converted(named_tensors(content))
             assert samples is not None
             images = (batch[INPUT] for batch in _representative(source, samples, batch or 1))
-            calibrated, widened = with_true_ranges(content, images)
+            calibrated, widened = with_true_ranges(content, images, method)
             kept = [name for name in tensors_of(calibrated) if source.layer_of(name) in float_layers]
             content = quantise(calibrated, number, kept)
     except ExportError as error:

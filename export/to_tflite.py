@@ -20,10 +20,12 @@ from kattn.export.quiet import converting
 from kattn.export.report import Report
 from kattn.export.source import Source, prepare
 from kattn.export.staging import staged
+from kattn.export.tflite_calibrate import METHODS
 from kattn.export.tflite_convert import INTEGER, convert
 from kattn.export.tflite_graph import Tensor, TFLiteGraph, findings, read_tflite
 from kattn.export.tflite_names import named_tensors
 from kattn.export.to_saved_model import write_saved_model
+from kattn.layers.portable import portable_graphs
 
 PRECISIONS = ("float32", "float16", "dynamic", "int16", "int8")
 ERROR_IMAGES = 8  # to look for the layers where 8 bits lose accuracy
@@ -37,6 +39,7 @@ def tflite(
     precision: str = "float32",
     calibration: Any = None,
     calibration_images: int = 256,
+    calibration_method: str = "percentile",
     io_type: str | None = None,
     float_layers: Sequence[str] = (),
     batch: int | None = 1,
@@ -61,6 +64,8 @@ def tflite(
         calibration: int8 and int16: real images as the model takes them, from which the ranges of all activations are
             read: an array, a folder, a dataset (see `kattn.export.images.collect`).
         calibration_images: How many of them to take, at most.
+        calibration_method: int8: the range of an activation over 97 % of the images ("percentile") or over all
+            ("minmax"): one image with values three times as large as all others costs these more than a bit.
         io_type: int8: type of the artefact's input and outputs, "int8", "uint8" or "float32"; int16: "int16" or
             "float32". None: the precision's own.
         float_layers: int8: names or patterns ("*_gate") of Keras layers to leave in float32.
@@ -83,7 +88,7 @@ def tflite(
         fails, a check does not pass or the disk refuses; nothing is left behind then.
     """
     started = time.perf_counter()
-    _check_arguments(precision, io_type, batch)
+    _check_arguments(precision, io_type, batch, calibration_method)
     source = prepare(model, outputs, input_shape)
     samples = None
     if precision in INTEGER:
@@ -93,7 +98,8 @@ def tflite(
     target = Path(path)
     with staged(target, suffix=".tflite", overwrite=overwrite) as stage:
         folder = stage.scratch / "model"
-        write_saved_model(source, folder, batch=batch)
+        with portable_graphs(integers=precision in INTEGER):
+            write_saved_model(source, folder, batch=batch)
         converted = convert(
             source,
             folder,
@@ -101,6 +107,7 @@ def tflite(
             batch=batch,
             io_type=io_type,
             samples=samples,
+            method=calibration_method,
             float_layers=kept,
         )
         stage.path.write_bytes(converted.content)
@@ -150,9 +157,11 @@ def tflite(
     return report
 
 
-def _check_arguments(precision: str, io_type: str | None, batch: int | None) -> None:
+def _check_arguments(precision: str, io_type: str | None, batch: int | None, method: str) -> None:
     if precision not in PRECISIONS:
         raise ExportInputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
+    if method not in METHODS:
+        raise ExportInputError(f"calibration_method must be one of {', '.join(METHODS)}. Received: {method!r}")
     types = IO_TYPES.get(precision, ("float32",))
     if io_type is not None and io_type not in types:
         raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")

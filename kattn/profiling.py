@@ -80,26 +80,22 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
         if inside is not None and id(inside) not in seen:
             seen.add(id(inside))
             attention.append(inside)
-        if macs := _layer_macs(layer, args, outputs):
-            add(macs, stack)
-
-    def add(macs: int, stack: list[keras.Layer]) -> None:
+        macs = _layer_macs(layer, args, outputs)
+        if not macs:
+            return
         result.macs += macs
-        result.attention_macs += macs if any(_is_attention(one) for one in stack) else 0
-        owner = next((one for one in stack if id(one) in top), stack[-1])
+        result.attention_macs += macs if inside is not None else 0
+        owner = next((one for one in stack if id(one) in top), layer)
         if result.by_layer and result.by_layer[-1][0] == owner.name:
             macs += result.by_layer.pop()[2]
         result.by_layer.append((owner.name, type(owner).__name__, macs))
 
-    def count_operation(name: str, macs: int, stack: list[keras.Layer]) -> None:
-        if name == "conv":
-            add(macs, stack)
-        else:
-            result.matmul_macs += macs
+    def count_product(macs: int) -> None:
+        result.matmul_macs += macs
 
     from kattn.layers.portable import portable_graphs
 
-    with _observed(count, count_operation), portable_graphs():  # whose products of pooled maps are layers
+    with _observed(count, count_product), portable_graphs():  # whose products of pooled maps are layers
         _Probe(model)(inputs)
     result.attention_parameters = sum(math.prod(w.shape) for layer in attention for w in layer.trainable_weights)
     return result
@@ -202,7 +198,7 @@ def _einsum_macs(equation: str, *shapes: Shape) -> int:
     return extra * math.prod(sizes.values())
 
 
-def _matmul_macs(_: Any, a: Any, b: Any, *__: Any, **___: Any) -> int:
+def _matmul_macs(a: Any, b: Any, *_: Any, **__: Any) -> int:
     x, y = ([int(s) for s in t.shape] for t in (a, b))
     batch = max(math.prod(x[:-2]), math.prod(y[:-2]))
     columns = y[-1] if len(y) > 1 else 1
@@ -210,27 +206,23 @@ def _matmul_macs(_: Any, a: Any, b: Any, *__: Any, **___: Any) -> int:
     return batch * rows * x[-1] * columns
 
 
-# From an operation's result and arguments.
-_OPERATIONS: dict[str, Callable[..., int]] = {
+_PRODUCTS: dict[str, Callable[..., int]] = {
     "matmul": _matmul_macs,
-    "einsum": lambda _, equation, *operands, **__: _einsum_macs(
-        equation, *(tuple(map(int, o.shape)) for o in operands)
-    ),
-    "conv": lambda outputs, _, kernel, *__, **___: math.prod(map(int, outputs.shape)) * math.prod(kernel.shape[:-1]),
+    "einsum": lambda equation, *operands, **_: _einsum_macs(equation, *(tuple(map(int, o.shape)) for o in operands)),
 }
 _LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
-def _observed(count: Callable[..., None], count_operation: Callable[..., None]) -> Iterator[None]:
-    """Observe in this thread layer calls, and the products and convolutions of `keras.ops` that layers make themselves.
+def _observed(count: Callable[..., None], count_product: Callable[[int], None]) -> Iterator[None]:
+    """Observe layer calls, and the matrix products of `keras.ops` that layers make themselves, in this thread.
 
     Keras's own layers do not go through the public `keras.ops` names, so nothing is counted twice.
     """
     thread = threading.get_ident()
     stack: list[keras.Layer] = []
     call = keras.Layer.__call__
-    originals = {name: getattr(keras.ops, name) for name in _OPERATIONS}
+    originals = {name: getattr(keras.ops, name) for name in _PRODUCTS}
 
     def observed_call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         if threading.get_ident() != thread or isinstance(layer, _Probe):
@@ -243,21 +235,20 @@ def _observed(count: Callable[..., None], count_operation: Callable[..., None]) 
             stack.pop()
         return outputs
 
-    def observed_operation(name: str) -> Callable[..., Any]:
+    def observed_product(name: str) -> Callable[..., Any]:
         @functools.wraps(originals[name])
         def run(*args: Any, **kwargs: Any) -> Any:
-            outputs = originals[name](*args, **kwargs)
             if threading.get_ident() == thread:
-                count_operation(name, _OPERATIONS[name](outputs, *args, **kwargs), stack)
-            return outputs
+                count_product(_PRODUCTS[name](*args, **kwargs))
+            return originals[name](*args, **kwargs)
 
         return run
 
     with _LOCK:
         try:
             keras.Layer.__call__ = observed_call
-            for name in _OPERATIONS:
-                setattr(keras.ops, name, observed_operation(name))
+            for name in _PRODUCTS:
+                setattr(keras.ops, name, observed_product(name))
             yield
         finally:
             keras.Layer.__call__ = call

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from kattn.layers.helpers import BN_EPSILON, batch_norm, feature_map_channels, hidden_width, pointwise
-from kattn.layers.portable import portable
+from kattn.layers.portable import integers
 
 AXES = (1, 2)
 POOLS = {
@@ -111,7 +111,7 @@ class CBAM(keras.Layer):
         if not self.spatial:
             return x
         pooled = [ops.max(x, axis=-1, keepdims=True), ops.mean(x, axis=-1, keepdims=True)]
-        if portable() and not training:
+        if integers():
             gate = self._each_by_itself(pooled)
         else:
             gate = self.spatial_conv(ops.concatenate(pooled, axis=-1))
@@ -121,7 +121,7 @@ class CBAM(keras.Layer):
         return (x * gate, gate) if self.return_attention else x * gate
 
     def _each_by_itself(self, pooled: Sequence[Any]) -> Any:
-        """The spatial gate's logits by one convolution a pooled map, each with its own range when it is quantised.
+        """The spatial gate's logits by one convolution a pooled map, each with a range of its own when quantised.
 
         Next to each other in one tensor both have the range of the maximum, in which 8 bits leave a few levels of the
         mean, often a hundred times smaller. TensorFlow Lite even cuts the map that they are of down to that range.
@@ -133,10 +133,10 @@ class CBAM(keras.Layer):
             kernels = [kernel * scale for kernel in kernels]
             shift = self.norm.beta - self.norm.moving_mean * scale
         first, second = (
-            ops.conv(x, ops.cast(kernel, x.dtype), padding="same", data_format="channels_last")
+            ops.conv(x, kernel, padding="same", data_format="channels_last")
             for x, kernel in zip(pooled, kernels, strict=True)
         )
-        return first + second if shift is None else first + ops.cast(shift, first.dtype) + second
+        return first + second if shift is None else first + shift + second
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the gate's where it is returned."""

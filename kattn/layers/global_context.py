@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 
 from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.maps import softmax_mean
+from kattn.layers.portable import integers
 
 LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
 FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}
@@ -97,11 +99,23 @@ class GlobalContext(keras.Layer):
 
     def _transform(self, context: Any, fusion: str) -> Any:
         hidden = self.reduce[fusion](context)
-        # Layer normalisation written out: Keras's emits an operation that int8 runtimes compute in float.
-        centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         gamma, beta = (ops.cast(v[fusion], hidden.dtype) for v in (self.gamma, self.beta))
-        return self.expand[fusion](ops.relu(centred * ops.rsqrt(variance + self.epsilon) * gamma + beta))
+        return self.expand[fusion](ops.relu(self._normalised(hidden) * gamma + beta))
+
+    def _normalised(self, hidden: Any) -> Any:
+        """Layer normalisation, written out: Keras's emits an operation that int8 runtimes compute in float."""
+        centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
+        if not integers():
+            return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + self.epsilon)
+        # 8 bits of a variance are 4 of a deviation, and a small one becomes 0. A vector brought to length 1 is one
+        # operation for integer runtimes, exact inside; a constant entry stands for epsilon.
+        count = hidden.shape[-1]
+        if count == 1:
+            return ops.zeros_like(hidden)
+        constant = ops.full_like(centred[..., :1], math.sqrt(count * self.epsilon))
+        vector = ops.concatenate([centred, constant], axis=-1)
+        unit = vector * ops.rsqrt(ops.sum(ops.square(vector), axis=-1, keepdims=True))
+        return unit[..., :count] * math.sqrt(count)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the weights' where they are returned."""

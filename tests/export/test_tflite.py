@@ -119,6 +119,7 @@ def test_units_that_no_image_wakes_do_not_break_int8(images, tmp_path):
         ({"precision": "int8"}, "No calibration images were given"),
         ({"precision": "float16", "io_type": "uint8"}, "io_type at float16 must be one of float32"),
         ({"batch": 0}, "batch must be a positive number"),
+        ({"calibration_method": "entropy"}, "calibration_method must be one of percentile, minmax"),
     ],
 )
 def test_wrong_arguments_are_named(model, tmp_path, nothing_left, arguments, said):
