@@ -3,10 +3,11 @@
 usage: python benchmarks/int8_accuracy.py [--data-dir FOLDER] [--models gc_resnet20 ...] [--out int8_accuracy.csv]
     [--runs runs/int8] [--train 10000] [--steps 320] [--test 5000]
 
-Without --models: {plain, SE, CBAM, BAM, GC, AFI, ABN} x {resnet20, mobilenet_v2_cifar}. Each is trained for --steps
-batches of 128 on the first --train training images (about four minutes of one core for a ResNet-20; far from
-converged, which is harder on 8 bits than a trained network: margins are narrower). A run that is in --runs is used as
-it is, so networks trained longer by `kattn train` can be put there: RUNS/<model>.
+Without --models: {plain, SE, CBAM, BAM, GC, AFI, ABN} x {resnet20, mobilenet_v2_cifar}. The ResNet-20s have weights in
+the package, which are taken. Others are trained for --steps batches of 128 on the first --train training images (five
+to eight minutes of one core; far from converged, which is harder on 8 bits than a trained network: margins are
+narrower). A run that is in --runs is used as it is, so networks trained longer by `kattn train` can be put there:
+RUNS/<model>.
 
 A row an artefact: accuracy of Keras in float32 and of the artefact on the same test images, the difference in points
 (1 is allowed), the share of images on which both give the same class, and the layers that add most error; or that the
@@ -45,13 +46,15 @@ RECIPE = {
 
 
 def trained(name: str, data: Any, folder: Path, steps: int) -> Any:
-    """The network of a finished run; trained first where there is none."""
+    """The network of a finished run, or of the weights in the package; trained first where there is neither."""
     import kattn
     from kattn.run_folder import RunFolder
     from kattn.training import open_run
 
     if RunFolder(folder).finished:
         return open_run(folder).model
+    if "cifar10.kattn" in kattn.zoo.info(name).weights:
+        return kattn.zoo.create(name, weights="cifar10.kattn")
     epochs = max(1, round(steps * RECIPE["batch_size"] / len(data["train"][0])))
     run = kattn.train(
         name,

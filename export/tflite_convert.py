@@ -76,7 +76,9 @@ def convert(
             if precision == "float16":
                 converter.target_spec.supported_types = [tf.float16]
             if samples is not None:
-                converter.representative_dataset = lambda: _representative(source, samples, batch or 1)
+                # At int8 the ranges are measured below, and the converter needs to see only which tensors have one.
+                first = samples[:1] if precision == "int8" else samples
+                converter.representative_dataset = lambda: _representative(source, first, batch or 1)
                 converter.inference_input_type = converter.inference_output_type = number
             # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
             converter._experimental_calibrate_only = precision == "int8"
