@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from kattn.export.ranges import SHARES, Ranges
+
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
 MIN, MAX = 4, 6
 # A result whose range is smaller than this part of its operator's largest input did not move on the calibration images;
 # it is given the second part. Integer kernels multiply by the ratio of the scales in fixed point: XNNPACK refuses the
 # whole file where it exceeds 256, and others end the process.
 DEAD, GIVEN = 1 / 4096, 1 / 128
-# Of the images, those whose least or largest value in a tensor counts under "percentile". A rare image with values
-# three times as large as all others costs every other image more than a bit.
-METHODS = {"percentile": 0.97, "minmax": 1.0}
 PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
 SAME_RANGE = ("REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "CONCATENATION")
 
@@ -37,7 +36,7 @@ def with_true_ranges(content: bytes, batches: Iterable[np.ndarray], method: str)
     Args:
         content: A calibrated float .tflite file.
         batches: The calibration images, as its input takes them.
-        method: One of METHODS.
+        method: One of SHARES.
 
     Returns: The file, and the names of the tensors in which nothing moved.
     """
@@ -45,7 +44,7 @@ def with_true_ranges(content: bytes, batches: Iterable[np.ndarray], method: str)
 
     result, still = bytearray(content), []
     model = schema.Model.GetRootAs(content, 0)
-    measured = _measured(content, batches, METHODS[method])
+    measured = _measured(content, batches, SHARES[method])
     for g in range(model.SubgraphsLength()):
         work = _Ranges(model, model.Subgraphs(g))
         if g == 0:
@@ -58,10 +57,7 @@ def with_true_ranges(content: bytes, batches: Iterable[np.ndarray], method: str)
 
 
 def _measured(content: bytes, batches: Iterable[np.ndarray], share: float) -> dict[int, tuple[float, float]]:
-    """Range of each calibrated tensor of the first subgraph over a share of the batches, the input's over all.
-
-    A tensor that moves on none but the rest of the batches has the range that it has there.
-    """
+    """Range of each calibrated tensor of the first subgraph over a share of the batches, the input's over all."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -74,18 +70,13 @@ def _measured(content: bytes, batches: Iterable[np.ndarray], share: float) -> di
     (given,) = interpreter.get_input_details()
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     calibrated = [i for i in range(graph.TensorsLength()) if _range(graph.Tensors(i)) is not None]
-    least: dict[int, list[float]] = {i: [] for i in calibrated}
-    most: dict[int, list[float]] = {i: [] for i in calibrated}
+    ranges = Ranges()
     for batch in batches:
         interpreter.set_tensor(given["index"], batch)
         interpreter.invoke()
         for i in calibrated:
-            values = interpreter.get_tensor(i)
-            least[i].append(float(values.min()))
-            most[i].append(float(values.max()))
-    found = {i: (float(np.quantile(least[i], 1 - share)), float(np.quantile(most[i], share))) for i in calibrated}
-    rare = [i for i in calibrated if i == given["index"] or _width(found[i]) == 0]
-    return found | {i: (min(least[i]), max(most[i])) for i in rare}
+            ranges.add(i, interpreter.get_tensor(i))
+    return ranges.over(share) | {given["index"]: ranges.over(1.0)[given["index"]]}
 
 
 class _Ranges:

@@ -17,10 +17,10 @@ from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.images import collect
 from kattn.export.quantisation import tflite_errors
 from kattn.export.quiet import converting
+from kattn.export.ranges import SHARES
 from kattn.export.report import Report
 from kattn.export.source import Source, prepare
 from kattn.export.staging import staged
-from kattn.export.tflite_calibrate import METHODS
 from kattn.export.tflite_convert import INTEGER, convert
 from kattn.export.tflite_graph import Tensor, TFLiteGraph, findings, read_tflite
 from kattn.export.tflite_names import named_tensors
@@ -160,8 +160,8 @@ def tflite(
 def _check_arguments(precision: str, io_type: str | None, batch: int | None, method: str) -> None:
     if precision not in PRECISIONS:
         raise ExportInputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
-    if method not in METHODS:
-        raise ExportInputError(f"calibration_method must be one of {', '.join(METHODS)}. Received: {method!r}")
+    if method not in SHARES:
+        raise ExportInputError(f"calibration_method must be one of {', '.join(SHARES)}. Received: {method!r}")
     types = IO_TYPES.get(precision, ("float32",))
     if io_type is not None and io_type not in types:
         raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")

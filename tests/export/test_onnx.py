@@ -220,8 +220,29 @@ def test_wrong_arguments_are_named(model, tmp_path, nothing_left, arguments, sai
     nothing_left()
 
 
+@pytest.mark.parametrize(("method", "counted"), [("percentile", False), ("minmax", True)])
+def test_one_calibration_image_unlike_the_others(method, counted, tmp_path):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 5, name="conv1")(keras.layers.Rescaling(1 / 64, -2)(image))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, name="conv2")(x)))
+    randomise(model, seed=5)
+    images = np.full((64, 8, 8, 3), 128.0) + np.random.default_rng(0).uniform(-9, 9, (64, 1, 1, 1))
+    images[3, :, ::2], images[3, :, 1::2] = 255.0, 0.0
+    images = images.astype("float32")
+    onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, calibration_method=method, min_agreement=0)
+    maps = keras.Model(image, x).predict(images, verbose=0)
+    graph = onnx_package.load(tmp_path / "m.onnx").graph
+    scales = {tensor.name: onnx_package.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    (conv,) = (node for node in graph.node if node.op_type == "Conv" and "conv1" in node.name)
+    (scale,) = (
+        scales[n.input[1]] for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == conv.output[0]
+    )
+    assert (255 * scale >= 0.95 * np.ptp(maps)) == counted
+    assert 255 * scale >= 0.95 * np.ptp(np.delete(maps, 3, axis=0))
+
+
 def test_an_unknown_calibration_method_is_named(model, images, tmp_path, nothing_left):
-    with pytest.raises(ExportInputError, match="minmax, entropy, percentile"):
+    with pytest.raises(ExportInputError, match="percentile, minmax, entropy"):
         onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, calibration_method="best")
     nothing_left()
 
