@@ -64,10 +64,11 @@ def quantise(
     target = scratch / "int8.onnx"
     kept = [*excluded, *_entrance(graph), *_vector_arithmetic(onnx.shape_inference.infer_shapes(graph))]
 
-    # What onnxruntime's own calibrator finds in one batch is then overridden.
-    ranges = _measured(graph, batches, SHARES[method]) if method in SHARES else {}
-    options = {"TensorQuantOverrides": {name: [found] for name, found in ranges.items()}}
-    batches = batches[:1] if ranges else batches
+    calibrator, options = ort.CalibrationMethod.Entropy, {}
+    if method in SHARES:  # what onnxruntime's own calibrator finds in one batch is overridden
+        ranges = _measured(graph, batches, SHARES[method])
+        options = {"TensorQuantOverrides": {name: [found] for name, found in ranges.items()}}
+        calibrator, batches = ort.CalibrationMethod.MinMax, batches[:1]
 
     def run(nodes: Sequence[str]) -> Any:
         with converting("onnxruntime's quantisation"):
@@ -80,8 +81,8 @@ def quantise(
                 activation_type=ort.QuantType.QUInt8,
                 weight_type=ort.QuantType.QInt8,
                 nodes_to_exclude=list(nodes),
-                calibrate_method=ort.CalibrationMethod.MinMax if ranges else ort.CalibrationMethod.Entropy,
-                extra_options=options if ranges else {},
+                calibrate_method=calibrator,
+                extra_options=options,
             )
             return onnx.load(str(target))
 
