@@ -107,12 +107,12 @@ def _measured(graph: Any, batches: Sequence[np.ndarray], share: float) -> dict[s
     open_graph.graph.output.extend(inner)
     with converting("onnxruntime"):
         session = onnxruntime.InferenceSession(open_graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    ranges = Ranges()
+    ranges: Ranges[str] = Ranges()
     for batch in batches:
         for name, values in zip(names, session.run(names, {INPUT: batch}), strict=True):
             ranges.add(name, values)
     return {
-        str(name): {"rmin": np.array(low, "float32"), "rmax": np.array(high, "float32")}
+        name: {"rmin": np.array(low, "float32"), "rmax": np.array(high, "float32")}
         for name, (low, high) in ranges.over(share).items()
         if high > low
     }

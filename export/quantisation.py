@@ -76,14 +76,9 @@ def _relative(exact: np.ndarray, rough: np.ndarray) -> float:
 
 def _tensors(path: Path, images: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
     """Results of a file by name, in real numbers, for all images one after the other."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from kattn.export.tflite_graph import open_interpreter
 
-    interpreter = Interpreter(
-        model_path=str(path),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
+    interpreter = open_interpreter(model_path=str(path))
     (given,) = interpreter.get_input_details()
     # By name alone: kernels add nameless tensors of their own to work in, and weights are the same for every image.
     details = [detail for detail in interpreter.get_tensor_details() if detail["name"] in names]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kattn.export.ranges import SHARES, Ranges
+from kattn.export.tflite_graph import open_interpreter, operator_names
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
 MIN, MAX = 4, 6
@@ -59,43 +60,34 @@ def with_true_ranges(content: bytes, batches: Iterable[np.ndarray], method: str)
 def _measured(content: bytes, batches: Iterable[np.ndarray], share: float) -> dict[int, tuple[float, float]]:
     """Range of each calibrated tensor of the first subgraph over a share of the batches, the input's over all."""
     from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
+    interpreter = open_interpreter(model_content=content)
     (given,) = interpreter.get_input_details()
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     calibrated = [i for i in range(graph.TensorsLength()) if _range(graph.Tensors(i)) is not None]
-    ranges = Ranges()
+    ranges: Ranges[int] = Ranges()
     for batch in batches:
         interpreter.set_tensor(given["index"], batch)
         interpreter.invoke()
         for i in calibrated:
             ranges.add(i, interpreter.get_tensor(i))
-    return ranges.over(share) | {given["index"]: ranges.over(1.0)[given["index"]]}
+    return ranges.over(share, whole=given["index"])
 
 
 class _Ranges:
     """Ranges of one subgraph's calibrated tensors by index, and its operators with theirs."""
 
     def __init__(self, model: Any, graph: Any) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
         self.graph = graph
         known = {i: _range(graph.Tensors(i)) for i in range(graph.TensorsLength())}
         self.ranges = {i: found for i, found in known.items() if found is not None}
-        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+        names = operator_names(model)
         self.operators: list[tuple[str, list[int], list[int]]] = []
         for i in range(graph.OperatorsLength()):
             operator = graph.Operators(i)
-            code = model.OperatorCodes(operator.OpcodeIndex())
-            name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
             inputs = [operator.Inputs(j) for j in range(operator.InputsLength())]
-            self.operators.append((name, inputs, [operator.Outputs(j) for j in range(operator.OutputsLength())]))
+            outputs = [operator.Outputs(j) for j in range(operator.OutputsLength())]
+            self.operators.append((names[operator.OpcodeIndex()], inputs, outputs))
 
     def join(self) -> None:
         for name, inputs, outputs in self.operators:

@@ -87,9 +87,8 @@ def read_tflite(path: str | Path) -> TFLiteGraph:
         model = schema.Model.GetRootAs(content, 0)
         operators: list[Operator] = []
         boundary: list[tuple[Tensor, ...]] = []
-        builtin = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
         types = {v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)}
-        names = [_operator_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
+        names = operator_names(model)
         _check_buffers(model, len(content))
         for g in range(model.SubgraphsLength()):
             graph = model.Subgraphs(g)
@@ -113,6 +112,31 @@ def read_tflite(path: str | Path) -> TFLiteGraph:
         raise
     except Exception as error:  # the generated reader raises whatever a wrong offset leads to
         raise ExportError(f"{path} is a damaged .tflite file: {type(error).__name__}: {error}") from error
+
+
+def operator_names(model: Any) -> list[str]:
+    """Names of a file's operators, in the order of its operator codes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    builtin = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+    return [_operator_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
+
+
+def open_interpreter(**where: Any) -> Any:
+    """An interpreter whose inner results can be read: no delegate hides them, no kernel writes over them.
+
+    Args:
+        where: model_path or model_content.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        **where,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def findings(

@@ -36,7 +36,7 @@ def take_out(archive: Path, name: str, target: Path, limit: int) -> None:
                 if limit < 0:
                     raise ArchiveTooLarge(f"{name} is larger than it may be")
                 copy.write(chunk)
-    # RuntimeError asks for a password; NotImplementedError, a kind of it, names the unknown compression.
+    # RuntimeError: a password is asked for, or Python does not have the compression.
     except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError) as problem:
         target.unlink(missing_ok=True)
         raise ArchiveError(str(problem)) from None
