@@ -33,7 +33,7 @@ STARTS = ("zeros", "he_normal")  # of the bare variables: without drawing, and a
 
 def build(name: str, blocks: int) -> Any:
     """One of the two networks with another number of blocks a stage."""
-    from kattn.zoo.attentions import ATTENTIONS
+    from kattn.zoo.attentions.table import ATTENTIONS
     from kattn.zoo.backbones import densenet, wide_resnet
     from kattn.zoo.builder import make_builder
 

@@ -25,9 +25,9 @@ import numpy as np
 
 import kattn
 from kattn import explain
-from kattn.data import Split, load
-from kattn.explain.graph import Graph
-from kattn.explain.stream import outputs_over, stream
+from kattn.data.loading import Split, load
+from kattn.explain.statistics.stream import outputs_over, stream
+from kattn.graph.calls import Graph
 
 
 def inference(model: Any, data: Any, **options: Any) -> None:

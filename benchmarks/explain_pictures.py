@@ -19,11 +19,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 
 from kattn import explain
-from kattn.data import Split, load
-from kattn.explain.graph import Graph
-from kattn.explain.run_report import chosen_images
-from kattn.explain.stream import outputs_over, stream
-from kattn.run_folder import RunFolder
+from kattn.data.loading import Split, load
+from kattn.explain.reports.run import chosen_images
+from kattn.explain.statistics.stream import outputs_over, stream
+from kattn.graph.calls import Graph
+from kattn.runs.folder import RunFolder
 
 
 def predictions(model: Any, split: Split) -> np.ndarray:

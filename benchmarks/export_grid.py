@@ -120,7 +120,7 @@ LIMITS = {"flex": 0, "rank": 4, "dynamic": 0, "transposes": 2, "inside": 0, "sha
 
 def tflite_counts(path: Path) -> dict[str, int]:
     """Read from the file itself, not from the exporter's report."""
-    from kattn.export.tflite_graph import DYNAMIC, read_tflite
+    from kattn.export.to_tflite.graph import DYNAMIC, read_tflite
 
     graph = read_tflite(path)
     return {
@@ -176,7 +176,7 @@ def rows_of(name: str, formats: list[str], size: int) -> Any:
     import keras
 
     import kattn
-    from kattn.export.images import made_up
+    from kattn.export.source.samples import made_up
 
     keras.backend.clear_session(free_memory=True)
     try:

@@ -103,7 +103,7 @@ def in_turns(files: Sequence[Path], rounds: int) -> list[dict[str, float]]:
     import numpy as np
 
     from kattn.export import load
-    from kattn.export.images import made_up
+    from kattn.export.source.samples import made_up
 
     runners = [load(path, threads=1) for path in files]
     tensors = [runner.encode(made_up(1, _shape(runner.shape), pixels=True)) for runner in runners]
@@ -146,7 +146,7 @@ def export(name: str, form: str, folder: Path) -> Path:
 def make(name: str, form: str, path: Path) -> None:
     """A zoo model in its default size as one file."""
     import kattn
-    from kattn.export.images import made_up
+    from kattn.export.source.samples import made_up
 
     kind, precision = form.split(":")
     options: dict[str, Any] = {"layout": "nchw"} if kind == "onnx" else {}

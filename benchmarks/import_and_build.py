@@ -55,7 +55,7 @@ def main() -> None:
     python = sys.executable
 
     commands = {"kattn --help": ["--help"], "kattn list": ["list"], "kattn info afi_resnet50": ["info", "afi_resnet50"]}
-    jobs = {name: lambda words=words: cpu_of(python, "-m", "kattn.cli", *words) for name, words in commands.items()}
+    jobs = {name: lambda words=words: cpu_of(python, "-m", "kattn", *words) for name, words in commands.items()}
     report("command line, processor seconds of the whole process", in_turns(jobs, rounds))
 
     imports = {

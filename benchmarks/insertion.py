@@ -29,8 +29,8 @@ import keras
 import numpy as np
 
 import kattn
-from kattn.export.rebuild import all_layers
-from kattn.insertion_places import SITES, find_places
+from kattn.export.source.rebuilding import all_layers
+from kattn.insertion.places import SITES, find_places
 
 NETWORKS = (
     "ResNet50",

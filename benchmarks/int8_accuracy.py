@@ -48,8 +48,8 @@ RECIPE = {
 def trained(name: str, data: Any, folder: Path, steps: int) -> Any:
     """The network of a finished run, or of the weights in the package; trained first where there is neither."""
     import kattn
-    from kattn.run_folder import RunFolder
-    from kattn.training import open_run
+    from kattn.runs.folder import RunFolder
+    from kattn.training.run import open_run
 
     if RunFolder(folder).finished:
         return open_run(folder).model
@@ -71,10 +71,11 @@ def trained(name: str, data: Any, folder: Path, steps: int) -> Any:
 def row_of(network: Any, name: str, form: str, train: np.ndarray, test: Any) -> dict[str, Any]:
     """Export one artefact and evaluate it."""
     import kattn
+    from kattn.export.source.preparing import run_keras
 
     kind, precision = form.split(":")
     images, labels = test
-    expected = kattn.export.source.run_keras(*_only_predictions(network), images.astype("float32"))["predictions"]
+    expected = run_keras(*_only_predictions(network), images.astype("float32"))["predictions"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"m.{kind}"
         try:
@@ -123,7 +124,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("int8_accuracy.csv"))
     arguments = parser.parse_args()
     import kattn.data
-    import kattn.export.source
 
     whole = kattn.data.load("cifar10", data_dir=arguments.data_dir, validation=0.0)
     train = (whole.train.images[: arguments.train], whole.train.labels[: arguments.train])

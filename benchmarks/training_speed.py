@@ -73,10 +73,10 @@ def parts(
     import keras
 
     import kattn
-    from kattn.data import Dataset, Split
-    from kattn.recipes import load_recipe
-    from kattn.training import batches_for, compile_for
-    from kattn.training_callbacks import Epoch, Progress, StopOnNaN
+    from kattn.data.loading import Dataset, Split
+    from kattn.training.callbacks import Epoch, Progress, StopOnNaN
+    from kattn.training.recipes import load_recipe
+    from kattn.training.run import batches_for, compile_for
 
     keras.config.set_dtype_policy(precision)
     model = one_layer() if network == "one layer" else kattn.zoo.create(network)
@@ -145,7 +145,7 @@ def written_resnet20(layout: str) -> Any:
     import numpy as np
     from keras import Input, Model, layers
 
-    from kattn.zoo.backbone import CIFAR
+    from kattn.zoo.backbones.row import CIFAR
 
     first = layout == "channels_first"
     axis = 1 if first else -1

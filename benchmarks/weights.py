@@ -34,8 +34,8 @@ def published(folder: Path, model: str):
     from safetensors.numpy import save_file
 
     import kattn
-    from kattn.zoo import manifest
-    from kattn.zoo.fetch import file_name
+    from kattn.zoo.weights import manifest
+    from kattn.zoo.weights.download import file_name
 
     network = kattn.zoo.create(model)
     kattn.zoo.save_weights(network, folder / "own.weights.h5")

@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from kattn.export.benchmark import bench as bench
     from kattn.export.errors import ExportError as ExportError
     from kattn.export.errors import ExportInputError as ExportInputError
-    from kattn.export.report import Report as Report
-    from kattn.export.to_onnx import onnx as onnx
-    from kattn.export.to_saved_model import saved_model as saved_model
-    from kattn.export.to_tflite import tflite as tflite
-    from kattn.export.verify import compare as compare
-    from kattn.export.verify import load as load
+    from kattn.export.proof.compare import compare as compare
+    from kattn.export.proof.compare import load as load
+    from kattn.export.proof.report import Report as Report
+    from kattn.export.to_onnx.export import onnx as onnx
+    from kattn.export.to_saved_model.export import saved_model as saved_model
+    from kattn.export.to_tflite.export import tflite as tflite
 
 # Where each public name lives. No module has the name of what it gives: importing a submodule sets an attribute of its
 # name on the package, which would hide a function of the same name.
 LOCATIONS = {
     "ExportError": "errors",
     "ExportInputError": "errors",
-    "Report": "report",
+    "Report": "proof.report",
     "bench": "benchmark",
-    "compare": "verify",
-    "load": "verify",
-    "onnx": "to_onnx",
-    "saved_model": "to_saved_model",
-    "tflite": "to_tflite",
+    "compare": "proof.compare",
+    "load": "proof.compare",
+    "onnx": "to_onnx.export",
+    "saved_model": "to_saved_model.export",
+    "tflite": "to_tflite.export",
 }
 
 

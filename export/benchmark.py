@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from kattn.export.canary import run_apart
 from kattn.export.errors import ExportError, ExportInputError
-from kattn.export.images import made_up
+from kattn.export.proof.canary import run_apart
+from kattn.export.proof.report import size_of, versions
+from kattn.export.proof.runners import Runner, load
 from kattn.export.quiet import converting
-from kattn.export.report import size_of, versions
-from kattn.export.runners import Runner, load
-from kattn.export.tflite_graph import read_tflite
+from kattn.export.source.samples import made_up
+from kattn.export.to_tflite.graph import read_tflite
 
 
 @dataclass(frozen=True)

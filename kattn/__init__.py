@@ -6,73 +6,48 @@ imports nothing else: each part is loaded when it is first used. The layers are 
 are imported, in either order, so that `.keras` files load.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-import importlib.abc
-import importlib.util
-import sys
-from typing import TYPE_CHECKING, Any
+from kattn.lazy import face
+from kattn.registration import register_layers
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from kattn import data as data
+    from kattn import evaluation as evaluation
     from kattn import explain as explain
     from kattn import export as export
+    from kattn import insertion as insertion
     from kattn import layers as layers
+    from kattn import training as training
+    from kattn import tuning as tuning
     from kattn import zoo as zoo
-    from kattn.evaluation import evaluate as evaluate
-    from kattn.insertion import insert as insert
+    from kattn.evaluation.evaluation import evaluate as evaluate
+    from kattn.graph.targets import targets_for as targets_for
+    from kattn.insertion.inserting import insert as insert
     from kattn.profiling import profile as profile
-    from kattn.targets import targets_for as targets_for
-    from kattn.training import train as train
-    from kattn.tuning import tune as tune
+    from kattn.training.run import train as train
+    from kattn.tuning.search import tune as tune
 
-_PARTS = ("explain", "export", "layers", "zoo")
-_FUNCTIONS = {
-    "evaluate": "kattn.evaluation",
-    "insert": "kattn.insertion",
-    "profile": "kattn.profiling",
-    "targets_for": "kattn.targets",
-    "train": "kattn.training",
-    "tune": "kattn.tuning",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PARTS:
-        return importlib.import_module(f"kattn.{name}")
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
-    raise AttributeError(f"module 'kattn' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_PARTS, *_FUNCTIONS])
-
-
-class _WhenKerasComes(importlib.abc.MetaPathFinder):
-    """Imports kattn.layers right behind Keras: so a lazy `import kattn` has its layers registered all the same."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        """The spec of Keras, which registers the layers when it has run; of nothing else."""
-        if fullname != "keras":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            execute(module)
-            importlib.import_module("kattn.layers")
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
-if "keras" in sys.modules:
-    importlib.import_module("kattn.layers")
-else:
-    sys.meta_path.insert(0, _WhenKerasComes())
+__getattr__, __dir__ = face(
+    __name__,
+    {
+        "data": "",
+        "evaluate": "evaluation.evaluation",
+        "evaluation": "",
+        "explain": "",
+        "export": "",
+        "insert": "insertion.inserting",
+        "insertion": "",
+        "layers": "",
+        "profile": "profiling",
+        "targets_for": "graph.targets",
+        "train": "training.run",
+        "training": "",
+        "tune": "tuning.search",
+        "tuning": "",
+        "zoo": "",
+    },
+)
+register_layers()

@@ -93,7 +93,7 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
     def count_product(macs: int) -> None:
         result.matmul_macs += macs
 
-    from kattn.layers.portable import portable_graphs
+    from kattn.layers.pieces.portable import portable_graphs
 
     with _observed(count, count_product), portable_graphs():  # whose products of pooled maps are layers
         _Probe(model)(inputs)
@@ -139,7 +139,7 @@ def _bytes(tensor: Any) -> int:
 
 
 def _layer_macs(layer: keras.Layer, args: tuple[Any, ...], outputs: Any) -> int:
-    from kattn.layers.spectral_norm import SpectralNorm
+    from kattn.layers.pieces.spectral_norm import SpectralNorm
 
     # Runs its layer's computation with another kernel, not the layer.
     layer = layer.layer if isinstance(layer, SpectralNorm) else layer

@@ -88,7 +88,7 @@ Adapter = Callable[[dict[str, Any], Weights, Sequence[np.ndarray]], Sequence[Any
 
 
 def adapters() -> dict[str, Adapter]:
-    from golden_adapters import ADAPTERS
+    from support.golden_adapters import ADAPTERS
 
     return ADAPTERS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import pixels, randomise
+from support.models import pixels, randomise
 
 from kattn.zoo import create
 

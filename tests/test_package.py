@@ -55,6 +55,6 @@ def test_it_imports_elsewhere(wheel, tmp_path):
         "import kattn, kattn.zoo, kattn.export\n"
         f"assert kattn.zoo.__file__.startswith({str(tmp_path)!r}), kattn.zoo.__file__\n"
         "assert kattn.zoo.create('se_resnet20').count_params() > 0\n"
-        "from kattn.recipes import load_recipe; load_recipe('quick')\n"
+        "from kattn.training.recipes import load_recipe; load_recipe('quick')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from kattn.attention import Attention, Head, Sites, factory_options
-from kattn.zoo.backbone import Backbone
+from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
-from kattn.zoo.weights import Source, find_weights, load_weights
+from kattn.zoo.grammar.sites import Attention, Head, Sites, factory_options
+from kattn.zoo.weights.loading import Source, find_weights, load_weights
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 STANDARD = {

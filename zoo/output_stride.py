@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kattn.layers.dilated_pooling import DilatedPooling2D
+from kattn.layers.pieces.dilated_pooling import DilatedPooling2D
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import keras
 
-from kattn.attention import Attention
-from kattn.zoo.attentions import ATTENTIONS
-from kattn.zoo.backbone import Backbone
-from kattn.zoo.backbones import BACKBONES
+from kattn.zoo.attentions.table import ATTENTIONS
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.backbones.table import BACKBONES
 from kattn.zoo.builder import make_builder, missing_sites
 from kattn.zoo.catalog import unknown_model
+from kattn.zoo.grammar.sites import Attention
 
 
 def pairs() -> Iterator[tuple[str, str, str]]:

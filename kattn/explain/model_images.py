@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.explain.graph import require_graph
-from kattn.export.source import takes_pixels
+from kattn.export.source.preparing import takes_pixels
+from kattn.graph.calls import require_graph
 
 
 def checked_images(model: keras.Model, images: Any) -> np.ndarray:

@@ -7,18 +7,14 @@ from typing import Any
 
 import keras
 
-from kattn.layers.aggregated_bottleneck import AggregatedBottleneck as AggregatedBottleneck
 from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
 from kattn.layers.cbam import CBAM as CBAM
-from kattn.layers.channel_shuffle import ChannelShuffle as ChannelShuffle
 from kattn.layers.context_encoding import ContextEncoding as ContextEncoding
-from kattn.layers.conv_norm import ConvNormActivation as ConvNormActivation
 from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
 from kattn.layers.criss_cross_head import CrissCrossHead as CrissCrossHead
 from kattn.layers.cross_channel import CrossChannelCommunication as CrossChannelCommunication
-from kattn.layers.dilated_pooling import DilatedPooling2D as DilatedPooling2D
 from kattn.layers.dual_attention import ChannelSelfAttention as ChannelSelfAttention
 from kattn.layers.dual_attention import PositionAttention as PositionAttention
 from kattn.layers.dual_attention_head import DualAttentionHead as DualAttentionHead
@@ -26,22 +22,28 @@ from kattn.layers.eca import EfficientChannelAttention as EfficientChannelAttent
 from kattn.layers.encoding import Encoding as Encoding
 from kattn.layers.gather_excite import GatherExcite as GatherExcite
 from kattn.layers.global_context import GlobalContext as GlobalContext
-from kattn.layers.grouped_conv import GroupedConv2D as GroupedConv2D
 from kattn.layers.non_local import NonLocal as NonLocal
 from kattn.layers.non_local_means import NonLocalMeans as NonLocalMeans
 from kattn.layers.object_attention import ObjectAttention as ObjectAttention
 from kattn.layers.object_context import ObjectContext as ObjectContext
 from kattn.layers.object_context_asp import ASPObjectContext as ASPObjectContext
 from kattn.layers.object_context_pyramid import PyramidObjectContext as PyramidObjectContext
-from kattn.layers.pre_activation import PreActivationBottleneck as PreActivationBottleneck
+from kattn.layers.pieces.aggregated_bottleneck import AggregatedBottleneck as AggregatedBottleneck
+from kattn.layers.pieces.channel_shuffle import ChannelShuffle as ChannelShuffle
+from kattn.layers.pieces.conv_norm import ConvNormActivation as ConvNormActivation
+from kattn.layers.pieces.dilated_pooling import DilatedPooling2D as DilatedPooling2D
+from kattn.layers.pieces.grouped_conv import GroupedConv2D as GroupedConv2D
+from kattn.layers.pieces.pre_activation import PreActivationBottleneck as PreActivationBottleneck
+from kattn.layers.pieces.residual_block import ResidualBlock as ResidualBlock
+from kattn.layers.pieces.resize_like import ResizeLike as ResizeLike
+from kattn.layers.pieces.rezero import ReZero as ReZero
+from kattn.layers.pieces.semantic_encoding_loss import SemanticEncodingLoss as SemanticEncodingLoss
+from kattn.layers.pieces.spectral_norm import SpectralNorm as SpectralNorm
 from kattn.layers.psa import PointwiseSpatialAttention as PointwiseSpatialAttention
 from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
 from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
 from kattn.layers.residual_attention import ResidualAttention as ResidualAttention
 from kattn.layers.residual_attention_next import ResidualAttentionNeXt as ResidualAttentionNeXt
-from kattn.layers.residual_block import ResidualBlock as ResidualBlock
-from kattn.layers.resize_like import ResizeLike as ResizeLike
-from kattn.layers.rezero import ReZero as ReZero
 from kattn.layers.rnan import ResidualLocalAttentionBlock as ResidualLocalAttentionBlock
 from kattn.layers.rnan import ResidualNonLocalAttentionBlock as ResidualNonLocalAttentionBlock
 from kattn.layers.rnan_non_local import RNANNonLocal as RNANNonLocal
@@ -51,11 +53,9 @@ from kattn.layers.san import NonLocalResidualGroup as NonLocalResidualGroup
 from kattn.layers.san_region_non_local import RegionNonLocal as RegionNonLocal
 from kattn.layers.san_soca import SecondOrderChannelAttention as SecondOrderChannelAttention
 from kattn.layers.selective_kernel import SelectiveKernel as SelectiveKernel
-from kattn.layers.semantic_encoding_loss import SemanticEncodingLoss as SemanticEncodingLoss
 from kattn.layers.simplified_non_local import SimplifiedNonLocal as SimplifiedNonLocal
 from kattn.layers.spatial_transformer import SpatialTransformer as SpatialTransformer
 from kattn.layers.spatial_transformer import SpatialTransformerSampler as SpatialTransformerSampler
-from kattn.layers.spectral_norm import SpectralNorm as SpectralNorm
 from kattn.layers.split_attention import SplitAttention as SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
 from kattn.layers.style_attention import StyleAttention as StyleAttention

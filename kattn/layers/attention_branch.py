@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

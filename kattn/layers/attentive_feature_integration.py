@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.branches import as_rows, softmax_over, weighted_sum
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
-from kattn.layers.portable import portable
+from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.portable import portable
 
 
 @keras.saving.register_keras_serializable("kattn")

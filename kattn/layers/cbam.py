@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.helpers import BN_EPSILON, batch_norm, feature_map_channels, hidden_width, pointwise
-from kattn.layers.portable import integers
+from kattn.layers.pieces.helpers import BN_EPSILON, batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.portable import integers
 
 AXES = (1, 2)
 POOLS = {

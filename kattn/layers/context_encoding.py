@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import wide_dtype
-from kattn.layers.conv_norm import ConvNormActivation
 from kattn.layers.encoding import Encoding
-from kattn.layers.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.attend import wide_dtype
+from kattn.layers.pieces.conv_norm import ConvNormActivation
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
 
 AGGREGATES = {"mean": ops.mean, "sum": ops.sum}
 

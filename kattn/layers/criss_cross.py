@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.layers.attend import wide_dtype
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.attend import wide_dtype
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 
 def swap(x: Any) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.conv_norm import ABN_SLOPE, ConvNormActivation
 from kattn.layers.criss_cross import CrissCrossAttention
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

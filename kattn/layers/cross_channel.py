@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import softmax
-from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
-from kattn.layers.maps import nearest
+from kattn.layers.pieces.attend import softmax
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.maps import nearest
 
 LARGE_MAPS = ("resize", "patches")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from kattn.layers.conv_norm import ConvNormActivation
 from kattn.layers.dual_attention import ChannelSelfAttention, PositionAttention
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.conv_norm import ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions, softmax, wide_dtype
-from kattn.layers.helpers import feature_map_channels
+from kattn.layers.pieces.attend import positions, softmax, wide_dtype
+from kattn.layers.pieces.helpers import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

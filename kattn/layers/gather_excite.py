@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
-from kattn.layers.maps import nearest
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.maps import nearest
 
 VARIANTS = ("theta_minus", "theta", "theta_plus")
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition

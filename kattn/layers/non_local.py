@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import attend, positions
-from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
-from kattn.layers.maps import max_pool_2x2, to_map
+from kattn.layers.pieces.attend import attend, positions
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.maps import max_pool_2x2, to_map
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 

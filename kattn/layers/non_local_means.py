@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions
-from kattn.layers.attend_maps import attend_maps, map_size
-from kattn.layers.helpers import feature_map_channels
+from kattn.layers.pieces.attend import positions
+from kattn.layers.pieces.attend_maps import attend_maps, map_size
+from kattn.layers.pieces.helpers import feature_map_channels
 
 DISTANCES = ("sum", "mean")
 PADDINGS = ("reflect", "constant")

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.align_corners import resize_align_corners
-from kattn.layers.attend import attend
-from kattn.layers.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.align_corners import resize_align_corners
+from kattn.layers.pieces.attend import attend
+from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 
 def to_tiles(x: Any, down: int, across: int) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.helpers import feature_map_channels
 from kattn.layers.object_attention import ObjectAttention
+from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.helpers import feature_map_channels, hidden_width
 from kattn.layers.object_context import ObjectContext
+from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

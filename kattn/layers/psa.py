@@ -7,11 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.align_corners import resize_align_corners
-from kattn.layers.attend import positions, softmax, wide_dtype
-from kattn.layers.conv_norm import ConvNormActivation
-from kattn.layers.helpers import feature_map_channels, pointwise
-from kattn.layers.psa_mask import psa_mask
+from kattn.layers.pieces.align_corners import resize_align_corners
+from kattn.layers.pieces.attend import positions, softmax, wide_dtype
+from kattn.layers.pieces.conv_norm import ConvNormActivation
+from kattn.layers.pieces.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.psa_mask import psa_mask
 
 MODES = {"collect": ("collect",), "distribute": ("distribute",), "both": ("collect", "distribute")}
 

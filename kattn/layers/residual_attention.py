@@ -7,11 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.align_corners import resize_align_corners
-from kattn.layers.attend import wide_dtype
-from kattn.layers.helpers import batch_norm, feature_map_channels, pointwise
-from kattn.layers.maps import max_pool_3x3
-from kattn.layers.pre_activation import PreActivationBottleneck
+from kattn.layers.pieces.align_corners import resize_align_corners
+from kattn.layers.pieces.attend import wide_dtype
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.maps import max_pool_3x3
+from kattn.layers.pieces.pre_activation import PreActivationBottleneck
 
 EPSILON = 1e-8  # under the roots of the channel and spatial activations: constant maps keep a finite gradient
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kattn.layers.aggregated_bottleneck import AggregatedBottleneck
+from kattn.layers.pieces.aggregated_bottleneck import AggregatedBottleneck
 from kattn.layers.residual_attention import ResidualAttention
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import for_gradient, positions, query_block, softmax, wide_dtype
-from kattn.layers.attend_maps import attend_maps, map_size
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
-from kattn.layers.maps import to_map
+from kattn.layers.pieces.attend import for_gradient, positions, query_block, softmax, wide_dtype
+from kattn.layers.pieces.attend_maps import attend_maps, map_size
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.maps import to_map
 
 SOFTMAX_AXES = ("query", "key")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from kattn.layers.attend_maps import attend_maps, map_size, max_pooled
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
-from kattn.layers.spectral_norm import SpectralNorm
+from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.spectral_norm import SpectralNorm
 
 
 @dataclass(frozen=True)

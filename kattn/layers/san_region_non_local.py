@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend_maps import attend_maps, map_size, max_pooled
-from kattn.layers.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend import positions
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.attend import positions
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

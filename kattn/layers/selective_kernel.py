@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.branches import as_rows, softmax_over, weighted_sum
-from kattn.layers.grouped_conv import GroupedConv2D
-from kattn.layers.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
+from kattn.layers.pieces.grouped_conv import GroupedConv2D
+from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
 
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition
 

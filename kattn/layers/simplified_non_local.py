@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from kattn.layers.helpers import feature_map_channels, pointwise
-from kattn.layers.maps import softmax_mean
+from kattn.layers.pieces.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.maps import softmax_mean
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 
 SQUEEZES = {
     "avg": lambda x: ops.mean(x, axis=(1, 2), keepdims=True),

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.attend_maps import attend_maps, map_size
-from kattn.layers.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.attend_maps import attend_maps, map_size
+from kattn.layers.pieces.helpers import feature_map_channels, pointwise
 
 
 @keras.saving.register_keras_serializable("kattn")

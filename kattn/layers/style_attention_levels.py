@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.maps import nearest
+from kattn.layers.pieces.maps import nearest
 from kattn.layers.style_attention import StyleAttention, channels_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import build, coloured, train, two_outputs
+from support.small_models import build, coloured, train, two_outputs
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import shutil
 import keras
 import pytest
 
-from kattn.export import ExportInputError, bench, canary, onnx, runners, saved_model, tflite
+from kattn.export import ExportInputError, bench, onnx, saved_model, tflite
+from kattn.export.proof import canary, runners
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import SIZE, build
+from support.small_models import SIZE, build
 
 from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
-from kattn.export.staging import staged
+from kattn.export.proof.staging import staged
 
 EXPORTS = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}
 every_format = pytest.mark.parametrize("name", EXPORTS)
@@ -131,7 +131,7 @@ def test_an_earlier_artefact_is_replaced(model, name, tmp_path, images, nothing_
 
 @every_format
 def test_ctrl_c_in_the_middle_leaves_nothing(model, name, monkeypatch, tmp_path, nothing_left):
-    from kattn.export import certify
+    from kattn.export.proof import certify
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -236,7 +236,7 @@ def test_a_disk_that_is_another(tmp_path):
 
 @every_format
 def test_an_artefact_that_its_runtime_cannot_read_is_not_kept(model, name, monkeypatch, tmp_path, nothing_left):
-    from kattn.export import certify
+    from kattn.export.proof import certify
 
     def load_damaged(path, **_):
         files = [path] if path.is_file() else [path / "saved_model.pb"]

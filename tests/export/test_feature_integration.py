@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
-from helpers import pixels, randomise
+from support.models import pixels, randomise
 
 from kattn.export import onnx, tflite
 from kattn.layers import AttentiveFeatureIntegration

@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
+from support import TESTS
 
 from kattn.export import load, onnx, saved_model, tflite
 
-SCRIPT = Path(__file__).parent / "killed.py"
+SCRIPT = TESTS / "support" / "killed.py"
 
 
 def run(*arguments):

@@ -2,11 +2,11 @@ import contextlib
 
 import numpy as np
 import pytest
-from helpers import randomise
-from layer_checks import check_layer
+from support.layer_checks import check_layer
+from support.models import randomise
 
 from kattn.layers import AttentiveFeatureIntegration
-from kattn.layers.portable import portable_graphs
+from kattn.layers.pieces.portable import portable_graphs
 
 
 def image(*shape, seed=0):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from layer_checks import check_layer
+from support.layer_checks import check_layer
 
 from kattn.layers import CBAM
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from layer_checks import build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import build, check_free_sizes, check_layer, image, parameters, randomise, run
 
 from kattn.layers import ContextEncoding
 

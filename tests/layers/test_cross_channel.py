@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_checks import PROPERTY, build, check_layer, image, outputs_and_gradients, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_layer, image, outputs_and_gradients, parameters, randomise, run
 
 from kattn.layers import CrossChannelCommunication
 

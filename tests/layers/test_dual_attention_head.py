@@ -1,5 +1,5 @@
 import pytest
-from layer_checks import (
+from support.layer_checks import (
     build,
     check_config,
     check_export,

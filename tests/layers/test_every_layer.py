@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_cases import CASES, inputs_of, layer_of, moved
-from layer_checks import PROPERTY, build, check_free_sizes, error, randomise, run, shapes_of, structure
+from support.layer_cases import CASES, inputs_of, layer_of, moved
+from support.layer_checks import PROPERTY, build, check_free_sizes, error, randomise, run, shapes_of, structure
 
 from kattn.layers import names
 

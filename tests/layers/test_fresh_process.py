@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from layer_cases import CASES, LARGE, inputs_of, layer_of
-from layer_checks import as_model, build, randomise, run
+from support.layer_cases import CASES, LARGE, inputs_of, layer_of
+from support.layer_checks import as_model, build, randomise, run
 
 READER = """
 import json, sys

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from helpers import randomise
-from layer_checks import check_layer
+from support.layer_checks import check_layer
+from support.models import randomise
 
 from kattn.layers import GlobalContext
 

@@ -1,5 +1,14 @@
 import pytest
-from layer_checks import build, check_config, check_export, check_free_sizes, check_layer, image, parameters, randomise
+from support.layer_checks import (
+    build,
+    check_config,
+    check_export,
+    check_free_sizes,
+    check_layer,
+    image,
+    parameters,
+    randomise,
+)
 
 from kattn.layers import ASPObjectContext
 

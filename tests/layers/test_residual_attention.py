@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_checks import PROPERTY, build, check_export, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import (
+    PROPERTY,
+    build,
+    check_export,
+    check_free_sizes,
+    check_layer,
+    image,
+    parameters,
+    randomise,
+    run,
+)
 
 from kattn.layers import ResidualAttention
 from kattn.layers.residual_attention import ATTENTIONS

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from layer_checks import check_layer, randomise
+from support.layer_checks import check_layer, randomise
 
 from kattn.layers import LocalSourceResidualAttentionGroup, NonLocalResidualGroup
 

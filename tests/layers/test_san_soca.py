@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from layer_checks import check_layer, outputs_and_gradients
+from support.layer_checks import check_layer, outputs_and_gradients
 
 from kattn.layers import SecondOrderChannelAttention
 from kattn.layers.san_soca import mean_of_covariance_root

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, run
 
 from kattn.layers import SpatialTransformer, SpatialTransformerSampler
 from kattn.layers.spatial_transformer import IDENTITY

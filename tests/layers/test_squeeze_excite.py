@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_checks import check_layer
+from support.layer_checks import check_layer
 
 from kattn.layers import SqueezeExcite
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from parity_helpers import collection, random_state
+from support.parity import collection, random_state
 
 import kattn
-from kattn.zoo.conversion import load_tensors
+from kattn.zoo.weights.pairing import load_tensors
 
 
 def test_grad_cam_equals_captums_on_the_converted_network():

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from helpers import randomise
+from support.models import randomise
 
 import kattn
-from kattn.zoo.conversion import load_tensors
-from kattn.zoo.manifest import find
+from kattn.zoo.weights.manifest import find
+from kattn.zoo.weights.pairing import load_tensors
 
 SIZES = ((96, 128), (97, 65))
 ROWS = {

@@ -1,10 +1,10 @@
 """pytorchcv names its networks as tf2cv's files do: the same tables must give its numbers."""
 
 import pytest
-from parity_helpers import assert_same_logits, collection, random_state
+from support.parity import assert_same_logits, collection, random_state
 
 import kattn
-from kattn.zoo.conversion import load_tensors
+from kattn.zoo.weights.pairing import load_tensors
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import keras
 import pytest
-from parity_helpers import assert_same_logits, collection, random_state
+from support.parity import assert_same_logits, collection, random_state
 
 import kattn
-from kattn.zoo.conversion import load_tensors, make_plan, to_state_dict
-from kattn.zoo.dialects import dialects
-from kattn.zoo.manifest import entries
-from kattn.zoo.sources import open_tensors
+from kattn.zoo.weights.dialects import dialects
+from kattn.zoo.weights.foreign_files import open_tensors
+from kattn.zoo.weights.manifest import entries
+from kattn.zoo.weights.pairing import load_tensors, make_plan, to_state_dict
 
 SIZES = ((96, 128), (97, 65))
 COMPARED = (

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from helpers import largest_difference, pixels
+from support.models import largest_difference, pixels
 
 import kattn.layers  # noqa: F401  registers the layers
 from kattn.zoo import create
-from kattn.zoo.attentions import ATTENTIONS
+from kattn.zoo.attentions.table import ATTENTIONS
 from kattn.zoo.tables import pairs, rows
 
 FAMILIES = {"resnet20": 16, "wide_resnet16_8": 8, "densenet40_k12": 8, "mobilenet_v2_cifar": 16}

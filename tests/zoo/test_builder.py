@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from helpers import pixels, randomise
+from support.models import pixels, randomise
 
 import kattn
 from kattn.zoo import create

@@ -4,16 +4,16 @@ import math
 import random
 
 import pytest
-from helpers import architectures
+from support.models import architectures
 
 import kattn
+from kattn.publish.catalog import row_of, table_path
+from kattn.publish.models_page import page
+from kattn.publish.stubs import stub_text
 from kattn.zoo import catalog, info, list_models
-from kattn.zoo.generate import row_of, table_path
-from kattn.zoo.models_page import page
-from kattn.zoo.stubs import stub_text
 from kattn.zoo.tables import pairs
 
-HINT = "run python -m kattn.zoo.generate"
+HINT = "run python -m kattn.publish catalog"
 
 
 def test_the_table_lists_exactly_the_models_that_can_be_built():

@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from helpers import pixels
+from support.models import pixels
 
 from kattn.zoo import create, features
-from kattn.zoo.backbones import BACKBONES
+from kattn.zoo.backbones.table import BACKBONES
 
 
 def test_levels_have_the_stride_of_their_name():

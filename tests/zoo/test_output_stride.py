@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from helpers import largest_difference, pixels, randomise
 from keras import ops
+from support.models import largest_difference, pixels, randomise
 
-from kattn.attention import conv, depthwise_bn
 from kattn.zoo import create, dilate, features, list_models
-from kattn.zoo.backbones import BACKBONES
+from kattn.zoo.backbones.table import BACKBONES
+from kattn.zoo.grammar.sites import conv, depthwise_bn
 
 WITH_UNITS = [name for name in BACKBONES if name.startswith("attention")]  # their units stride inside
 

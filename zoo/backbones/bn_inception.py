@@ -15,8 +15,8 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, symmetric_padding
-from kattn.zoo.backbone import Backbone
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, symmetric_padding
 
 PAPER = "Ioffe, Szegedy. Batch Normalization. ICML 2015. arXiv:1502.03167"
 

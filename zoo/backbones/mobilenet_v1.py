@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
-from kattn.zoo.backbone import ALL_SITES, Backbone
+from kattn.zoo.backbones.row import ALL_SITES, Backbone
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
 
 PAPER = (
     "Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets: Efficient Convolutional Neural "

@@ -14,9 +14,9 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, bn_act, conv
-from kattn.zoo.backbone import Backbone
 from kattn.zoo.backbones import resnet
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.sites import BlockSites, bn_act, conv
 
 PAPER = "He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027"
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import keras
 
-from kattn.attention import Head, Sites, Stage, assemble, bn_act, conv_bn, unchanged
-from kattn.layers.aggregated_bottleneck import AggregatedBottleneck
-from kattn.layers.pre_activation import PreActivationBottleneck
+from kattn.layers.pieces.aggregated_bottleneck import AggregatedBottleneck
+from kattn.layers.pieces.pre_activation import PreActivationBottleneck
 from kattn.layers.residual_attention import ResidualAttention
 from kattn.layers.residual_attention_next import ResidualAttentionNeXt
-from kattn.zoo.backbone import Backbone
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.sites import Head, Sites, Stage, assemble, bn_act, conv_bn, unchanged
 
 PAPER = "Wang et al. Residual Attention Network for Image Classification. CVPR 2017. arXiv:1704.06904"
 WIDTHS = (256, 512, 1024)

@@ -16,8 +16,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage, unchanged
-from kattn.zoo.backbone import CIFAR, Backbone
+from kattn.zoo.backbones.row import CIFAR, Backbone
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage, unchanged
 
 PAPER = "He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385"
 

@@ -9,10 +9,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from kattn.attention import BlockSites, conv_bn
-from kattn.zoo.backbone import CIFAR, Backbone
 from kattn.zoo.backbones.resnet import bottleneck, resnet
 from kattn.zoo.backbones.resnet import imagenet as resnet_imagenet
+from kattn.zoo.backbones.row import CIFAR, Backbone
+from kattn.zoo.grammar.sites import BlockSites, conv_bn
 
 PAPER = (
     "Xie, Girshick, Dollar, Tu, He. Aggregated Residual Transformations for Deep Neural Networks. CVPR 2017. "

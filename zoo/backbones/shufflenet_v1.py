@@ -15,7 +15,9 @@ from typing import Any
 
 import keras
 
-from kattn.attention import (
+from kattn.layers.pieces.channel_shuffle import ChannelShuffle
+from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
+from kattn.zoo.grammar.sites import (
     BlockSites,
     Head,
     Sites,
@@ -26,8 +28,6 @@ from kattn.attention import (
     run_stage,
     symmetric_padding,
 )
-from kattn.layers.channel_shuffle import ChannelShuffle
-from kattn.zoo.backbone import ALL_SITES, CIFAR, Backbone
 
 PAPER = "Zhang, Zhou, Lin, Sun. ShuffleNet. CVPR 2018. arXiv:1707.01083"
 SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise

@@ -17,10 +17,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
-from kattn.layers.channel_shuffle import ChannelShuffle
-from kattn.zoo.backbone import ALL_SITES, CIFAR, Backbone
+from kattn.layers.pieces.channel_shuffle import ChannelShuffle
+from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
 from kattn.zoo.backbones.shufflenet_v1 import STEM_WIDTH, imagenet_stem
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
 
 PAPER = "Ma, Zhang, Zheng, Sun. ShuffleNet V2. ECCV 2018. arXiv:1807.11164"
 SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise

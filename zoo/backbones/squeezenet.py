@@ -14,8 +14,8 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble
-from kattn.zoo.backbone import Backbone, require_size
+from kattn.zoo.backbones.row import Backbone, require_size
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble
 
 PAPER = "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360"
 STAGES = (  # (squeeze, expand) of each fire module

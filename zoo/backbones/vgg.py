@@ -16,8 +16,8 @@ from typing import Any
 
 import keras
 
-from kattn.attention import Head, Sites, Stage, assemble, bn_act, conv
-from kattn.zoo.backbone import Backbone, require_size
+from kattn.zoo.backbones.row import Backbone, require_size
+from kattn.zoo.grammar.sites import Head, Sites, Stage, assemble, bn_act, conv
 
 PAPER = "Simonyan, Zisserman. Very Deep Convolutional Networks. ICLR 2015. arXiv:1409.1556"
 WIDTHS = (64, 128, 256, 512, 512)

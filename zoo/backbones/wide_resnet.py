@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kattn.attention import BlockSites
-from kattn.zoo.backbone import Backbone
 from kattn.zoo.backbones import preact_resnet, resnet
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.sites import BlockSites
 
 PAPER = "Zagoruyko, Komodakis. Wide Residual Networks. BMVC 2016. arXiv:1605.07146"
 

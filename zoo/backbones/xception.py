@@ -14,8 +14,8 @@ from typing import Any
 
 import keras
 
-from kattn.attention import BlockSites, Head, Sites, Stage, assemble, conv_bn
-from kattn.zoo.backbone import ALL_SITES, Backbone, require_size
+from kattn.zoo.backbones.row import ALL_SITES, Backbone, require_size
+from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn
 
 PAPER = "Chollet. Xception. CVPR 2017. arXiv:1610.02357"
 SMALLEST = 7  # what the unpadded stem leaves a pixel of

@@ -1,0 +1,118 @@
+"""A model's twin that converters understand: float32 throughout, grouped convolutions as one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from kattn.export.errors import ExportInputError
+from kattn.graph.state import assign_state
+from kattn.layers.pieces.grouped_conv import GroupedConv2D
+
+HALF = ("float16", "bfloat16")
+
+
+def reasons_to_rebuild(model: keras.Model) -> list[str]:
+    """Why the model cannot be converted as it is; empty where it can.
+
+    Raises: ExportInputError for layers quantised by Keras, whose integer weights have no float32 twin.
+    """
+    reasons: dict[str, None] = {}
+    for layer in all_layers(model):
+        if getattr(layer, "quantization_mode", None):
+            raise ExportInputError(
+                f"Layer {layer.name!r} was quantised by Keras ({layer.quantization_mode}). Export the model as it was "
+                'before model.quantize, with precision="int8".'
+            )
+        for policy in sorted(_policies(layer) - {"float32"}):
+            reasons[f"policy {policy}"] = None
+        if is_foreign_grouped(layer):
+            reasons["grouped convolutions that Keras compiles by XLA"] = None
+    if any(_half_cast(operation) for operation in getattr(model, "operations", ())):
+        reasons["casts to half precision"] = None
+    return list(reasons)
+
+
+def rebuild(model: keras.Model) -> keras.Model:
+    """A functional model with the same weights in float32 and with `GroupedConv2D` for Keras's grouped Conv2D."""
+    image = model.inputs[0]
+    dtype = "float32" if image.dtype in HALF else image.dtype
+    clone = keras.models.clone_model(
+        model,
+        input_tensors=keras.Input(batch_shape=image.shape, dtype=dtype, name="image"),
+        clone_function=_clone,
+        recursive=True,
+    )
+    assign_state(clone, model)
+    return clone
+
+
+def all_layers(model: keras.Model) -> list[keras.Layer]:
+    """Every layer, with those inside nested models in place of the models."""
+    found: list[keras.Layer] = []
+    for layer in model.layers:
+        found.extend(all_layers(layer) if isinstance(layer, keras.Model) else [layer])
+    return found
+
+
+def is_foreign_grouped(layer: keras.Layer) -> bool:
+    """Whether Keras's TensorFlow backend compiles this layer by XLA, which no converter reads."""
+    return type(layer) is keras.layers.Conv2D and layer.groups > 1 and layer.data_format == "channels_last"
+
+
+def _clone(layer: Any) -> Any:
+    if _half_cast(layer):
+        return type(layer)("float32")
+    if not isinstance(layer, keras.Layer):
+        return layer
+    cls = GroupedConv2D if is_foreign_grouped(layer) else type(layer)
+    try:
+        return cls.from_config(_in_float32(layer.get_config()))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ExportInputError(
+            f"Layer {layer.name!r} ({cls.__name__}) could not be rebuilt in float32: {reason}. Its get_config must "
+            "give its constructor's arguments."
+        ) from error
+
+
+def _half_cast(operation: Any) -> bool:
+    return type(operation).__name__ == "Cast" and getattr(operation, "dtype", None) in HALF
+
+
+def _in_float32(config: Any) -> Any:
+    """A layer's configuration with every dtype policy in it, also those of wrapped layers, set to float32."""
+    if isinstance(config, Mapping):
+        if _is_policy(config):
+            return {**config, "class_name": "DTypePolicy", "config": {"name": "float32"}}
+        return {
+            key: "float32" if key == "dtype" and isinstance(value, str) and value in HALF else _in_float32(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(_in_float32(value) for value in config)
+    return config
+
+
+def _policies(layer: keras.Layer) -> set[str]:
+    """Dtype policies of a layer and of the layers in its configuration."""
+    try:
+        return _dtype_names(layer.get_config())
+    except Exception:  # a layer of somebody's that has no configuration: all there is to know is its own policy
+        return {layer.dtype_policy.name}
+
+
+def _dtype_names(config: Any) -> set[str]:
+    if isinstance(config, Mapping):
+        if _is_policy(config):
+            return {config["config"]["name"]} if "name" in config["config"] else {"map"}
+        return set().union(*(_dtype_names(value) for value in config.values()))
+    if isinstance(config, (list, tuple)):
+        return set().union(*(_dtype_names(value) for value in config))
+    return set()
+
+
+def _is_policy(config: Mapping[str, Any]) -> bool:
+    return config.get("class_name") in ("DTypePolicy", "DTypePolicyMap") and isinstance(config.get("config"), Mapping)

@@ -1,0 +1,193 @@
+"""ONNX: for servers and for every runtime that is not TensorFlow's, in float32, float16 or quantised to 8 bits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import kattn
+from kattn.export.errors import ExportError, ExportInputError
+from kattn.export.proof.certify import certify, comparison_images
+from kattn.export.proof.delegates import support
+from kattn.export.proof.report import Report
+from kattn.export.proof.staging import staged
+from kattn.export.quiet import converting
+from kattn.export.source.preparing import Source, prepare
+from kattn.export.source.samples import collect
+from kattn.export.to_onnx import graph as onnx_graph
+from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
+from kattn.export.to_onnx.quantise import quantise
+
+PRECISIONS = ("float32", "float16", "int8")
+OPSETS = range(13, 21)
+
+
+def onnx(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    layout: str = "nhwc",
+    batch: int | None = None,
+    opset: int = 17,
+    precision: str = "float32",
+    calibration: Any = None,
+    calibration_images: int = 128,
+    calibration_method: str = "percentile",
+    float_layers: Sequence[str] = (),
+    outputs: str | Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    images: Any = None,
+    tolerance: float | None = None,
+    min_agreement: float | None = None,
+    strict: bool = True,
+    allow: Sequence[str] = (),
+    overwrite: bool = True,
+) -> Report:
+    """Write an .onnx file that computes what the model computes, checked by ONNX's checker and in onnxruntime.
+
+    Args:
+        model: Built functional or Sequential Keras model with one input.
+        path: The file to write. A file of that name is replaced once the new one has passed its checks. The report is
+            written beside it as `<path>.json`; weights above 2 GiB go to `<path>.data`.
+        layout: Of the image and of maps among the outputs: "nhwc" as in Keras, or "nchw", which saves the graph its one
+            Transpose.
+        batch: Fixed batch size; None leaves it open (the dimension is called "batch").
+        opset: 13 to 20.
+        precision: "float32"; "float16" (weights and arithmetic; input and outputs stay float32); "int8" (QDQ: weights a
+            channel in signed, activations in unsigned 8 bits, by onnxruntime's static quantisation).
+        calibration: int8: real images as the model takes them: an array, a folder, a dataset.
+        calibration_images: How many of them to take, at most.
+        calibration_method: int8: the range of an activation over 97 % of the images ("percentile"), over all
+            ("minmax"), or that of which least is lost ("entropy", onnxruntime's).
+        float_layers: int8: names or patterns ("*_gate") of Keras layers to leave in float32.
+        outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
+        input_shape: (height, width, channels), for a model that leaves them open.
+        images: Images to compare on; None takes those of the calibration, else random ones.
+        tolerance: Largest difference allowed, relative to the largest output value (at least 1). None: 1e-4 at float32,
+            1e-2 at float16, unchecked at int8.
+        min_agreement: Least share of images with the model's highest class, of those on which the model separates its
+            two highest by more than 0.1. None: 0.8 at int8, unchecked at the others; 0 switches it off.
+        strict: Refuse BatchNormalization, Shape and Cast nodes, and Gather nodes whose positions are computed. False
+            turns these into warnings.
+        allow: Operators that `strict` accepts, such as ("Gather",).
+        overwrite: False refuses a path that exists.
+
+    Returns: The report.
+    Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
+        fails, a check does not pass or the disk refuses; nothing is left behind then.
+    """
+    started = time.perf_counter()
+    _check_arguments(layout, batch, opset, precision)
+    source = prepare(model, outputs, input_shape)
+    samples = None
+    if precision == "int8":
+        samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
+    kept = source.layers_named(float_layers)
+    chosen, origin = comparison_images(source, images, samples)
+    target = Path(path)
+    with staged(target, suffix=".onnx", overwrite=overwrite) as stage:
+        graph = converted(source, layout=layout, batch=batch, opset=opset)
+        onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
+        found = onnx_graph.findings(graph, layer_of=source.layer_of)
+        refused = [text for name, text in found.items() if name not in allow]
+        if strict and refused:
+            raise ExportError(
+                f"The ONNX graph holds what slows it down or ties it to a shape: {'; '.join(refused)}. Change the "
+                "layers named, or pass strict=False (or allow=) to have the file with these as warnings."
+            )
+        notes: list[str] = []
+        if precision == "float16":
+            graph = in_half(graph)
+        elif precision == "int8":
+            assert samples is not None
+            tensors = samples.transpose(0, 3, 1, 2) if layout == "nchw" else samples
+            graph, unquantised = quantise(
+                graph,
+                np.ascontiguousarray(tensors.astype(source.dtype)),
+                stage.scratch,
+                method=calibration_method,
+                excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in kept],
+            )
+            if unquantised:
+                layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
+                notes.append(f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")
+        _describe(graph, source, layout)
+        with converting("Writing the ONNX file"):
+            _write(graph, stage.path)
+        onnx_graph.check(stage.path)
+        ops = onnx_graph.histogram(graph)
+        transposes = ops.get("Transpose", 0)
+        warnings = [*notes, *found.values()]
+        if transposes > onnx_graph.TRANSPOSES:
+            warnings.append(f"{transposes} Transpose nodes, where {onnx_graph.TRANSPOSES} are usual")
+        report = certify(
+            source,
+            stage.path,
+            target,
+            precision=precision,
+            images=chosen,
+            origin=origin,
+            tolerance=tolerance,
+            min_agreement=min_agreement,
+            ops=ops,
+            checks={"onnx.checker": f"opset {opset}, full check", "Transpose": str(transposes)}
+            | {name: _count(ops, name) for name in onnx_graph.UNWANTED if name not in found},
+            warnings=warnings,
+            inputs=onnx_graph.describe(graph.graph.input),
+            outputs=onnx_graph.describe(graph.graph.output),
+            delegates=support(
+                "onnx",
+                [(node.op_type, [node.name]) for node in graph.graph.node],
+                integer=precision == "int8",
+                layer_of=source.layer_of,
+            ),
+            packages=("onnx", "tf2onnx", "onnxslim", "onnxruntime"),
+            batches=() if batch else (1, 2),
+        )
+        report.seconds = round(time.perf_counter() - started, 3)
+        report.write(stage.report_path)
+    return report
+
+
+def _check_arguments(layout: str, batch: int | None, opset: int, precision: str) -> None:
+    if layout not in ("nhwc", "nchw"):
+        raise ExportInputError(f'layout must be "nhwc" or "nchw". Received: {layout!r}')
+    if batch is not None and (not isinstance(batch, int) or batch < 1):
+        raise ExportInputError(f"batch must be a positive number, or None for any. Received: {batch!r}")
+    if opset not in OPSETS:
+        raise ExportInputError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}. Received: {opset!r}")
+    if precision not in PRECISIONS:
+        raise ExportInputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
+
+
+def _count(ops: dict[str, int], name: str) -> str:
+    """A number for the report; in float16 the only casts are those of the inputs and outputs."""
+    return f"{ops[name]}, at the inputs and outputs" if name in ops else "0"
+
+
+def _describe(graph: Any, source: Source, layout: str) -> None:
+    """What a reader of the file needs to know, inside the file."""
+    graph.producer_name = "kattn"
+    graph.producer_version = kattn.__version__
+    graph.doc_string = f"{source.model.name}: " + (
+        "takes raw RGB pixels from 0 to 255" if source.pixels else "takes images as the Keras model does"
+    )
+    del graph.metadata_props[:]
+    for key, value in (("layout", layout), ("pixels", "0-255" if source.pixels else "as trained")):
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = key, value
+
+
+def _write(graph: Any, path: Path) -> None:
+    """One file, or with weights of more than 2 GiB a second one beside it."""
+    import onnx
+
+    weights = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
+    # With save_as_external_data=False the location is not looked at.
+    onnx.save(graph, str(path), save_as_external_data=weights > LARGEST_FILE, location=f"{path.name}.data")

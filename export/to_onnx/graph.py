@@ -1,0 +1,91 @@
+"""Look into an ONNX graph: its operators, and what makes it slow or unportable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kattn.export.errors import ExportError
+from kattn.export.source.names import first_layers
+
+# Left behind by a careless conversion: normalisation that was not folded, shapes computed while it runs.
+UNWANTED = {
+    "BatchNormalization": "normalisation that was not folded into a convolution",
+    "Shape": "a shape computed while the network runs",
+    "Gather": "positions computed while the network runs",
+    "Cast": "a conversion of number types inside the network",
+}
+TRANSPOSES = 2  # one where a channels-last image enters, one where a map leaves
+
+
+def histogram(model: Any) -> dict[str, int]:
+    """Operator to its number, the most frequent first; operators of other domains as "domain::Operator"."""
+    names = (f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph.node)
+    return dict(Counter(names).most_common())
+
+
+def refuse_unknown(model: Any, *, layer_of: Callable[[str], str]) -> None:
+    """Raise ExportError for operators that no runtime has: where tf2onnx knows no translation it leaves TensorFlow's.
+
+    Args:
+        layer_of: Node name to Keras layer.
+    """
+    import onnx
+
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    unknown: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
+            unknown.setdefault(node.op_type, []).append(layer_of(node.name))
+    if unknown:
+        layers = first_layers(layer for found in unknown.values() for layer in found)
+        raise ExportError(
+            f"ONNX has no operator for {', '.join(sorted(unknown))} (layers: {', '.join(layers)}). Write these "
+            "layers with other operations."
+        )
+
+
+def check(path: Path) -> None:
+    """The ONNX checker with shape inference, on the written file: it may be larger than one message in memory can be.
+
+    Raises: ExportError with the checker's reason.
+    """
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        raise ExportError(f"The ONNX checker refuses the graph: {str(error).strip()[:500]}") from error
+
+
+def findings(model: Any, *, layer_of: Callable[[str], str]) -> dict[str, str]:
+    """What was left that should not be, by operator: a sentence that names the layers.
+
+    Args:
+        layer_of: Node name to Keras layer.
+    """
+    found: dict[str, list[str]] = {}
+    constant = {tensor.name for tensor in model.graph.initializer}
+    constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[1] in constant:
+            continue  # where a shape is taken apart, its Shape is found
+        if node.op_type in UNWANTED:
+            found.setdefault(node.op_type, []).append(layer_of(node.name))
+    return {
+        name: f"{name}: {UNWANTED[name]} (layers: {', '.join(first_layers(layers))})" for name, layers in found.items()
+    }
+
+
+def describe(values: Any) -> dict[str, dict[str, Any]]:
+    """Name to shape and type of a graph's inputs or outputs."""
+    import onnx
+
+    described = {}
+    for value in values:
+        tensor = value.type.tensor_type
+        shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+        described[value.name] = {"shape": shape, "dtype": onnx.TensorProto.DataType.Name(tensor.elem_type).lower()}
+    return described

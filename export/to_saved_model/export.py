@@ -1,0 +1,149 @@
+"""SavedModel: for TensorFlow Serving and for whatever starts from TensorFlow's own format."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kattn.export.errors import ExportInputError
+from kattn.export.proof.certify import certify, comparison_images
+from kattn.export.proof.report import Report
+from kattn.export.proof.staging import staged
+from kattn.export.quiet import converting
+from kattn.export.source.names import INPUT
+from kattn.export.source.preparing import Source, prepare
+
+SIGNATURES = ("float32", "uint8", "jpeg")
+NO_WORK = ("Placeholder", "Const", "Identity", "NoOp", "ReadVariableOp")
+
+
+def saved_model(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    outputs: str | Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    signatures: Sequence[str] = ("float32",),
+    batch: int | None = None,
+    images: Any = None,
+    tolerance: float | None = None,
+    overwrite: bool = True,
+) -> Report:
+    """Write a SavedModel that computes what the model computes; it loads with TensorFlow alone, without kattn or Keras.
+
+    Args:
+        model: Built functional or Sequential Keras model with one input.
+        path: The folder to write. A SavedModel of that name is replaced once the new one has passed its checks. The
+            report is written beside it as `<path>.json`.
+        outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
+        input_shape: (height, width, channels), for a model that leaves them open.
+        signatures: "float32" is `serving_default` (image -> predictions) and always there; "uint8" adds
+            `serving_uint8`, which takes images of bytes; "jpeg" adds `serving_jpeg`, which takes encoded JPEG strings,
+            (batch,), resizes them bilinearly to the model's size and needs a model that takes raw 0-255 pixels.
+        batch: A fixed batch size; None leaves it open.
+        images: Images to compare on (array, dataset, folder); None makes random ones.
+        tolerance: Largest difference allowed, relative to the largest output value (at least 1). None: 1e-4.
+        overwrite: False refuses a path that exists.
+
+    Returns: The report.
+    Raises: ExportInputError for a model or an argument that cannot be exported; ExportError if the artefact is not
+        right or could not be written; nothing is left behind then.
+    """
+    started = time.perf_counter()
+    unknown = sorted(set(signatures) - set(SIGNATURES))
+    if unknown or isinstance(signatures, str):
+        raise ExportInputError(f"signatures must be some of {', '.join(SIGNATURES)}. Received: {signatures!r}")
+    source = prepare(model, outputs, input_shape)
+    chosen, origin = comparison_images(source, images)
+    target = Path(path)
+    with staged(target, suffix=None, overwrite=overwrite) as stage:
+        ops = write_saved_model(source, stage.path, batch=batch, signatures=signatures)
+        report = certify(
+            source,
+            stage.path,
+            target,
+            precision="float32",
+            images=chosen,
+            origin=origin,
+            tolerance=tolerance,
+            min_agreement=None,
+            ops=ops,
+            checks={"loads in": "tensorflow"},
+            warnings=(),
+            inputs={INPUT: {"shape": [batch, *source.shape], "dtype": source.dtype}},
+            outputs={
+                name: {"shape": [batch, *source.model.output[name].shape[1:]], "dtype": "float32"}
+                for name in source.outputs
+            },
+            packages=(),
+            batches=() if batch else (1, 2),
+        )
+        report.seconds = round(time.perf_counter() - started, 3)
+        report.write(stage.report_path)
+    return report
+
+
+def write_saved_model(
+    source: Source, folder: Path, *, batch: int | None, signatures: Sequence[str] = ("float32",)
+) -> dict[str, int]:
+    """Write the folder and return the histogram of TensorFlow's operators, those that only pass values on left out.
+
+    The folder holds the traced network and its variables and nothing of Keras: half the size of `keras.export`'s, and
+    three times as fast to write.
+    """
+    import tensorflow as tf
+
+    with converting("Writing the SavedModel"):
+        endpoints = {"serving_default": _traced(source.function(), source.signature(batch))}
+        if "uint8" in signatures:
+            spec = tf.TensorSpec((batch, *source.shape), "uint8", name=INPUT)
+            endpoints["serving_uint8"] = _traced(_from_uint8(source), spec)
+        if "jpeg" in signatures:
+            endpoints["serving_jpeg"] = _traced(_from_jpeg(source), tf.TensorSpec((batch,), tf.string, name="jpeg"))
+        module = tf.Module()
+        module.variables_ = [weight.value for weight in source.model.weights]
+        handles = {id(variable.handle) for variable in module.variables_}
+        captured = [t for function in endpoints.values() for t in function.captured_inputs]
+        if any(tensor.dtype == tf.resource and id(tensor) not in handles for tensor in captured):
+            module.model = source.model  # look-up tables and whatever else its layers hold
+        tf.saved_model.save(module, str(folder), signatures=endpoints)
+        graph = endpoints["serving_default"].graph.as_graph_def()
+    return dict(Counter(node.op for node in graph.node if node.op not in NO_WORK).most_common())
+
+
+def _traced(function: Any, spec: Any) -> Any:
+    """A plain function of tensors as one graph; nothing in it is Python control flow for autograph to translate."""
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+
+
+def _from_uint8(source: Source) -> Any:
+    import tensorflow as tf
+
+    serve = source.function()
+    return lambda image: serve(tf.cast(image, source.dtype))
+
+
+def _from_jpeg(source: Source) -> Any:
+    import tensorflow as tf
+
+    if len(source.shape) != 3 or source.shape[2] not in (1, 3):
+        raise ExportInputError(f"The jpeg signature needs images of 1 or 3 channels. The model takes {source.shape}.")
+    height, width, channels = source.shape
+    serve = source.function()
+
+    def decode(encoded: Any) -> Any:
+        image = tf.io.decode_jpeg(encoded, channels=channels)
+        return tf.cast(tf.image.resize(image, (height, width)), source.dtype)
+
+    def serve_jpeg(jpeg: Any) -> Any:
+        return serve(tf.map_fn(decode, jpeg, fn_output_signature=tf.TensorSpec(source.shape, source.dtype)))
+
+    return serve_jpeg

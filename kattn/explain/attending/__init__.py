@@ -1,0 +1,1 @@
+"""Attention that layers of a model offer: found, read, edited."""

@@ -1,0 +1,1 @@
+"""Maps of classes: what speaks for one."""

@@ -1,0 +1,49 @@
+"""The methods that give maps, by name: what sheets, reports and the command line choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kattn.explain.attending.maps import attention
+from kattn.explain.class_maps.cam import cam
+from kattn.explain.class_maps.grad_cam import grad_cam
+from kattn.explain.class_maps.grad_cam_plus_plus import grad_cam_plus_plus
+
+CLASS_METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "cam": cam,
+    "grad_cam": grad_cam,
+    "grad_cam_plus_plus": grad_cam_plus_plus,
+}
+METHODS = (*CLASS_METHODS, "attention")
+
+
+def maps_by(
+    method: str, model: keras.Model, images: Any, *, classes: Any = None, layer: str | None = None, query: Any = None
+) -> dict[str, np.ndarray]:
+    """The maps of a method by the titles of their columns: one of a class method, one a layer of attention.
+
+    Args:
+        method: One of METHODS.
+        model, images: As the methods take them.
+        classes: Of class methods.
+        layer: The layer looked at; None: the method's own choice.
+        query: Of attention.
+
+    Raises: ValueError for an unknown method, an option that the method does not have, and as the method does.
+    """
+    if method == "attention":
+        if classes is not None:
+            raise ValueError("attention is not of a class; classes belong to cam, grad_cam and grad_cam_plus_plus.")
+        return attention(model, images, layers=layer, query=query)
+    if method not in CLASS_METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: {method!r}")
+    if query is not None:
+        raise ValueError(f"a query pixel belongs to attention, not to {method}.")
+    options = {} if layer is None else {"layer": layer}
+    if layer is not None and method == "cam":
+        raise ValueError("cam has no layer to choose: it looks at the maps behind which the score is a mean.")
+    return {method: CLASS_METHODS[method](model, images, classes=classes, **options)}

@@ -1,0 +1,112 @@
+"""What `kattn explain` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kattn.explain.class_maps.class_activation import parts
+from kattn.explain.class_maps.methods import maps_by
+from kattn.explain.drawing.pictures import overlay_original, save_figure
+from kattn.explain.drawing.read import batch_of, read_images
+from kattn.explain.drawing.sheets import contact_sheet
+from kattn.graph.calls import Graph
+from kattn.graph.compiled import compiled
+
+SHEET_ROWS = 24  # images on one sheet
+
+
+def explain(
+    models: dict[str, keras.Model],
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    methods: Sequence[str] = ("grad_cam",),
+    classes: int | None = None,
+    layer: str | None = None,
+    query: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    form: str = "png",
+    class_names: Sequence[str] | None = None,
+) -> list[Path]:
+    """Draw the maps of some image files: one overlay a file and map at the file's full size, and contact sheets.
+
+    Args:
+        models: By name; several are put side by side.
+        paths: Image files and folders of them; what cannot be read is left out and counted.
+        out: The folder to write to.
+        methods: Some of `kattn.explain.class_maps.methods.METHODS`.
+        classes: The class to explain; None: the predicted one of each image.
+        layer, query: Of the methods.
+        size: Height and width, for models that leave theirs open.
+        form: "png" or "svg", of the sheets; the overlays are PNG.
+        class_names: For the captions.
+
+    Returns: the files written, the sheets first.
+    Raises: ValueError for images or arguments that cannot be used, and for models of different sizes.
+    """
+    if form not in ("png", "svg"):
+        raise ValueError(f"form must be png or svg. Received: {form!r}")
+    shapes = {name: tuple(model.inputs[0].shape[1:]) for name, model in models.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"models side by side must take images of one size. Received: {shapes}")
+    first = next(iter(models.values()))
+    if None in shapes[next(iter(models))] and size is None:
+        raise ValueError(f"{first.name!r} leaves its image size open: say which with --image-size (size=).")
+    pictures = read_images(paths, first, size=size)
+    images = batch_of(pictures)
+    columns: dict[str, np.ndarray] = {}
+    captions: dict[str, list[str]] = {}
+    for name, model in models.items():
+        said = _said(model, images, class_names)
+        for method in methods:
+            of_class = classes if method != "attention" else None
+            asked = query if method == "attention" else None
+            for title, maps in maps_by(method, model, images, classes=of_class, layer=layer, query=asked).items():
+                column = title if len(models) == 1 else f"{name}\n{title}"
+                columns[column], captions[column] = maps, said
+    folder = Path(out)
+    written = []
+    for start in range(0, len(images), SHEET_ROWS):
+        part = slice(start, start + SHEET_ROWS)
+        sheet = contact_sheet(
+            images[part],
+            {name: maps[part] for name, maps in columns.items()},
+            captions=[picture.path.stem[:28] for picture in pictures[part]],
+            column_captions={name: lines[part] for name, lines in captions.items()},
+        )
+        page = "" if len(images) <= SHEET_ROWS else f"_{start // SHEET_ROWS + 1}"
+        written.append(save_figure(sheet, folder / f"sheet{page}.{form}"))
+    from PIL import Image
+
+    for column, maps in columns.items():
+        top = float(maps.max()) or 1.0
+        low = min(0.0, float(maps.min()))
+        for number, (picture, heat) in enumerate(zip(pictures, maps, strict=True), start=1):
+            drawn = overlay_original(picture, heat, limits=(low, top if top > low else low + 1.0))
+            file = folder / _file_name(number, picture.path, column)
+            Image.fromarray(drawn).save(file)
+            written.append(file)
+    return written
+
+
+def _file_name(number: int, path: Path, column: str) -> str:
+    """Numbered, since folders may hold files of the same name."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{path.stem}_{column}")
+    return f"{number:03d}_{safe}.png"
+
+
+def _said(model: keras.Model, images: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
+    """The prediction for each image, as far as there is one."""
+    graph = Graph(model, image_shape=images.shape[1:])
+    run = compiled(graph.model(graph.output))
+    answers = np.concatenate([run(batch) for batch, _ in parts(images, 32)])
+    if answers.ndim != 2:
+        return [""] * len(images)
+    best = answers.argmax(axis=-1)
+    names = [class_names[i] if class_names and i < len(class_names) else f"class {i}" for i in best]
+    shares = answers[np.arange(len(answers)), best]
+    return [f"{name} {share:.0%}" if 0 <= share <= 1 else name for name, share in zip(names, shares, strict=True)]

@@ -1,0 +1,166 @@
+"""Numbers for maps: what the prediction does when pixels go or come in a map's order, and whether maps hit objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kattn.explain.class_maps.scores import wanted_classes
+from kattn.explain.model_images import checked_images
+from kattn.graph.calls import Graph
+from kattn.graph.compiled import compiled
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a class's score does as pixels are deleted or inserted, the map's highest first.
+
+    Attributes:
+        shares: Share of the pixels changed, (steps + 1,), from 0 to 1.
+        deletion, insertion: The class's score at each, (images, steps + 1).
+        deletion_area, insertion_area: Area under each curve, (images,). A good map has a low deletion area and a high
+            insertion area.
+    """
+
+    shares: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+
+    @property
+    def deletion_area(self) -> np.ndarray:
+        """Area under the deletion curves."""
+        return np.trapezoid(self.deletion, self.shares, axis=1)
+
+    @property
+    def insertion_area(self) -> np.ndarray:
+        """Area under the insertion curves."""
+        return np.trapezoid(self.insertion, self.shares, axis=1)
+
+
+def deletion_insertion(
+    model: keras.Model,
+    images: Any,
+    maps: Any,
+    *,
+    classes: Sequence[int] | int | None = None,
+    steps: int = 20,
+    baseline: str | float = "blur",
+    output: str | int | None = None,
+    batch_size: int = 64,
+) -> Curves:
+    """Deletion and insertion curves of maps.
+
+    Deletion starts from the image and replaces its pixels by the baseline's, insertion the other way round, the pixels
+    of the highest values of the map first, equal ones in reading order.
+
+    Args:
+        model: A functional or Sequential classifier of one input.
+        images: (images, height, width, channels), as the model takes them.
+        maps: (images, height, width), such as `grad_cam` gives.
+        classes: The class whose score is watched, for all images or for each. None: the predicted one.
+        steps: In how many equal parts the pixels change.
+        baseline: "blur": the image blurred by a box of a quarter of its side, three times over; or a number, the value
+            of all pixels.
+        output: Name or index of the output. None: "predictions", else the first.
+        batch_size: Images at a time.
+
+    Raises: ValueError for maps of another size or number than the images, steps below 1, an unknown baseline, a class
+        out of range, images that do not fit.
+    Paper: Petsiuk, Das, Saenko. RISE. BMVC 2018. arXiv:1806.07421
+    """
+    images = checked_images(model, images)
+    maps = np.asarray(maps)
+    if maps.shape != images.shape[:3] or not np.isfinite(maps).all():
+        raise ValueError(
+            f"maps must be finite, one of the image's size for each: {images.shape[:3]}. Received: shape {maps.shape}"
+        )
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1. Received: steps={steps}")
+    graph = Graph(model, output=output, image_shape=images.shape[1:])
+    network = compiled(graph.model(graph.output))
+    start = _scores(network, images, batch_size)
+    wanted = wanted_classes(classes, len(images), start.shape[-1])
+    wanted = start.argmax(axis=-1) if wanted is None else wanted
+    without = _baseline(images, baseline)
+    order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
+    rank = rank.reshape(*maps.shape, 1)
+    shares = np.linspace(0, 1, steps + 1)
+    curves = []
+    for before, after in ((images, without), (without, images)):
+        rows = [
+            _scores(network, np.where(rank < round(share * order.shape[1]), after, before), batch_size)
+            for share in shares
+        ]
+        curves.append(np.stack([row[np.arange(len(images)), wanted] for row in rows], axis=1))
+    return Curves(shares, *curves)
+
+
+def pointing_game(maps: Any, boxes: Any, *, tolerance: float = 0) -> float:
+    """The share of maps whose highest point lies in the object.
+
+    Args:
+        maps: (images, height, width).
+        boxes: For each image one or more boxes (top, left, bottom, right) in pixels, bottom and right not included; or
+            boolean masks (images, height, width).
+        tolerance: Pixels by which a box is widened on all sides (the paper allows 15 on photographs).
+
+    Returns: 0 to 1. A map without a highest point (constant) is a miss.
+    Raises: ValueError for another number of boxes than maps, or no map.
+    Paper: Zhang et al. Top-down Neural Attention by Excitation Backprop. ECCV 2016. arXiv:1608.00507
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or not len(maps) or len(boxes) != len(maps):
+        raise ValueError(
+            "maps must be (images, height, width), with the boxes of each image. "
+            f"Received: maps of shape {maps.shape}, boxes of {len(boxes)} images"
+        )
+    hits = 0
+    for heat, where in zip(maps, boxes, strict=True):
+        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+        there = heat.max() > heat.min()
+        hits += bool(there and _inside(np.asarray(where), int(row), int(column), heat.shape, tolerance))
+    return hits / len(maps)
+
+
+def _inside(where: np.ndarray, row: int, column: int, shape: tuple[int, ...], tolerance: float) -> bool:
+    if where.dtype == bool and where.shape == shape:
+        rows, columns = np.nonzero(where)
+        near = np.maximum(np.abs(rows - row), np.abs(columns - column))
+        return bool(len(near)) and float(near.min()) <= tolerance
+    boxes = where.reshape(-1, 4)
+    return any(
+        top - tolerance <= row < bottom + tolerance and left - tolerance <= column < right + tolerance
+        for top, left, bottom, right in boxes
+    )
+
+
+def _baseline(images: np.ndarray, baseline: str | float) -> np.ndarray:
+    if isinstance(baseline, (int, float)) and not isinstance(baseline, bool):
+        return np.full_like(images, baseline)
+    if baseline != "blur":
+        raise ValueError(f'baseline must be "blur" or a number. Received: baseline={baseline!r}')
+    for _ in range(3):
+        for axis in (1, 2):
+            images = _box_mean(images, axis, max(1, images.shape[axis] // 8))
+    return images
+
+
+def _box_mean(images: np.ndarray, axis: int, reach: int) -> np.ndarray:
+    """Mean over 2 reach + 1 pixels along an axis, of those that lie inside the image."""
+    length = images.shape[axis]
+    sums = np.concatenate([np.zeros_like(images.take([0], axis)), images.cumsum(axis, dtype="float64")], axis=axis)
+    low, high = np.maximum(np.arange(length) - reach, 0), np.minimum(np.arange(length) + reach + 1, length)
+    shape = [1, 1, 1, 1]
+    shape[axis] = length
+    return ((sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)).astype("float32")
+
+
+def _scores(run: Callable[[np.ndarray], Any], images: np.ndarray, batch_size: int) -> np.ndarray:
+    answers = [run(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    return np.concatenate(answers).astype("float32")

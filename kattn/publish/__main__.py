@@ -1,0 +1,1 @@
+"""`python -m kattn.publish`: see `--help`."""

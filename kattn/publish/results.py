@@ -1,0 +1,136 @@
+"""The runs behind this project's own accuracies: `RESULTS.csv` and `results_history.csv`. Imports no Keras.
+
+`python -m kattn.publish runs` adds to them; rows where attention loses stay in.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+TABLE = "RESULTS.csv"
+HISTORY = "results_history.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRun:
+    """What tells one run from another.
+
+    Attributes:
+        model: Name in the zoo.
+        data: What it was trained and tested on.
+        recipe, epochs, seed: How.
+    """
+
+    model: str
+    data: str
+    recipe: str
+    epochs: int
+    seed: int
+
+    @property
+    def run(self) -> tuple[str, str, str, int, int]:
+        """All of it."""
+        return (self.model, self.data, self.recipe, self.epochs, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(OfRun):
+    """One finished run, evaluated as it is and as exported files.
+
+    Attributes:
+        images, steps: Training images, and updates of the weights in all.
+        top1: Accuracy of the Keras model on the test images, in percent.
+        tflite_int8, onnx: The same of the exported files.
+        loss, calibration_error: Of the Keras model.
+        parameters, macs: Trainable values; multiply-adds for one image.
+        backend, machine: Where it was trained.
+        versions: Of Python and the packages.
+        note: What else to know of the data.
+        command: What repeats it.
+    """
+
+    images: int
+    steps: int
+    top1: float
+    tflite_int8: float
+    onnx: float
+    loss: float
+    calibration_error: float
+    parameters: int
+    macs: int
+    backend: str
+    machine: str
+    versions: str
+    note: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch(OfRun):
+    """One epoch of a run; losses are of the main output's classification."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+def results() -> list[Result]:
+    """All runs, as the table has them."""
+    return _read(TABLE, Result)
+
+
+def history() -> list[Epoch]:
+    """All epochs of all runs."""
+    return _read(HISTORY, Epoch)
+
+
+def path_of(name: str) -> Path:
+    """Where a file of the zoo lies."""
+    return Path(str(resources.files("kattn.zoo").joinpath(name)))
+
+
+def write(name: str, rows: Sequence[Any]) -> None:
+    """Write a table beside itself, then replace it."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(rows[0])], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    replace(path_of(name), text.getvalue())
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a text file beside itself, then replace it."""
+    beside = path.with_suffix(".partial")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def merged(old: Iterable[Any], new: Iterable[Any]) -> list[Any]:
+    """The rows of both in order of their runs; a run that is new takes the place of the same one among the old."""
+    fresh = list(new)
+    runs = {row.run for row in fresh}
+    return sorted([*(row for row in old if row.run not in runs), *fresh], key=lambda row: _order(row))
+
+
+def _order(row: Any) -> tuple[Any, ...]:
+    return (row.data, row.recipe, -row.epochs, row.model, row.seed, getattr(row, "epoch", 0))
+
+
+def _read(name: str, kind: Any) -> list[Any]:
+    path = path_of(name)
+    if not path.is_file():
+        return []
+    types = {"int": int, "float": float, "str": str}
+    fields = {field.name: types[str(field.type)] for field in dataclasses.fields(kind)}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [kind(**{key: fields[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]

@@ -1,0 +1,1 @@
+"""Folders of runs: what `kattn.train` writes and everything else reads."""

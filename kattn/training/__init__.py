@@ -1,0 +1,29 @@
+"""Training by recipe: `train`, `open_run`, recipes, and what runs them."""
+
+from typing import TYPE_CHECKING
+
+from kattn.lazy import face
+
+if TYPE_CHECKING:
+    from kattn.training.devices import devices_for as devices_for
+    from kattn.training.recipes import Recipe as Recipe
+    from kattn.training.recipes import list_recipes as list_recipes
+    from kattn.training.recipes import load_recipe as load_recipe
+    from kattn.training.run import Run as Run
+    from kattn.training.run import compile_for as compile_for
+    from kattn.training.run import open_run as open_run
+    from kattn.training.run import train as train
+
+__getattr__, __dir__ = face(
+    __name__,
+    {
+        "Recipe": "recipes",
+        "Run": "run",
+        "compile_for": "run",
+        "devices_for": "devices",
+        "list_recipes": "recipes",
+        "load_recipe": "recipes",
+        "open_run": "run",
+        "train": "run",
+    },
+)

@@ -1,0 +1,77 @@
+"""The curves of a run for TensorBoard, written without TensorFlow, so that they are there on every backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kattn.training.callbacks import Saver
+
+PARTS = ("train", "validation")
+
+
+def check_tensorboard() -> None:
+    """Raises ValueError where the package tensorboard is missing."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ValueError(
+            "tensorboard=True (--tensorboard) needs the package tensorboard: pip install tensorboard. It does not need "
+            "TensorFlow; history.csv holds the same numbers without it."
+        )
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Write the numbers of every epoch for TensorBoard: `<folder>/train` and `<folder>/validation`, one file a process.
+
+    Stands before the Saver among the callbacks: a killed run may then have written an epoch that it repeats, never
+    left one out. What the new process begins with tells TensorBoard to forget the epochs that are repeated.
+
+    Args:
+        folder: Where the logs go.
+        saver: Knows the epochs that are over, and the learning rate.
+    """
+
+    def __init__(self, folder: Path, saver: Saver) -> None:
+        super().__init__()
+        self.folder = folder
+        self.saver = saver
+        self.file = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin the files; where there were none, write the epochs that are over."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        known = any(self.folder.rglob("events.out.tfevents.*"))
+        for part in PARTS:
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+            self._write(part, Event(file_version="brain.Event:2"))
+            start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+            self._write(part, Event(step=self.saver.first_epoch + 1, session_log=start))
+        for row in () if known else self.saver.rows:
+            self._write_row(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write the epoch's numbers."""
+        self._write_row(epoch + 1, {**(logs or {}), "learning_rate": self.saver.rate})
+
+    def _write_row(self, epoch: int, row: Mapping[str, Any]) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for part in PARTS:
+            mine = {name: value for name, value in row.items() if name.startswith("val_") == (part == "validation")}
+            values = [Summary.Value(tag=name.removeprefix("val_"), simple_value=float(mine[name])) for name in mine]
+            if values:
+                self._write(part, Event(step=epoch, summary=Summary(value=values)))
+
+    def _write(self, part: str, event: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        event.wall_time = time.time()
+        with open(self.folder / part / self.file, "ab") as file:
+            RecordWriter(file).write(event.SerializeToString())

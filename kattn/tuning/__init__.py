@@ -1,0 +1,21 @@
+"""Search over the options of a mechanism and of its recipe, within a budget; KerasTuner underneath."""
+
+from typing import TYPE_CHECKING
+
+from kattn.lazy import face
+
+if TYPE_CHECKING:
+    from kattn.tuning.results import Search as Search
+    from kattn.tuning.results import read_best as read_best
+    from kattn.tuning.search import tune as tune
+    from kattn.tuning.space import SearchError as SearchError
+
+__getattr__, __dir__ = face(
+    __name__,
+    {
+        "Search": "results",
+        "SearchError": "space",
+        "read_best": "results",
+        "tune": "search",
+    },
+)

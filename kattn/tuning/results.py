@@ -1,0 +1,197 @@
+"""What came of a search: a table, a picture, and the configuration to build and train."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kattn.runs.folder import RunFolder
+from kattn.tuning.costs import COSTS
+from kattn.tuning.plan import SETTINGS, Plan
+from kattn.tuning.space import SearchError, written
+
+TRIALS, REJECTED, BEST, PICTURE = "trials.csv", "rejected.csv", "best.json", "pareto.png"
+BEST_FIELDS = ("model", "options", "recipe", "data", "seed", "image_size", "validation", "data_dir")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        path: Its folder.
+        best: As best.json: model, options, recipe and data of the best trial, for `kattn train --from`.
+        trials: One mapping a trial, as in trials.csv.
+        rejected: One mapping a network that was over budget, as in rejected.csv.
+    """
+
+    path: Path
+    best: dict[str, Any]
+    trials: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+
+    @property
+    def front(self) -> list[dict[str, Any]]:
+        """The trials that no other one beats in accuracy and cost together."""
+        return [row for row in self.trials if row["front"]]
+
+    def __str__(self) -> str:
+        names = list(self.trials[0])
+        names.remove("model")
+        ranked = sorted(self.trials, key=lambda row: -row["score"])
+        rows = [names, *([_shown(row[name]) for name in names] for row in ranked)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
+        table = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+        left_out = f"{len(self.rejected)} over budget ({REJECTED})\n" if self.rejected else ""
+        return "\n".join(table) + f"\n{left_out}best: trial {self.best['trial']}; kattn train --from {self.path / BEST}"
+
+
+def collect(plan: Plan, *, write: bool = True) -> Search:
+    """Read the trials and write the results; of several processes only one writes.
+
+    Raises: SearchError where there is no trial, or none of use.
+    """
+    records = read_trials(plan.trials)
+    whole = [name for name, record in records.items() if record["status"] == "completed"]
+    if not records:
+        raise plan.nothing_fits()
+    if not whole:
+        raise SearchError(f"All {len(records)} trials diverged. Usual remedies: a lower learning_rate, warmup_epochs.")
+    costs = plan.costs.wanted
+    rows = []
+    for name, record in records.items():
+        score = plan.costs.score(record["accuracy"], record["costs"])
+        rows.append(
+            {"trial": name, "status": record["status"], "score": score, "accuracy": record["accuracy"]}
+            | {"epochs": record["epochs"]}
+            | {key: record["values"].get(key) for key in plan.space.choices}
+            | {key: record["costs"][key] for key in costs}
+            | {"front": False, "model": record["model"]}
+        )
+    against = plan.costs.weighed or ["parameters"]
+    finished = [row for row in rows if row["trial"] in whole]
+    for row, on_front in zip(finished, front([_goods(row, against) for row in finished]), strict=True):
+        row["front"] = on_front
+    # Equal scores: the cheaper one, then the earlier one, so that the choice does not depend on who was first.
+    winner = min(finished, key=lambda row: (-row["score"], *(row[cost] for cost in against), row["trial"]))
+    best = _best(plan, winner, records[winner["trial"]])
+    rejected = [
+        {"model": one["model"]}
+        | {key: one["values"].get(key) for key in plan.space.choices if not key.startswith("recipe.")}
+        | {key: one["costs"].get(key) for key in costs}
+        | {"over": " ".join(one["over"])}
+        for one in plan.costs.rejected()
+    ]
+    if write:
+        _write_csv(plan.folder, TRIALS, rows)
+        _write_csv(plan.folder, REJECTED, rejected)
+        draw(plan.folder, rows, against[0], f"{plan.settings.model} on {plan.dataset.name}")
+        plan.folder.write_json(BEST, best)
+    return Search(plan.folder.path, best, rows, rejected)
+
+
+def read_trials(folder: Path) -> dict[str, dict[str, Any]]:
+    """The records of the trials that are over, by name, in order."""
+    files = sorted(folder.glob("*/trial.json"))
+    return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def front(points: Sequence[Sequence[float]]) -> list[bool]:
+    """For each point whether no other is at least as good in everything and better in something. More is better."""
+
+    def beats(one: Sequence[float], other: Sequence[float]) -> bool:
+        pairs = list(zip(one, other, strict=True))
+        return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+    return [not any(beats(other, point) for other in points) for point in points]
+
+
+def read_best(path: str | Path) -> dict[str, Any]:
+    """The arguments of kattn.train that best.json holds; a search's folder will do too.
+
+    Raises: ValueError for a file that is none.
+    """
+    file = Path(path) / BEST if Path(path).is_dir() else Path(path)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"{file} cannot be read: {error.strerror}. --from takes the best.json of kattn tune."
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no JSON: {error}. --from takes the best.json of kattn tune.") from error
+    missing = [name for name in BEST_FIELDS if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise ValueError(f"{file} has no {', '.join(missing)}. --from takes the best.json of kattn tune.")
+    size = content["image_size"]
+    return {name: content[name] for name in BEST_FIELDS} | {
+        "image_size": tuple(size) if isinstance(size, list) else size
+    }
+
+
+def draw(folder: RunFolder, rows: Sequence[Mapping[str, Any]], cost: str, title: str) -> None:
+    """Accuracy against a cost, with the front."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for status, colour in (("completed", "tab:blue"), ("pruned", "lightgrey"), ("diverged", "tab:red")):
+        chosen = [row for row in rows if row["status"] == status]
+        if not chosen:
+            continue
+        axes.scatter([row[cost] for row in chosen], [row["accuracy"] for row in chosen], color=colour, label=status)
+    best = sorted((row[cost], row["accuracy"]) for row in rows if row["front"])
+    line: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 11, "markerfacecolor": "none"}
+    axes.plot(*zip(*best, strict=True), color="tab:orange", label="front", zorder=0, **line)
+    axes.set(xlabel=cost, ylabel="validation accuracy", title=title)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    with folder.replacing(PICTURE) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def _best(plan: Plan, row: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """All that kattn.train takes, but the limit: that was the search's economy."""
+    settings = plan.settings
+    return {
+        "model": record["model"],
+        "options": record["options"],
+        "recipe": record["recipe"],
+        "data": settings.data,
+        "seed": settings.seed,
+        "image_size": settings.image_size,
+        "validation": settings.validation,
+        "data_dir": settings.data_dir,
+        "trial": row["trial"],
+        "values": record["values"],
+        "score": row["score"],
+        "validation_accuracy": record["accuracy"],
+        "costs": {name: row[name] for name in COSTS if name in row},
+        "searched": {"limit": settings.limit, "settings": SETTINGS},
+    }
+
+
+def _goods(row: Mapping[str, Any], costs: Sequence[str]) -> tuple[float, ...]:
+    return (row["accuracy"], *(-row[cost] for cost in costs))
+
+
+def _write_csv(folder: RunFolder, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["model"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else written(value) for key, value in row.items()} for row in rows)
+    with folder.replacing(name) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else written(value)

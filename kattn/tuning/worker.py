@@ -1,0 +1,43 @@
+"""A chief or a worker of a search on one machine: `python -m kattn.tuning.worker FOLDER PARENT`.
+
+KerasTuner's environment variables say which of them; the folder's search.json says what is searched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def main() -> int:
+    """Do this process's part of the search; returns the exit status."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    from kattn.tuning.plan import SETTINGS, Settings, read_settings
+    from kattn.tuning.search import take_part
+    from kattn.tuning.space import SearchError
+    from kattn.tuning.workers import FAILED
+
+    try:
+        take_part(Settings(**read_settings(folder / SETTINGS)), folder)
+    except SearchError as error:
+        print(str(error).replace("\n", " "), flush=True)
+        return FAILED
+    return 0
+
+
+def _leave_with(parent: int) -> None:
+    """End with the process that started this one, also where that one was killed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # gRPC's threads are in no hurry to leave

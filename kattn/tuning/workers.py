@@ -1,0 +1,114 @@
+"""A search in several processes of one machine: KerasTuner's chief and workers, looked after.
+
+A chief waits for ever for a worker that is dead. Started again under its own id, the worker is handed the very trial
+that it left, and goes on with it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kattn.tuning.plan import Plan
+from kattn.tuning.results import read_trials
+from kattn.tuning.space import SearchError, written
+
+LOGS = "logs"
+FAILED = 3  # exit status of a worker whose trial ended with an error: starting it again would not help
+DEATHS = 5  # of one worker, with no trial finished in between by anyone
+PERIOD = 0.2
+HOST = "127.0.0.1"  # the protocol knows no password: nobody outside may reach the port
+
+
+def run_workers(plan: Plan, count: int) -> None:
+    """Run the search in a chief and so many workers, and return when it is over. No child outlives the call.
+
+    Raises: SearchError where a trial failed, a worker keeps dying, or the chief is gone.
+    """
+    crew = _Crew(plan, count)
+    try:
+        crew.run()
+    finally:
+        crew.stop()
+
+
+class _Crew:
+    """The child processes of a search."""
+
+    def __init__(self, plan: Plan, count: int) -> None:
+        self.plan = plan
+        self.logs = plan.folder.path / LOGS
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            self.port = free.getsockname()[1]
+        self.deaths = {f"worker{i}": 0 for i in range(1, count + 1)}
+        self.chief = self.start("chief", "w")
+        self.workers = {name: self.start(name, "w") for name in self.deaths}
+        self.seen = read_trials(plan.trials)
+
+    def start(self, name: str, mode: str = "a") -> subprocess.Popen[bytes]:
+        """A child under this id; what it prints goes to its log."""
+        own = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(self.port)}
+        environment = {**os.environ, **own, "no_grpc_proxy": HOST, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "kattn.tuning.worker", str(self.plan.folder.path), str(os.getpid())]
+        with open(self.log(name), mode) as log:
+            return subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def log(self, name: str) -> Path:
+        """Where a child's output goes."""
+        return self.logs / f"{name}.txt"
+
+    def run(self) -> None:
+        """Watch until all workers were told that there is nothing left, or the chief that there will be no more.
+
+        The chief looks around every 20 seconds only; a worker slow to come would wait an hour for one that is gone.
+        """
+        while self.chief.poll() != 0 and any(worker.poll() != 0 for worker in self.workers.values()):
+            for name, worker in self.workers.items():
+                if worker.poll() not in (None, 0):
+                    self.workers[name] = self.replace(name, worker.returncode)
+            trials = read_trials(self.plan.trials)
+            for trial in [name for name in trials if name not in self.seen]:
+                record = trials[trial]
+                values = " ".join(f"{key}={written(value)}" for key, value in record["values"].items())
+                self.plan.say(
+                    f"trial {trial}: {values}: validation accuracy {record['accuracy']:.4f}, {record['status']}"
+                )
+                self.deaths = dict.fromkeys(self.deaths, 0)
+            self.seen = trials
+            if self.chief.poll() not in (None, 0):
+                raise SearchError(f"The search's chief ended: {self.last_words('chief')} resume=True goes on.")
+            time.sleep(PERIOD)
+
+    def replace(self, name: str, status: int) -> subprocess.Popen[bytes]:
+        """Start a dead worker again, under its id."""
+        if status == FAILED:
+            raise SearchError(self.last_words(name))
+        self.deaths[name] += 1
+        if self.deaths[name] >= DEATHS:
+            raise SearchError(
+                f"{name} ended {DEATHS} times in a row without a trial, the last time with status {status}: "
+                f"{self.last_words(name)} Its output is in {self.log(name)}; resume=True goes on."
+            )
+        self.plan.say(f"{name} ended with status {status}; started again")
+        return self.start(name)
+
+    def last_words(self, name: str) -> str:
+        """The last line of a child's output."""
+        lines = self.log(name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "without a word."
+
+    def stop(self) -> None:
+        """End what still runs."""
+        running = [child for child in (self.chief, *self.workers.values()) if child.poll() is None]
+        for child in running:
+            child.kill()  # nothing of theirs can be left half-written
+        for child in running:
+            child.wait()

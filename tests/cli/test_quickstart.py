@@ -1,0 +1,38 @@
+"""The first command gives what it promises."""
+
+import csv
+import json
+
+import pytest
+
+from kattn.cli import quickstart
+
+
+def check(folder, rows, table):
+    names = [row.format for row in rows]
+    assert names[0] == "Keras" and {"SavedModel", "TFLite float32", "TFLite float16", "TFLite int8", "ONNX"} <= set(
+        names
+    )
+    for row in rows:
+        assert (folder / row.file).exists() and f"| {row.format} " in table
+        if row.format in ("SavedModel", "TFLite float32", "ONNX"):
+            assert row.max_abs_diff < 1e-4 and row.accuracy == rows[0].accuracy
+    assert [r["format"] for r in csv.DictReader((folder / "quickstart.csv").read_text().splitlines())] == names
+    assert len(json.loads((folder / "quickstart.json").read_text())) == len(rows)
+    assert (folder / "quickstart.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "quickstart.md").read_text().strip() in table
+
+
+def test_one_epoch_gives_all_files_the_table_and_the_picture(tmp_path, capsys):
+    rows = quickstart.run(out=tmp_path / "run", epochs=1)
+    check(tmp_path / "run", rows, capsys.readouterr().out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["afi_resnet20", "cbam_resnet20"])
+def test_the_whole_run_is_as_accurate_as_the_readme_says(tmp_path, capsys, model):
+    rows = quickstart.run(model=model, out=tmp_path / "run")
+    check(tmp_path / "run", rows, capsys.readouterr().out)
+    accuracy = {row.format: row.accuracy for row in rows}
+    assert accuracy["Keras"] >= 0.97
+    assert abs(accuracy["TFLite int8"] - accuracy["Keras"]) <= 0.01

@@ -1,0 +1,149 @@
+"""Running and comparing: what counts as equal, and what no runtime should be handed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kattn.export import ExportError, ExportInputError, compare, load, onnx, saved_model, tflite
+from kattn.export.proof.compare import TOLERANCES, judge, weak_comparison, widened
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.34, 0.33, 0.33]])
+
+
+def difference(got, expected=PROBABILITIES):
+    return compare({"predictions": expected}, {"predictions": np.asarray(got)})["predictions"]
+
+
+def test_equal_outputs_have_no_difference():
+    found = difference(PROBABILITIES)
+    assert (found.max_abs, found.mean_abs, found.top1_agreement, found.confident_agreement) == (0, 0, 1, 1)
+
+
+def test_agreement_counts_images_and_confident_agreement_only_sure_ones():
+    flipped = PROBABILITIES.copy()
+    flipped[2] = [0.33, 0.34, 0.33]
+    found = difference(flipped)
+    assert found.top1_agreement == pytest.approx(2 / 3) and found.confident_agreement == 1
+    assert found.max_abs == pytest.approx(0.01)
+
+
+def test_the_difference_is_relative_to_large_values_and_absolute_below_one():
+    assert difference(PROBABILITIES * 1000 + 1, PROBABILITIES * 1000).max_relative == pytest.approx(1 / 700)
+    assert difference(PROBABILITIES + 0.01).max_relative == pytest.approx(0.01)
+
+
+def test_maps_have_no_agreement():
+    maps = np.ones((2, 4, 4, 1))
+    assert difference(maps, maps).top1_agreement is None
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        ({"logits": PROBABILITIES}, "no output 'predictions'; it has logits"),
+        ({"predictions": PROBABILITIES[:2]}, r"has the shape \(2, 3\), the model's \(3, 3\)"),
+        ({"predictions": np.full((3, 3), np.nan)}, "of the artefact holds values that are not finite"),
+    ],
+)
+def test_outputs_that_cannot_be_compared(got, said):
+    with pytest.raises(ExportError, match=said):
+        compare({"predictions": PROBABILITIES}, got)
+
+
+def test_a_model_that_gives_nan_is_named():
+    with pytest.raises(ExportError, match="of the model holds values that are not finite"):
+        compare({"predictions": np.full((3, 3), np.inf)}, {"predictions": PROBABILITIES})
+
+
+def test_judging():
+    found = {"predictions": difference(PROBABILITIES[:, ::-1])}
+    with pytest.raises(ExportError, match=r"differs from the Keras model by 0\.6.*0\.1 is allowed at float16"):
+        judge(found, tolerance=0.1, min_agreement=None, precision="float16")
+    with pytest.raises(ExportError, match=r"for 50\.0% of the images on which the model is sure; 80\.0%"):
+        judge(found, tolerance=None, min_agreement=0.8, precision="int8")
+    assert judge(found, tolerance=1, min_agreement=0.5, precision="int8")
+    assert judge(found, tolerance=None, min_agreement=None, precision="int8") == {}
+
+
+def test_a_network_that_multiplies_rounding_errors_is_given_room_and_named():
+    own = {"predictions": difference(PROBABILITIES + 1e-4)}
+    allowed, notes = widened(1e-4, 5e-4, own)
+    assert allowed == pytest.approx(1e-3) and "multiplies rounding errors" in notes[0]
+    # Further off than rounding explains, within the tolerance anyway, and a network without such a gain: no room.
+    for furthest, same in ((5e-3, own), (5e-5, own), (5e-4, {"predictions": difference(PROBABILITIES + 1e-7)})):
+        assert widened(1e-4, furthest, same) == (1e-4, [])
+    assert widened(1e-4, 0.005, {"predictions": difference(PROBABILITIES + 0.1)})[0] == 1e-2
+
+
+def test_an_export_of_such_a_network_says_so(model, images, tmp_path, monkeypatch):
+    """Any network is one, where the tolerance is smaller than its rounding."""
+    monkeypatch.setitem(TOLERANCES, "float32", 1e-12)
+    report = onnx(model, tmp_path / "m.onnx", images=images)
+    assert report.tolerance is not None and 1e-12 < report.max_abs_diff <= report.tolerance < 1e-4
+    assert any("multiplies rounding errors" in warning for warning in report.warnings)
+    with pytest.raises(ExportError, match="differs from the Keras model"):
+        onnx(model, tmp_path / "m.onnx", images=images, tolerance=1e-12)
+
+
+def test_a_comparison_that_proves_little_is_noted():
+    assert weak_comparison({"predictions": np.full((5, 3), 1 / 3)})
+    assert not weak_comparison({"predictions": PROBABILITIES})
+
+
+@pytest.fixture(scope="module")
+def artefacts(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artefacts")
+    saved_model(model, folder / "m")
+    tflite(model, folder / "m.tflite")
+    onnx(model, folder / "m.onnx", layout="nchw")
+    model.save(folder / "m.keras")
+    return {path.suffix or "folder": path for path in folder.iterdir() if path.suffix != ".json"}
+
+
+KINDS = pytest.mark.parametrize("kind", ["folder", ".tflite", ".onnx", ".keras"])
+
+
+@KINDS
+def test_every_format_runs_behind_one_call(artefacts, model, images, kind):
+    runner = load(artefacts[kind])
+    assert runner.shape == (16, 16, 3) and runner.outputs == ("predictions",)
+    expected = model.predict(images.astype("float32"), verbose=0)
+    for given in (images, images.astype("float64"), list(images)):
+        np.testing.assert_allclose(runner(given, batch_size=7)["predictions"], expected, atol=1e-5)
+
+
+@KINDS
+@pytest.mark.parametrize("wrong", [np.zeros((2, 8, 8, 3)), np.zeros((16, 16, 3)), np.zeros((0, 16, 16, 3)), "images"])
+def test_images_of_another_shape_are_refused(artefacts, kind, wrong):
+    with pytest.raises(ExportInputError, match=r"takes images of shape \(any number, 16, 16, 3\)"):
+        load(artefacts[kind])(wrong)
+
+
+@pytest.mark.parametrize("kind", [".tflite", ".onnx", ".keras"])
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
+def test_a_damaged_file_is_refused(artefacts, kind, part, tmp_path):
+    content = artefacts[kind].read_bytes()
+    damaged = tmp_path / f"m{kind}"
+    damaged.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(ExportInputError, match=r"m\.(tflite|onnx|keras) is not a readable"):
+        load(damaged)
+
+
+def test_a_damaged_folder_is_refused(artefacts, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "saved_model.pb").write_bytes(b"\x12\x34 no protobuf")
+    with pytest.raises(ExportInputError, match="is not a readable saved_model artefact"):
+        load(tmp_path / "m")
+
+
+def test_what_is_no_artefact_is_named(tmp_path):
+    (tmp_path / "m.pth").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for name, said in {
+        "missing.onnx": "There is no artefact",
+        "m.pth": r"Known: \.tflite, \.onnx, \.keras",
+        "folder": "without saved_model.pb",
+    }.items():
+        with pytest.raises(ExportInputError, match=said):
+            load(tmp_path / name)

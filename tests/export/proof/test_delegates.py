@@ -1,0 +1,45 @@
+"""What accelerators take: the table, and how it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from kattn.export.proof.delegate_tables import DELEGATES
+from kattn.export.proof.delegates import support
+from kattn.export.to_tflite.quantisation import worst
+
+
+@pytest.mark.parametrize("name", DELEGATES)
+def test_every_entry_has_a_source_a_date_and_operators_of_its_format(name):
+    delegate = DELEGATES[name]
+    assert delegate.source.startswith("https://") and delegate.read.startswith("20")
+    if delegate.format == "tflite":
+        from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+        assert delegate.operators <= set(vars(BuiltinOperator))
+    else:
+        import onnx
+
+        assert delegate.operators <= {schema.name for schema in onnx.defs.get_all_schemas()}
+
+
+def test_what_is_left_is_told_by_layer():
+    operators = [("CONV_2D", ["m/stem/Conv2D"]), ("EXP", ["m/gate/Exp"]), ("EXP", ["m/gate/Exp_1"])]
+    found = support("tflite", operators, integer=True, layer_of=lambda name: name.split("/")[1])
+    assert found["Edge TPU"]["takes"] == "a part" and found["Edge TPU"]["left"] == {"EXP": ["gate"]}
+    assert found["GPU (OpenCL, OpenGL, Metal)"]["takes"] == "all"
+    assert found["Core ML"]["takes"] == "none" and "floating point only" in found["Core ML"]["note"]
+    assert set(found) == {name for name, delegate in DELEGATES.items() if delegate.format == "tflite"}
+
+
+def test_errors_are_counted_where_they_arise():
+    import numpy as np
+
+    exact = {name: np.ones(100) for name in "abc"}
+    rough = {"a": np.full(100, 1.01), "b": np.full(100, 1.5), "c": np.full(100, 1.55)}
+    rows = worst(
+        [("CONV", "first", "a", []), ("EXP", "second", "b", ["a"]), ("MUL", "third", "c", ["b"])], exact, rough
+    )
+    assert (rows[0]["layer"], rows[0]["found"]) == ("second", "starts here")
+    assert [row["layer"] for row in rows[1:]] == ["second", "third", "first"]
+    assert rows[1]["added"] == pytest.approx(0.49) and rows[2]["added"] == pytest.approx(0.05)

@@ -1,0 +1,130 @@
+"""Images to calibrate and compare on: every source, every mistake."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kattn.export import ExportInputError
+from kattn.export.source.samples import collect, made_up, spans_pixels
+
+SHAPE = (6, 8, 3)
+
+
+@pytest.fixture
+def array():
+    return np.random.default_rng(0).integers(0, 256, (10, *SHAPE)).astype("uint8")
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, array):
+        super().__init__()
+        self.array = array
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        return self.array[2 * index : 2 * index + 2], np.zeros(2)
+
+
+def dataset(array):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((array, np.zeros(len(array)))).batch(4)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda a: a,
+        lambda a: a.astype("float64"),
+        list,
+        lambda a: iter(a[:, None]),
+        lambda a: ({"image": image, "label": 1} for image in a),
+        lambda a: [(a[:6], 0), (a[6:], 1)],
+        Batches,
+        dataset,
+    ],
+    ids=["array", "floats", "list", "generator", "dicts", "pairs", "PyDataset", "tf.data"],
+)
+def test_every_source_gives_the_images_in_order(source, array):
+    images = collect(source(array), SHAPE, limit=100)
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, array)
+
+
+def test_an_array_is_thinned_out_evenly_and_a_stream_is_cut(array):
+    np.testing.assert_array_equal(collect(array, SHAPE, limit=4), array[[0, 3, 6, 9]])
+    np.testing.assert_array_equal(collect(iter(array), SHAPE, limit=4), array[:4])
+    endless = (array for _ in iter(int, 1))
+    assert len(collect(endless, SHAPE, limit=25)) == 25
+
+
+def test_a_folder_of_files_of_other_sizes(tmp_path):
+    (tmp_path / "class").mkdir()
+    Image.new("RGB", (80, 60), (10, 20, 30)).save(tmp_path / "class" / "a.png")
+    Image.new("L", (7, 50), 200).save(tmp_path / "b.jpg")
+    (tmp_path / "notes.txt").write_text("no image")
+    images = collect(tmp_path, SHAPE, limit=10)
+    assert images.shape == (2, *SHAPE)
+    np.testing.assert_array_equal(images[1, 0, 0], [10, 20, 30])
+    assert collect(str(tmp_path), (6, 8, 1), limit=10).shape == (2, 6, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (None, "No calibration images were given"),
+        (np.zeros((0, *SHAPE)), r"images are empty: ndarray of shape \(0, 6, 8, 3\)"),
+        ([], "images are empty: list"),
+        (
+            np.zeros((4, 28, 28, 1)),
+            r"takes images of shape \(6, 8, 3\)\. Received calibration images of shape \(28, 28, 1\)",
+        ),
+        (np.zeros((6, 8)), r"Received calibration images of shape \(6, 8\)"),
+        (np.full((2, *SHAPE), "pixel"), "must be numbers. Received: <U5"),
+        (np.full((2, *SHAPE), np.nan), "not finite"),
+        (np.zeros((2, *SHAPE)), "images hold nothing but the value 0"),
+        (7, "must be an array, a dataset or a folder. Received: int"),
+        ([{"picture": 1}], 'needs the key "image". Received: keys picture'),
+        ("no/such/folder", "does not exist: no/such/folder"),
+    ],
+)
+def test_mistakes_are_named(source, said):
+    with pytest.raises(ExportInputError, match=said):
+        collect(source, SHAPE, limit=10)
+
+
+@pytest.mark.parametrize("largest", [0.5, -1.0, 300])
+def test_a_model_that_normalises_pixels_takes_no_others(largest):
+    images = np.linspace(0, largest, 2 * np.prod(SHAPE)).reshape(2, *SHAPE)
+    with pytest.raises(ExportInputError, match=r"lie between .* raw pixels from 0 to 255"):
+        collect(images, SHAPE, limit=10, pixels=True)
+    assert len(collect(images, SHAPE, limit=10)) == 2
+
+
+def test_an_empty_folder_and_a_broken_file(tmp_path):
+    with pytest.raises(ExportInputError, match="holds none"):
+        collect(tmp_path, SHAPE, limit=10)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(ExportInputError, match=r"Not a readable image: .*broken\.png"):
+        collect(tmp_path, SHAPE, limit=10)
+    with pytest.raises(ExportInputError, match=r"The folder of calibration images is a file: .*broken\.png"):
+        collect(tmp_path / "broken.png", SHAPE, limit=10)
+
+
+def test_made_up_images_are_the_same_each_time_and_differ_from_each_other():
+    first, second = (made_up(4, SHAPE, pixels=True) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.min() >= 0 and first.max() <= 255 and np.ptp(first.reshape(4, -1).mean(1)) > 1
+    numbers = made_up(4, SHAPE, pixels=False)
+    assert numbers.min() >= -1 and numbers.max() <= 1
+
+
+def test_calibration_sees_the_whole_range_of_pixels():
+    grey = np.full((2, *SHAPE), 100, "float32")
+    assert (spans_pixels(grey).min(), spans_pixels(grey).max()) == (0, 255)
+    assert (spans_pixels(grey) != grey).sum() == 2 and (grey == 100).all()

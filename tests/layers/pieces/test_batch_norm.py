@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.layer_checks import PROPERTY, check_layer, image
+
+from kattn.layers.pieces.batch_norm import BatchNormalization
+from kattn.layers.pieces.helpers import batch_norm
+
+on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="The kernel is TensorFlow's.")
+
+
+def twins(x, **options):
+    """Ours and Keras's, built, with the same weights away from their start."""
+    pair = BatchNormalization(**options), keras.layers.BatchNormalization(**options)
+    rng = np.random.default_rng(0)
+    for layer in pair:
+        layer.build(x.shape)
+    weights = [rng.uniform(0.5, 2, w.shape).astype("float32") for w in pair[0].weights]
+    for layer in pair:
+        layer.set_weights(weights)
+    return pair
+
+
+def step(layer, x, weight):
+    """Output, the gradients for the input, gamma and beta, and the weights after a step of training."""
+    import tensorflow as tf
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.cast(y, "float32") * weight)
+        return y, tape.gradient(loss, [x, *(w.value for w in layer.trainable_variables)])
+
+    y, gradients = run(tf.convert_to_tensor(x))
+    return [np.asarray(a, "float32") for a in (y, *gradients, *layer.get_weights())]
+
+
+def test_behaves_as_a_layer_should():
+    check_layer(batch_norm(), image(2, 5, 4, 8))
+
+
+@on_tensorflow
+@PROPERTY
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.booleans(), st.booleans())
+def test_a_step_of_training_gives_the_numbers_and_gradients_of_kerass(batch, side, channels, scale, center):
+    x = 3 * image(batch, side, side + 1, channels) + 1
+    weight = image(*x.shape, seed=1)
+    ours, plain = twins(x, scale=scale, center=center, epsilon=1e-5, momentum=0.9)
+    for a, b in zip(step(ours, x, weight), step(plain, x, weight), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4)
+
+
+@on_tensorflow
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 4e-3), ("bfloat16", 3e-2)])
+def test_half_precision_maps_stay_half_and_statistics_stay_float32(dtype, tolerance):
+    x = 2 * image(4, 6, 6, 8) + 1
+    ours, plain = (t for t in twins(x, dtype=keras.DTypePolicy(f"mixed_{dtype}"), momentum=0.9))
+    y = ours(x, training=True)
+    assert keras.backend.standardize_dtype(y.dtype) == dtype
+    assert all(w.dtype == "float32" for w in ours.weights)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")),
+        keras.ops.convert_to_numpy(keras.ops.cast(plain(x, training=True), "float32")),
+        rtol=tolerance,
+        atol=tolerance,
+    )
+    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+@on_tensorflow
+def test_the_kernel_runs_in_training_alone():
+    import tensorflow as tf
+
+    layer = batch_norm()
+    x = image(2, 4, 4, 3)
+    layer.build(x.shape)
+
+    def kernels(**options):
+        graph = tf.function(lambda x: layer(x, **options)).get_concrete_function(x).graph
+        return sum(op.type == "FusedBatchNormV3" for op in graph.get_operations())
+
+    assert kernels(training=True) == 1
+    assert kernels(training=False) == 0
+    layer.trainable = False
+    assert kernels(training=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((4, 6), {}),
+        ((2, 3, 4, 5, 6), {}),
+        ((2, 4, 5, 6), {"axis": 1}),
+        pytest.param((2, 4, 5, 6), {"dtype": "float64"}, marks=on_tensorflow),  # JAX has none by default
+    ],
+)
+def test_what_the_kernel_does_not_take_trains_as_in_keras(shape, options):
+    x = image(*shape)
+    ours, plain = twins(x, **options)
+    a, b = (keras.ops.convert_to_numpy(layer(x, training=True)) for layer in (ours, plain))
+    np.testing.assert_array_equal(a, b)
+    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_masked_places_do_not_count_in_training():
+    x = image(2, 4, 4, 3)
+    mask = np.arange(32).reshape(2, 4, 4) % 3 > 0
+    ours, plain = twins(x)
+    a, b = (keras.ops.convert_to_numpy(layer(x, training=True, mask=mask)) for layer in (ours, plain))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_files_name_its_weights_as_keras_does():
+    """So that weights pass between models of ours and of plain Keras."""
+    ours, plain = twins(image(2, 4, 4, 3), name="norm")
+    assert [w.path for w in ours.weights] == [w.path for w in plain.weights]
+    assert keras.models.Sequential([batch_norm()]).layers[0].name.startswith("batch_normalization")

@@ -1,0 +1,6 @@
+"""What tests share."""
+
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+DATA = TESTS / "data"

@@ -1,0 +1,54 @@
+"""ShuffleNet V2 has the published sizes and wiring, and AFI the published counts on it."""
+
+import keras
+import numpy as np
+import pytest
+from support.models import assert_published, integrated_maps, pixels, randomise, rows_of, trainable
+
+from kattn.zoo import create, features
+
+ROWS = rows_of("shufflenet_v2_x0_5_cifar", "shufflenet_v2_x1_0_cifar")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["call"])
+def test_parameters_and_macs_are_the_published_ones(row):
+    assert_published(row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "count"), [("x0_5", 1_366_792), ("x1_0", 2_278_604), ("x1_5", 3_503_624), ("x2_0", 7_393_996)]
+)
+def test_imagenet_forms_have_torchvisions_parameters(size, count):
+    assert trainable(create(f"shufflenet_v2_{size}", input_shape=(32, 32, 3))) == count
+
+
+def test_half_of_the_channels_pass_a_unit_untouched():
+    model = create("shufflenet_v2_x0_5_cifar", input_shape=(8, 8, 3))
+    randomise(model)
+    before, after = (model.get_layer(f"stage1_block{i}_shuffle").output for i in (1, 2))
+    x, y = keras.Model(model.input, [before, after])(pixels((2, 8, 8, 3)))
+    np.testing.assert_array_equal(np.asarray(y)[..., ::2], np.asarray(x)[..., :24])
+
+
+def test_afi_halves_every_unit_but_the_one_that_shrinks_the_map():
+    model = create("afi_shufflenet_v2_x0_5_cifar", input_shape=(8, 8, 3))
+    assert [model.get_layer(f"stage2_block{i}_conv1").filters for i in range(1, 9)] == [48, *[24] * 7]
+    assert len(integrated_maps(model, "stage2_block8_conv1")) == 8
+
+
+def test_abn_copies_the_last_stage_at_stride_one():
+    model = create("abn_shufflenet_v2_x0_5_cifar", input_shape=(16, 16, 3), attention_map=True)
+    assert tuple(model.output["attention_map"].shape) == (None, 4, 4, 1)
+
+
+def test_levels_go_from_the_stem_to_stride_32():
+    model = create("se_shufflenet_v2_x0_5", input_shape=(None, None, 3))
+    levels = features(model)(pixels((1, 64, 96, 3)))
+    assert {name: tuple(x.shape) for name, x in levels.items()} == {
+        "C2": (1, 16, 24, 24),
+        "C3": (1, 8, 12, 48),
+        "C4": (1, 4, 6, 96),
+        "C5": (1, 2, 3, 192),
+    }
+    assert all(np.isfinite(np.asarray(x)).all() for x in levels.values())

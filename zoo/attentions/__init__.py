@@ -1,0 +1,1 @@
+"""The attention mechanisms as the zoo places them in networks."""

@@ -1,0 +1,97 @@
+"""The table of attentions: which factory stands at which site. A combination is a row, not code."""
+
+from __future__ import annotations
+
+import functools
+
+from kattn.layers.bottleneck_attention import BottleneckAttention
+from kattn.layers.cbam import CBAM
+from kattn.layers.cross_channel import CrossChannelCommunication
+from kattn.layers.eca import EfficientChannelAttention
+from kattn.layers.gather_excite import GatherExcite
+from kattn.layers.global_context import GlobalContext
+from kattn.layers.non_local import NonLocal
+from kattn.layers.selective_kernel import SelectiveKernel
+from kattn.layers.simplified_non_local import SimplifiedNonLocal
+from kattn.layers.split_attention import SplitAttention
+from kattn.layers.squeeze_excite import SqueezeExcite
+from kattn.zoo.attentions.abn import attention_branch
+from kattn.zoo.attentions.afi import AFIConv
+from kattn.zoo.grammar.sites import Attention, as_conv
+
+SE_PAPER = "Hu, Shen, Sun. Squeeze-and-Excitation Networks. CVPR 2018. arXiv:1709.01507"
+CBAM_PAPER = "Woo, Park, Lee, Kweon. CBAM: Convolutional Block Attention Module. ECCV 2018. arXiv:1807.06521"
+BAM_PAPER = "Park, Woo, Lee, Kweon. BAM: Bottleneck Attention Module. BMVC 2018. arXiv:1807.06514"
+GC_PAPER = "Cao, Xu, Lin, Wei, Hu. GCNet. ICCVW 2019. arXiv:1904.11492"
+NL_PAPER = "Wang, Girshick, Gupta, He. Non-local Neural Networks. CVPR 2018. arXiv:1711.07971"
+ECA_PAPER = "Wang, Wu, Zhu, Li, Zuo, Hu. ECA-Net. CVPR 2020. arXiv:1910.03151"
+GE_PAPER = "Hu, Shen, Albanie, Sun, Vedaldi. Gather-Excite. NeurIPS 2018. arXiv:1810.12348"
+SK_PAPER = "Li, Wang, Hu, Yang. Selective Kernel Networks. CVPR 2019. arXiv:1903.06586"
+SPLIT_PAPER = "Zhang et al. ResNeSt: Split-Attention Networks. 2020. arXiv:2004.08955"
+C3_PAPER = "Yang, Ren, Gan, Zhu, Parikh. Cross-channel Communication Networks. NeurIPS 2019"
+AFI_PAPER = "Pan, Xu, Pan, Wen, Lin, Bai, Xu. AFINet: Attentive Feature Integration Networks. 2021"
+ABN_PAPER = "Fukui, Hirakawa, Yamashita, Fujiyoshi. Attention Branch Network. CVPR 2019. arXiv:1812.10025"
+
+
+# Networks differ in how many stages stand before stride 4, so the rules count from the last stage, c5, back.
+
+
+def last_three(stage: int, count: int) -> bool:
+    """GC's "all": c3, c4 and c5 of a network with stages c2 to c5, all stages of one with three."""
+    return stage > count - 3
+
+
+def last_four(stage: int, count: int) -> bool:
+    """c2 to c5: BAM's three boundaries lie between them, at strides 4, 8 and 16, and none before (MobileNet)."""
+    return stage > count - 4
+
+
+def middle_two(stage: int, count: int) -> bool:
+    """The non-local paper's res3 and res4: the two stages before the last."""
+    return count - 3 < stage < count
+
+
+def next_to_last(number: int, count: int) -> bool:
+    """The one before the last; the only one where there is one."""
+    return number == max(1, count - 1)
+
+
+def spread(block: int, count: int) -> bool:
+    """The non-local authors' choice: every second block of a stage of four or six, every seventh of one of 23."""
+    return block % min(count, max(2, count // 3)) == 0
+
+
+def first(block: int, count: int) -> bool:
+    """The first block of the stage."""
+    return block == 1
+
+
+# Larger maps are resized to 16x16, as in the authors' CIFAR networks: the parameters grow with the square of the area.
+c3 = functools.partial(CrossChannelCommunication, size=16)
+
+ATTENTIONS: dict[str, Attention] = {
+    "none": Attention(),
+    "se": Attention(residual=SqueezeExcite, paper=SE_PAPER),
+    "cbam": Attention(residual=CBAM, paper=CBAM_PAPER),
+    "bam": Attention(between_stages=BottleneckAttention, stages=last_four, paper=BAM_PAPER),
+    "gc": Attention(residual=GlobalContext, stages=last_three, paper=GC_PAPER),
+    "eca": Attention(residual=EfficientChannelAttention, paper=ECA_PAPER),
+    "ge": Attention(residual=GatherExcite, paper=GE_PAPER),
+    # Between blocks, as the authors: their block is a residual one itself.
+    "nl": Attention(output=NonLocal, stages=middle_two, blocks=spread, paper=NL_PAPER),
+    # One, before the last block of c4, where the GC paper compares it with one non-local block.
+    "snl": Attention(output=SimplifiedNonLocal, stages=next_to_last, blocks=next_to_last, paper=GC_PAPER),
+    # These two are convolutions.
+    "sk": Attention(spatial_conv=as_conv(SelectiveKernel), paper=SK_PAPER),
+    "splat": Attention(spatial_conv=as_conv(SplitAttention), paper=SPLIT_PAPER),
+    # The printed sizes and the counts of the reference fit the first of the authors' two placements: the end of the
+    # residual branch of each stage's first block. position="stage_input" is the other.
+    "c3": Attention(residual=c3, blocks=first, paper=C3_PAPER),
+    "afi": Attention(first_conv=AFIConv, paper=AFI_PAPER),
+    # The AFI paper's Table 9: the second mechanism stands on the result R of every AFI module.
+    "afi_se": Attention(first_conv=AFIConv, integrated=SqueezeExcite, paper=AFI_PAPER),
+    "afi_cbam": Attention(first_conv=AFIConv, integrated=CBAM, paper=AFI_PAPER),
+    "afi_eca": Attention(first_conv=AFIConv, integrated=EfficientChannelAttention, paper=AFI_PAPER),
+    "afi_ge": Attention(first_conv=AFIConv, integrated=GatherExcite, paper=AFI_PAPER),
+    "abn": Attention(tail=attention_branch, paper=ABN_PAPER),
+}

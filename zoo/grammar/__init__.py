@@ -1,0 +1,1 @@
+"""Where attention goes in a network: sites, placing, assembly, and the convolutions backbones are written with."""

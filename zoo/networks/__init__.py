@@ -1,0 +1,1 @@
+"""Networks whose block is the network: segmentation, super-resolution, generation, spatial transformers."""

@@ -1,0 +1,1 @@
+"""Weights: published, packaged, from files of other collections; loading, saving, converting."""
