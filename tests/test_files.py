@@ -1,0 +1,76 @@
+"""Files are whole or as they were."""
+
+import errno
+import os
+import stat
+
+import pytest
+
+from kattn.files import PREFIX, remove_unfinished, write_bytes, write_text, writing
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(PREFIX)]
+
+
+def test_a_file_is_written_and_nothing_is_left_beside_it(tmp_path):
+    write_text(tmp_path / "a.txt", "eins\nzwei\n")
+    write_text(tmp_path / "a.txt", "drei\r\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"drei\r\n"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_temporary_name_ends_as_the_file_does(tmp_path):
+    with writing(tmp_path / "m.weights.h5") as temporary:
+        assert temporary.name.endswith("m.weights.h5") and temporary.parent == tmp_path
+
+
+def test_an_error_leaves_the_file_as_it_was(tmp_path):
+    write_text(tmp_path / "a.txt", "whole")
+
+    def stop_halfway():
+        with writing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_halfway()
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    link = tmp_path / "report.html"
+    link.symlink_to(outside)
+    write_text(link, "page")
+    assert outside.read_text() == "mine"
+    assert link.read_text() == "page" and not link.is_symlink()
+
+
+def test_a_full_disk_is_said_with_the_file_and_changes_nothing(tmp_path):
+    write_bytes(tmp_path / "a.bin", b"whole")
+    with pytest.raises(OSError, match=r"a\.bin could not be written: the disk is full"), writing(tmp_path / "a.bin"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert (tmp_path / "a.bin").read_bytes() == b"whole"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none/a\.txt could not be written"):
+        write_text(tmp_path / "none" / "a.txt", "")
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    write_text(tmp_path / "a.txt", "")
+    (tmp_path / "b.txt").write_text("")
+    modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("a.txt", "b.txt")}
+    assert len(modes) == 1
+
+
+def test_what_a_killed_process_left_is_removed_on_request(tmp_path):
+    (tmp_path / f"{PREFIX}x-config.json").write_text("half")
+    (tmp_path / "config.json").write_text("whole")
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
