@@ -9,7 +9,7 @@ import keras
 
 from kattn.export.errors import ExportInputError
 from kattn.graph.state import assign_state
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
+from kattn.layers.pieces.grouped import GroupedConv2D
 
 HALF = ("float16", "bfloat16")
 

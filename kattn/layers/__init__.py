@@ -32,7 +32,7 @@ from kattn.layers.pieces.aggregated_bottleneck import AggregatedBottleneck as Ag
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle as ChannelShuffle
 from kattn.layers.pieces.conv_norm import ConvNormActivation as ConvNormActivation
 from kattn.layers.pieces.dilated_pooling import DilatedPooling2D as DilatedPooling2D
-from kattn.layers.pieces.grouped_conv import GroupedConv2D as GroupedConv2D
+from kattn.layers.pieces.grouped import GroupedConv2D as GroupedConv2D
 from kattn.layers.pieces.pre_activation import PreActivationBottleneck as PreActivationBottleneck
 from kattn.layers.pieces.residual_block import ResidualBlock as ResidualBlock
 from kattn.layers.pieces.resize_like import ResizeLike as ResizeLike

@@ -10,8 +10,9 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import portable
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

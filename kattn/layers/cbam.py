@@ -8,8 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import BN_EPSILON, batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import integers
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 AXES = (1, 2)
 POOLS = {

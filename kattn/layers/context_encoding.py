@@ -10,7 +10,9 @@ from keras import ops
 from kattn.layers.encoding import Encoding
 from kattn.layers.pieces.attend import wide_dtype
 from kattn.layers.pieces.conv_norm import ConvNormActivation
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels
 
 AGGREGATES = {"mean": ops.mean, "sum": ops.sum}
 

@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from kattn.layers.pieces.attend import wide_dtype
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 def swap(x: Any) -> Any:

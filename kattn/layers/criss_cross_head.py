@@ -9,7 +9,8 @@ from keras import ops
 
 from kattn.layers.criss_cross import CrissCrossAttention
 from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -8,8 +8,10 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.attend import softmax
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
 from kattn.layers.pieces.maps import nearest
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 LARGE_MAPS = ("resize", "patches")
 

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.attend import attend, positions, softmax, wide_dtype
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 def adaptive_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.attend import positions, softmax, wide_dtype
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
 from kattn.layers.pieces.maps import nearest
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 VARIANTS = ("theta_minus", "theta", "theta_plus")
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.pieces.maps import softmax_mean
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import integers
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
 FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}

@@ -9,7 +9,7 @@ from keras import ops
 
 from kattn.layers.pieces.attend import positions
 from kattn.layers.pieces.attend_maps import attend_maps, map_size
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 DISTANCES = ("sum", "mean")
 PADDINGS = ("reflect", "constant")

@@ -10,7 +10,8 @@ from keras import ops
 from kattn.layers.pieces.align_corners import resize_align_corners
 from kattn.layers.pieces.attend import attend
 from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 def to_tiles(x: Any, down: int, across: int) -> Any:

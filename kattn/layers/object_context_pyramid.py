@@ -10,7 +10,7 @@ from keras import ops
 
 from kattn.layers.object_attention import ObjectAttention
 from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

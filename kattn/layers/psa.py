@@ -10,8 +10,9 @@ from keras import ops
 from kattn.layers.pieces.align_corners import resize_align_corners
 from kattn.layers.pieces.attend import positions, softmax, wide_dtype
 from kattn.layers.pieces.conv_norm import ConvNormActivation
-from kattn.layers.pieces.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.psa_mask import psa_mask
+from kattn.layers.pieces.widths import feature_map_channels
 
 MODES = {"collect": ("collect",), "distribute": ("distribute",), "both": ("collect", "distribute")}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from kattn.layers.pieces.helpers import feature_map_channels
 from kattn.layers.pieces.residual_block import ResidualBlock, same_conv
+from kattn.layers.pieces.widths import feature_map_channels
 from kattn.layers.squeeze_excite import SqueezeExcite
 
 

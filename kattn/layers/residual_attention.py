@@ -9,9 +9,11 @@ from keras import ops
 
 from kattn.layers.pieces.align_corners import resize_align_corners
 from kattn.layers.pieces.attend import wide_dtype
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
 from kattn.layers.pieces.maps import max_pool_3x3
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.pre_activation import PreActivationBottleneck
+from kattn.layers.pieces.widths import feature_map_channels
 
 EPSILON = 1e-8  # under the roots of the channel and spatial activations: constant maps keep a finite gradient
 

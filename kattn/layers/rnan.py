@@ -8,8 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.residual_block import ResidualBlock
+from kattn.layers.pieces.widths import feature_map_channels
 from kattn.layers.rnan_non_local import RNANNonLocal
 
 

@@ -9,8 +9,9 @@ from keras import ops
 
 from kattn.layers.pieces.attend import for_gradient, positions, query_block, softmax, wide_dtype
 from kattn.layers.pieces.attend_maps import attend_maps, map_size
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
 from kattn.layers.pieces.maps import to_map
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 SOFTMAX_AXES = ("query", "key")
 

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.spectral_norm import SpectralNorm
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

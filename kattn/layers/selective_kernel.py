@@ -10,8 +10,10 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, pointwise
+from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels
 
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition
 

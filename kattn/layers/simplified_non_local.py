@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
-from kattn.layers.pieces.helpers import feature_map_channels, pointwise
 from kattn.layers.pieces.maps import softmax_mean
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

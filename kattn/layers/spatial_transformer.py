@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 

@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels
+from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 SQUEEZES = {
     "avg": lambda x: ops.mean(x, axis=(1, 2), keepdims=True),

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.attend_maps import attend_maps, map_size
-from kattn.layers.pieces.helpers import feature_map_channels, pointwise
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -26,8 +26,8 @@ from typing import Any
 
 import keras
 
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
-from kattn.layers.pieces.helpers import BN_EPSILON, batch_norm
+from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
 
 Factory = Callable[..., Any]
 

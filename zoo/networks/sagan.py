@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kattn.layers.pieces.helpers import batch_norm
+from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.spectral_norm import SpectralNorm
 from kattn.layers.sagan import SAGANAttention
 

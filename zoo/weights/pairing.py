@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.layers.pieces.helpers import BN_EPSILON
+from kattn.layers.pieces.norms import BN_EPSILON
 from kattn.zoo.weights.dialects import PART_LAYOUTS, Dialect, Name, dialects
 from kattn.zoo.weights.foreign_files import Tensors, open_tensors
 

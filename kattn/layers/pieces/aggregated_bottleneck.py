@@ -7,8 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels, hidden_width, pointwise
+from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.pointwise import pointwise
+from kattn.layers.pieces.widths import feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.widths import feature_map_channels
 
 ABN_SLOPE = 0.01  # of the leaky ReLU in the references' in-place activated batch normalisation
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from kattn.layers.pieces.helpers import batch_norm, feature_map_channels
+from kattn.layers.pieces.norms import batch_norm
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 def same_conv(filters: int, kernel_size: int, **kwargs: Any) -> keras.layers.Conv2D:

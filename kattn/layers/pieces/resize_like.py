@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.align_corners import resize_align_corners
-from kattn.layers.pieces.helpers import feature_map_channels
+from kattn.layers.pieces.widths import feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")

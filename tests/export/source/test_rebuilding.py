@@ -10,7 +10,7 @@ from support.small_models import SIZE, build
 from kattn.export import ExportInputError, load, onnx, tflite
 from kattn.export.source.preparing import prepare
 from kattn.export.source.rebuilding import all_layers, reasons_to_rebuild
-from kattn.layers.pieces.grouped_conv import GroupedConv2D
+from kattn.layers.pieces.grouped import GroupedConv2D
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -22,7 +22,7 @@ from kattn.layers.object_context import ObjectContext
 from kattn.layers.object_context_asp import ASPObjectContext
 from kattn.layers.object_context_pyramid import PyramidObjectContext
 from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
-from kattn.layers.pieces.helpers import hidden_width
+from kattn.layers.pieces.widths import hidden_width
 from kattn.layers.psa import PointwiseSpatialAttention
 from kattn.zoo.networks.segmentation.frame import InputShape, SegmentationNetwork
 

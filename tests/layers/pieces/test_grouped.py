@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support.layer_checks import check_layer
 
-from kattn.layers.pieces.grouped_conv import WIDE, GroupedConv2D
+from kattn.layers.pieces.grouped import WIDE, GroupedConv2D
 from kattn.layers.pieces.portable import portable_graphs
 
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.layer_checks import PROPERTY, check_layer, image
 
-from kattn.layers.pieces.batch_norm import BatchNormalization
-from kattn.layers.pieces.helpers import batch_norm
+from kattn.layers.pieces.norms import BatchNormalization, batch_norm
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="The kernel is TensorFlow's.")
 

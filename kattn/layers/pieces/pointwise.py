@@ -10,6 +10,11 @@ from keras import ops
 from kattn.layers.pieces.portable import portable
 
 
+def pointwise(filters: int, **kwargs: Any) -> PointwiseConv2D:
+    """A 1x1 convolution; on a pooled (batch, 1, 1, channels) map it is a dense layer that exports cleanly."""
+    return PointwiseConv2D(filters, 1, data_format="channels_last", **kwargs)
+
+
 @keras.saving.register_keras_serializable("kattn")
 class PointwiseConv2D(keras.layers.Conv2D):
     """Keras's 1x1 Conv2D, as the matrix product that it is where the map has one row, as pooled maps have.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.layer_checks import PROPERTY, build, check_layer, image, randomise, run
 
-from kattn.layers.pieces.pointwise_conv import PointwiseConv2D
+from kattn.layers.pieces.pointwise import PointwiseConv2D
 
 
 def test_behaves_as_a_layer_should():
