@@ -56,6 +56,11 @@ class RunFolder:
         """Whether a run was completed here."""
         return (self.path / METRICS).is_file()
 
+    @property
+    def has_model(self) -> bool:
+        """Whether a run was begun here and its model written: what makes a folder the folder of a run."""
+        return self.started and (self.path / MODEL).is_file()
+
     def check(self, *, resume: bool, overwrite: bool, probe: bool = True) -> None:
         """Find out, before anything expensive is done, whether a run may and can be written here. Leaves no trace.
 

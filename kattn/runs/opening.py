@@ -1,0 +1,153 @@
+"""What is this path? A run's folder, a .keras file, an exported file, or the name of a model of the zoo.
+
+Every command and function that takes "a model" asks here, so that all of them take the same and refuse it in the same
+words. Reading what a path is (`kind_of`) imports neither Keras nor a runtime; `open_model` loads the model.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kattn.runs.folder import RunError, RunFolder
+
+RUN, KERAS, ARTEFACT, ZOO = "run", "keras", "artefact", "zoo"
+KINDS = {
+    RUN: "the folder of a run",
+    KERAS: "a .keras file",
+    ARTEFACT: "an exported file (.tflite, .onnx, the folder of a SavedModel)",
+    ZOO: "the name of a model of the zoo",
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model and where it comes from.
+
+    Attributes:
+        kind: "run", "keras", "artefact" or "zoo".
+        name: The path or the name, as text.
+        path: The path; None for a name of the zoo.
+        model: The Keras model; None for an exported file.
+        runner: What runs an exported file (kattn.export.load); None for the others.
+        folder: The run's folder; None for the others.
+    """
+
+    kind: str
+    name: str
+    path: Path | None = None
+    model: Any = None
+    runner: Any = None
+    folder: RunFolder | None = None
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """What config.json of the run holds; None for what is no run."""
+        return None if self.folder is None else self.folder.config()
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes that the run learned; None for what is no run."""
+        config = self.config
+        return None if config is None else config["data"]["class_names"]
+
+
+def kind_of(source: str | Path) -> str:
+    """Which of the four kinds a path or a name is.
+
+    A path that exists and is neither a run nor a .keras file counts as an exported file: `kattn.export.load` says
+    whether it is one. What does not exist counts as a name of the zoo where it can be one.
+
+    Args:
+        source: A path, or a name of the zoo.
+
+    Returns: "run", "keras", "artefact" or "zoo".
+    Raises: ValueError for a path where there is nothing.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        if isinstance(source, str) and source.isidentifier():
+            return ZOO
+        raise ValueError(f"There is no {path}.")
+    if RunFolder(path).has_model:
+        return RUN
+    return KERAS if path.suffix == ".keras" else ARTEFACT
+
+
+def open_model(
+    source: str | Path,
+    *,
+    kinds: Collection[str] = (RUN, KERAS, ZOO),
+    weights: str | None = None,
+    unfinished: bool = False,
+    threads: int = 1,
+) -> Opened:
+    """Load the model that a path or a name stands for.
+
+    Args:
+        source: A path, or a name of the zoo.
+        kinds: What the caller can use, of "run", "keras", "artefact" and "zoo"; without "artefact" the result has a
+            Keras model always.
+        weights: Of a run: "best" or "last", None for what its recipe selects. Of a name of the zoo: as in
+            kattn.zoo.create, None for random weights. Files have one set of weights and ignore it.
+        unfinished: Open a run that is not finished too, with the weights that it has so far.
+        threads: Of the runtime of an exported file.
+
+    Returns: The model, opened.
+    Raises: ValueError for a path where there is nothing, for what is none of `kinds`, for a file that cannot be read
+        and for an unknown name; RunError for a run that is not finished or whose files cannot be read.
+    """
+    path = Path(source).expanduser()
+    try:
+        kind = kind_of(source)
+    except ValueError as error:
+        raise ValueError(f"{error} Expected: {_expected(kinds)}.") from None
+    if kind not in kinds:
+        what = f"There is no {path}" if kind == ZOO else f"{path} cannot be used here"
+        raise ValueError(f"{what}. Expected: {_expected(kinds)}.")
+    if kind == RUN:
+        folder = RunFolder(path)
+        if not (unfinished or folder.finished):
+            raise RunError(f"{path} holds a run that is not finished. Go on with it by resume=True (--resume) first.")
+        return Opened(kind, str(path), path, model=folder.load_model(weights), folder=folder)
+    if kind == KERAS:
+        return Opened(kind, str(path), path, model=load_keras(path))
+    if kind == ARTEFACT:
+        from kattn.export.proof.runners import load
+
+        return Opened(kind, str(path), path, runner=load(path, threads=threads))
+    return Opened(kind, str(source), model=_create(str(source), weights))
+
+
+def load_keras(path: str | Path) -> Any:
+    """A .keras file as a model, not compiled. Raises: ValueError for a file that cannot be read as one."""
+    import keras
+
+    import kattn.layers  # noqa: F401  registers the layers that the file names
+
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a readable .keras file: it should be a zip archive and is none.")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().partition("\n")[0]  # Keras appends the whole configuration of the layer
+        raise ValueError(f"{path} is not a readable .keras file: {reason}") from error
+
+
+def _create(name: str, weights: str | None) -> Any:
+    from kattn.zoo import create
+    from kattn.zoo.tables import builder
+
+    try:
+        builder(name)
+    except ValueError as error:
+        raise ValueError(f"There is no file or folder {name}. {error}") from None
+    return create(name, **({} if weights is None else {"weights": weights}))
+
+
+def _expected(kinds: Collection[str]) -> str:
+    *others, last = [text for kind, text in KINDS.items() if kind in kinds]
+    return f"{', '.join(others)} or {last}" if others else last
