@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from kattn.lazy import face
 from kattn.registration import register_layers
-
-__version__ = "0.1.0"
+from kattn.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kattn import data as data

@@ -1,10 +1,12 @@
-"""Versions of the packages that a record names."""
+"""The version of kattn, and those of the packages that a record names."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
 from importlib import metadata
+
+__version__ = "0.1.0"  # of kattn
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
