@@ -20,7 +20,7 @@ import numpy as np
 
 from kattn import explain
 from kattn.data.loading import Split, load
-from kattn.explain.reports.run import chosen_images
+from kattn.explain.reports.sections import chosen_images
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.calls import Graph
 from kattn.runs.folder import RunFolder

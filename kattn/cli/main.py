@@ -490,11 +490,13 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Draw maps of image files, or write a run's report."""
-    from kattn.explain.reports.command import explain as draw
+    from kattn.explain.reports.map_files import draw_maps as draw
 
     if arguments.report:
         if arguments.images:
             raise ValueError("--report shows the run's own test images; leave the images out.")
+        if arguments.beside:
+            raise ValueError("--report is of one run; leave --beside out, or leave --report out and name images.")
         print(kattn.explain.report(arguments.model, arguments.out, data_dir=arguments.data_dir))
         return
     if not arguments.images:

@@ -1,4 +1,4 @@
-"""What the prediction becomes when the attention map is edited: ABN's own experiment, for any map that gates."""
+"""What the prediction becomes when the attention map is edited: ABN's own experiment."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.attending.layers import AttentionGraph
-from kattn.explain.class_maps.class_activation import parts
-from kattn.explain.model_images import checked_images
+from kattn.explain.attending.attention_graph import AttentionGraph
+from kattn.explain.images import checked_images, in_batches
 
 MAP_INPUT = "attention_map"
 
@@ -61,7 +60,7 @@ def edit(
     graph, site = _branch(model, output, images.shape[1:])
     if attention_map is None:
         own = graph.model(graph.output)
-        answers = [own(batch, training=False) for batch, _ in parts(images, batch_size)]
+        answers = [own(batch, training=False) for batch, _ in in_batches(images, batch_size)]
     else:
         maps = _checked_map(attention_map, len(images), site.size)
         network = keras.Model([graph.image, site.tensor], graph.output)
@@ -69,7 +68,7 @@ def edit(
             network(
                 [ops.convert_to_tensor(batch), ops.convert_to_tensor(maps[start : start + len(batch)])], training=False
             )
-            for batch, start in parts(images, batch_size)
+            for batch, start in in_batches(images, batch_size)
         ]
     return np.concatenate([ops.convert_to_numpy(answer) for answer in answers]).astype("float32")
 

@@ -10,12 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kattn.explain.attending import affinity as kind_affinity
-from kattn.explain.attending import channels as kind_channels
-from kattn.explain.attending import cross as kind_cross
-from kattn.explain.attending import gate as kind_gate
-from kattn.explain.attending import theta as kind_theta
-from kattn.explain.attending import weights as kind_weights
+from kattn.explain.attending import affinity, channels, cross, gate, theta, weights
 from kattn.explain.attending.site import Query, Site
 
 ToMap = Callable[[Any, Site, Query, Sequence[Any]], Any]
@@ -42,14 +37,14 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("channel_gate", "a gate for each channel", kind_gate.fits_channels),
-        Kind("map", "one weight for each position", kind_gate.fits_map, kind_gate.map_of),
-        Kind("gate", "a gate for each position and channel", kind_gate.fits_gate, kind_gate.mean_gate),
-        Kind("cross", "each position's weights over its column and row", kind_cross.fits, kind_cross.to_map),
-        Kind("weights", "weights for each map and channel", kind_weights.fits),
-        Kind("affinity", "each position's weights over positions", kind_affinity.fits, kind_affinity.to_map),
-        Kind("channels", "each channel's weights over channels", kind_channels.fits),
-        Kind("theta", "an affine transform of the map", kind_theta.fits, kind_theta.to_map),
+        Kind("channel_gate", "a gate for each channel", gate.fits_channels),
+        Kind("map", "one weight for each position", gate.fits_map, gate.map_of),
+        Kind("gate", "a gate for each position and channel", gate.fits_gate, gate.mean_gate),
+        Kind("cross", "each position's weights over its column and row", cross.fits, cross.to_map),
+        Kind("weights", "weights for each map and channel", weights.fits),
+        Kind("affinity", "each position's weights over positions", affinity.fits, affinity.to_map),
+        Kind("channels", "each channel's weights over channels", channels.fits),
+        Kind("theta", "an affine transform of the map", theta.fits, theta.to_map),
         Kind("values", "values of the layer's own", lambda site: True),
     )
 }

@@ -10,10 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.attending.layers import AttentionGraph
+from kattn.explain.attending.attention_graph import AttentionGraph
 from kattn.explain.attending.site import Query, Site
-from kattn.explain.class_maps.class_activation import full_size, parts
-from kattn.explain.model_images import checked_images
+from kattn.explain.images import checked_images, full_size, in_batches
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Values:
 
     Attributes:
         kind: "channel_gate", "map", "gate", "cross", "weights", "affinity", "channels", "theta" or "values".
-        what: That in words.
+        what: The kind in words.
         values: As the layer gives it, (images, ...), float32.
     """
 
@@ -66,10 +65,10 @@ def attention(
     at = _share(query, images.shape[1:3])
     graph = AttentionGraph(model, image_shape=images.shape[1:])
     sites = graph.chosen(layers, positions=True)
-    needed = {site.name: site for site in [one for site in sites for one in (*_earlier(site, graph), site)]}
+    needed = {one.name: one for site in sites for one in (*_earlier(site, graph), site)}
     network = graph.model({name: site.tensor for name, site in needed.items()})
     maps: dict[str, list[np.ndarray]] = {site.name: [] for site in sites}
-    for batch, _ in parts(images, batch_size):
+    for batch, _ in in_batches(images, batch_size):
         values = {name: ops.cast(v, "float32") for name, v in network(batch, training=False).items()}
         for site in sites:
             earlier = [values[one.name] for one in _earlier(site, graph)]
@@ -95,7 +94,7 @@ def attention_values(
     graph = AttentionGraph(model, image_shape=images.shape[1:])
     sites = graph.chosen(layers)
     network = graph.model({site.name: site.tensor for site in sites})
-    batches = [network(batch, training=False) for batch, _ in parts(images, batch_size)]
+    batches = [network(batch, training=False) for batch, _ in in_batches(images, batch_size)]
     return {
         site.name: Values(
             graph.kinds[site.name].name,
@@ -104,6 +103,15 @@ def attention_values(
         )
         for site in sites
     }
+
+
+def last_of_each_size(model: keras.Model, image_shape: Sequence[int]) -> list[str]:
+    """Names of the attentions over positions that come last among those on maps of one size: one a level.
+
+    Raises: ValueError for a model without attention over positions.
+    """
+    sites = AttentionGraph(model, image_shape=image_shape).chosen(None, positions=True)
+    return list({site.size: site.name for site in sites}.values())
 
 
 def map_of(graph: AttentionGraph, site: Site, values: Any, query: Query = None, earlier: Sequence[Any] = ()) -> Any:
@@ -115,15 +123,13 @@ def map_of(graph: AttentionGraph, site: Site, values: Any, query: Query = None, 
 
 def _earlier(site: Site, graph: AttentionGraph) -> list[Site]:
     """The attentions of the same call and kind in front of this one."""
-    of_call = [
-        one for one in graph.sites if one.layer is site.layer and one.name.split(":")[0] == site.name.split(":")[0]
-    ]
-    same = [one for one in of_call if graph.kinds[one.name] is graph.kinds[site.name]]
+    call, kind = site.name.split(":")[0], graph.kinds[site.name]
+    same = [one for one in graph.sites if one.name.split(":")[0] == call and graph.kinds[one.name] is kind]
     return [one for one in same if one.number < site.number]
 
 
 def _share(query: tuple[float, float] | None, size: Sequence[int]) -> Query:
-    """The middle of a pixel in shares of height and width."""
+    """The middle of a pixel as shares of height and width."""
     if query is None:
         return None
     row, column = query

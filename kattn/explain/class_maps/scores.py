@@ -1,14 +1,15 @@
-"""What is explained: the logit of a class, and which class of which image."""
+"""What class maps share: the logit that is explained, the class of each image, and maps over all images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kattn.explain.images import full_size, in_batches
 from kattn.graph.calls import Call, Graph
 
 SQUASHING = ("softmax", "sigmoid", "linear")
@@ -65,6 +66,17 @@ def wanted_classes(classes: Sequence[int] | int | None, count: int, width: int) 
     if given.min() < 0 or given.max() >= width:
         raise ValueError(f"classes must be 0 to {width - 1}. Received: {classes}")
     return np.broadcast_to(given, (count,))
+
+
+def maps_over(images: np.ndarray, batch_size: int, heat: Callable[[np.ndarray, int], Any]) -> np.ndarray:
+    """A method's maps of all images, at their size and in 0-1: the highest value of each map is 1.
+
+    Args:
+        heat: (batch, number of its first image) to maps (batch, height, width) of no negative value.
+    """
+    maps = np.concatenate([full_size(heat(*part), images.shape) for part in in_batches(images, batch_size)])
+    top = maps.max(axis=(1, 2), keepdims=True)
+    return np.where(top > 0, maps / np.where(top > 0, top, 1), 0).astype("float32")
 
 
 def _only_squashes(layer: keras.Layer) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kattn.explain.drawing.read import Picture
+from kattn.files import write_bytes
 
 UNIFORM = ("viridis", "plasma", "inferno", "magma", "cividis")
 FORMATS = (".png", ".svg", ".pdf")
@@ -28,7 +31,7 @@ def overlay(
         heat: (height, width).
         strength: Share of the map in the result, 0-1.
         colours: A perceptually uniform colour map of matplotlib's: viridis, plasma, inferno, magma or cividis.
-        limits: The values of the lowest and the highest colour; what lies beyond gets these.
+        limits: The values of the lowest and the highest colour; values beyond them get these colours.
 
     Returns: uint8 (height, width, 3).
     Raises: ValueError for sizes that differ, a strength out of range, limits that are none, or another colour map.
@@ -46,7 +49,7 @@ def overlay(
 
 
 def overlay_original(picture: Picture, heat: Any, **options: Any) -> np.ndarray:
-    """A map over all the pixels of the file, at their full size; what the model was not shown is left as it is.
+    """A map over all the pixels of the file, at their full size; parts that the model did not see stay as they are.
 
     Args:
         picture: As `read_images` gives it.
@@ -87,17 +90,26 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | Path, *, dpi: int = 110) -> Path:
-    """Write a figure as .png, .svg or .pdf, without a date.
+    """Write a figure as .png, .svg or .pdf, without a date; the same figure gives the same file.
 
-    Raises: ValueError for another ending.
+    Returns: The path.
+    Raises: ValueError for another ending, OSError where the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"pictures are written as {', '.join(FORMATS)}. Received: {path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, encoded(figure, path.suffix.lower().removeprefix("."), dpi=dpi))
+    return path
+
+
+def encoded(figure: Any, form: str, *, dpi: int = 110) -> bytes:
+    """A figure as a file of this format (png, svg or pdf)."""
     import matplotlib
 
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {"Software": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "kattn", "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=dpi, metadata=undated)
-    return path
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {"Software": None})
+    content = io.BytesIO()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "kattn", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a script that the font does not have: boxes
+        figure.savefig(content, format=form, dpi=dpi, metadata=undated)
+    return content.getvalue()

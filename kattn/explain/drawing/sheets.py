@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kattn.explain.drawing.pictures import new_figure, overlay
+from kattn.explain.drawing.text import label
+
+LETTERS = 14  # of a title or caption on an inch
 
 
 def contact_sheet(
@@ -21,13 +25,13 @@ def contact_sheet(
     colours: str = "viridis",
     cell: float = 1.5,
 ) -> Any:
-    """A figure with a row an image: the image, then a column a method, a model or both, with the scale of its colours.
+    """A figure with one row an image: the image, then a column for each method or model, with a scale of its colours.
 
     Args:
         images: (images, height, width, 1 or 3), pixels 0-255.
-        columns: By title, maps (images, height, width), each over its image. A column's colours run from 0, or its
-            lowest value where that is above 0 and the values are no 0-1 scale, to its highest value; the bar below says
-            which these are.
+        columns: By title, maps (images, height, width), each drawn over its image. A column's colours run from 0 to its
+            highest value; they run from its lowest value where that is below 0, or far above 0. The bar below the
+            column gives both values.
         captions: A line under each image, such as its class and the prediction.
         column_captions: By title, a line under each of a column's maps, such as that model's prediction.
         title: Above all.
@@ -51,20 +55,20 @@ def contact_sheet(
     figure = new_figure(cell * (1 + len(arrays)) + 0.2, (cell + 0.3) * len(images) + 0.9)
     grid = figure.add_gridspec(len(images) + 1, 1 + len(arrays), height_ratios=[cell] * len(images) + [0.12])
     for row, image in enumerate(images):
-        _picture(figure.add_subplot(grid[row, 0]), _shown(image), "image" if row == 0 else None, _line(below[""], row))
+        _picture(figure.add_subplot(grid[row, 0]), _as_rgb(image), "image" if row == 0 else None, below[""], row, cell)
     for column, (name, maps) in enumerate(arrays.items(), start=1):
         limits = _limits(maps)
         for row, image in enumerate(images):
-            drawn = overlay(_shown(image), maps[row], strength=strength, colours=colours, limits=limits)
+            drawn = overlay(_as_rgb(image), maps[row], strength=strength, colours=colours, limits=limits)
             axes = figure.add_subplot(grid[row, column])
-            _picture(axes, drawn, name if row == 0 else None, _line(below.get(name), row))
+            _picture(axes, drawn, name if row == 0 else None, below.get(name), row, cell)
         _scale(figure, figure.add_subplot(grid[len(images), column]), colours, limits)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(label(title))
     return figure
 
 
-def _shown(image: np.ndarray) -> np.ndarray:
+def _as_rgb(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.broadcast_to(image, (*image.shape[:2], 3))), 0, 255).astype("uint8")
 
 
@@ -74,19 +78,24 @@ def _limits(maps: np.ndarray) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def _picture(axes: Any, image: np.ndarray, title: str | None, caption: str | None) -> None:
+def _picture(
+    axes: Any, image: np.ndarray, title: str | None, captions: Sequence[str] | None, row: int, inches: float
+) -> None:
+    """One cell: a picture, with a title above it and its row's caption below it where there are some."""
     axes.imshow(image, interpolation="nearest" if image.shape[0] <= 64 else "antialiased")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     if title:
-        axes.set_title(title, fontsize=8)
-    if caption:
-        axes.set_xlabel(caption, fontsize=7, labelpad=2)
+        axes.set_title(_wrapped(title, inches), fontsize=8)
+    if captions is not None and captions[row]:
+        axes.set_xlabel(_wrapped(captions[row], inches), fontsize=7, labelpad=2)
 
 
-def _line(captions: Sequence[str] | None, row: int) -> str | None:
-    return None if captions is None else captions[row]
+def _wrapped(text: str, inches: float) -> str:
+    """Text for matplotlib in lines of this width: neighbours do not overlap."""
+    width = max(1, int(LETTERS * inches))
+    return label("\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, width) or [""]))
 
 
 def _scale(figure: Any, axes: Any, colours: str, limits: tuple[float, float]) -> None:

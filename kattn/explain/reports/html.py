@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
-import kattn
+from kattn.explain.drawing.text import printable
+from kattn.version import __version__
 
 STYLE = """
 :root { color-scheme: light; }
@@ -32,7 +33,7 @@ class Section:
         title: Its heading.
         pictures: Data URLs with their captions.
         note: A sentence above the table.
-        rows: A table, the first row its heading; an empty heading leaves it out.
+        rows: A table, whose first row is its heading; a heading of empty texts is left out.
         folded: Whether the table opens on a click.
     """
 
@@ -44,35 +45,39 @@ class Section:
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """The whole document."""
-    links = "".join(f'<a href="#part{i}">{escape(part.title)}</a>' for i, part in enumerate(sections))
+    """The whole document. Texts may hold anything: what a page cannot hold is replaced."""
+    links = "".join(f'<a href="#part{i}">{_escaped(part.title)}</a>' for i, part in enumerate(sections))
     body = "".join(_section(i, part) for i, part in enumerate(sections))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="note">kattn {kattn.__version__}</p>\n<nav>{links}</nav>\n'
+        f"<title>{_escaped(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{_escaped(title)}</h1>\n<p class="note">kattn {__version__}</p>\n<nav>{links}</nav>\n'
         f"{body}</body>\n</html>\n"
     )
 
 
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))
+
+
 def _section(number: int, part: Section) -> str:
     pictures = "".join(
-        f'<figure><div class="wide"><img src="{url}" alt="{escape(f"{part.title}. {caption}")}"></div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>\n"
+        f'<figure><div class="wide"><img src="{url}" alt="{_escaped(f"{part.title}. {caption}")}"></div>'
+        f"<figcaption>{_escaped(caption)}</figcaption></figure>\n"
         for url, caption in part.pictures
     )
-    note = f"<p>{escape(part.note)}</p>\n" if part.note else ""
+    note = f"<p>{_escaped(part.note)}</p>\n" if part.note else ""
     table = _table(part.rows) if part.rows else ""
     if part.folded and table:
         table = f"<details><summary>all numbers</summary>\n{table}</details>\n"
-    return f'<section id="part{number}">\n<h2>{escape(part.title)}</h2>\n{pictures}{note}{table}</section>\n'
+    return f'<section id="part{number}">\n<h2>{_escaped(part.title)}</h2>\n{pictures}{note}{table}</section>\n'
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *body = rows
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in body)
-    heading = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    lines = "".join("<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>\n" for row in body)
+    heading = "".join(f"<th>{_escaped(cell)}</th>" for cell in head)
     top = f"<thead><tr>{heading}</tr></thead>\n" if any(head) else ""
     return f'<div class="wide"><table>\n{top}<tbody>\n{lines}</tbody></table></div>\n'

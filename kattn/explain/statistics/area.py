@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.explain.class_maps.grad_cam import grad_cam
+from kattn.explain.class_maps.by_gradient import grad_cam
 from kattn.explain.statistics.stream import stream
 
 BINS = 50

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kattn.explain.class_maps.scores import wanted_classes
-from kattn.explain.model_images import checked_images
+from kattn.explain.images import checked_images
 from kattn.graph.calls import Graph
 from kattn.graph.compiled import compiled
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.attending.layers import AttentionGraph
+from kattn.explain.attending.attention_graph import AttentionGraph
 from kattn.explain.statistics.class_means import ClassMeans
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.targets import class_count

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kattn.data.loading import Dataset, Split, load
-from kattn.explain.model_images import check_shape, checked_images
+from kattn.explain.images import check_shape, checked_images
 from kattn.graph.compiled import compiled
 from kattn.graph.targets import MAIN_OUTPUT
 

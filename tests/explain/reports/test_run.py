@@ -17,7 +17,7 @@ from kattn.cli.main import main
 from kattn.data.loading import load
 from kattn.evaluation.evaluation import measure
 from kattn.explain import report
-from kattn.explain.reports.run import chosen_images
+from kattn.explain.reports.sections import chosen_images
 from kattn.runs.folder import BEST, CONFIG, METRICS, MODEL, RunError, RunFolder
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")

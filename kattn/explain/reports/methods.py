@@ -1,17 +1,17 @@
-"""The methods that give maps, by name: what sheets, reports and the command line choose from."""
+"""The methods that give maps, by name: what reports and the command line choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from kattn.explain.attending.maps import attention
-from kattn.explain.class_maps.cam import cam
-from kattn.explain.class_maps.grad_cam import grad_cam
-from kattn.explain.class_maps.grad_cam_plus_plus import grad_cam_plus_plus
+from kattn.explain.class_maps.by_average import cam
+from kattn.explain.class_maps.by_gradient import grad_cam, grad_cam_plus_plus
+from kattn.suggest import unknown
 
 CLASS_METHODS: dict[str, Callable[..., np.ndarray]] = {
     "cam": cam,
@@ -22,16 +22,22 @@ METHODS = (*CLASS_METHODS, "attention")
 
 
 def maps_by(
-    method: str, model: keras.Model, images: Any, *, classes: Any = None, layer: str | None = None, query: Any = None
+    method: str,
+    model: keras.Model,
+    images: Any,
+    *,
+    classes: Any = None,
+    layer: str | Sequence[str] | None = None,
+    query: tuple[float, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """The maps of a method by the titles of their columns: one of a class method, one a layer of attention.
 
     Args:
         method: One of METHODS.
         model, images: As the methods take them.
-        classes: Of class methods.
-        layer: The layer looked at; None: the method's own choice.
-        query: Of attention.
+        classes: For class methods.
+        layer: The layer looked at, for attention one or several; None: the method's own choice.
+        query: For attention.
 
     Raises: ValueError for an unknown method, an option that the method does not have, and as the method does.
     """
@@ -40,7 +46,7 @@ def maps_by(
             raise ValueError("attention is not of a class; classes belong to cam, grad_cam and grad_cam_plus_plus.")
         return attention(model, images, layers=layer, query=query)
     if method not in CLASS_METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: {method!r}")
+        raise unknown("method", method, METHODS)
     if query is not None:
         raise ValueError(f"a query pixel belongs to attention, not to {method}.")
     options = {} if layer is None else {"layer": layer}

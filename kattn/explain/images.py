@@ -1,11 +1,13 @@
-"""Images as a model takes them, checked before anything is computed."""
+"""Images as a model takes them: checked before anything is computed, in batches, and maps back at their size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from kattn.export.source.preparing import takes_pixels
 from kattn.graph.calls import require_graph
@@ -44,3 +46,21 @@ def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
             f"the model takes images of (height, width, channels) {expected}. Received: {tuple(shape)}. "
             "kattn.explain.read_images(paths, model) reads files at the model's size."
         )
+
+
+def in_batches(images: np.ndarray, batch_size: int) -> list[tuple[np.ndarray, int]]:
+    """The images in batches, each with the number of its first image.
+
+    Raises: ValueError for a batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
+    return [(images[start : start + batch_size], start) for start in range(0, len(images), batch_size)]
+
+
+def full_size(heat: Any, shape: Sequence[int]) -> np.ndarray:
+    """Maps (batch, height, width) at the size of images of this shape, bilinearly, as numpy."""
+    heat = ops.image.resize(
+        ops.expand_dims(heat, -1), shape[1:3], interpolation="bilinear", data_format="channels_last"
+    )
+    return np.asarray(ops.convert_to_numpy(heat))[..., 0]

@@ -1,11 +1,11 @@
-"""A model that also gives its attention map, as a model to save, serve and export."""
+"""A model with its attention map as a second output, to save, serve and export."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from kattn.explain.attending.layers import AttentionGraph
+from kattn.explain.attending.attention_graph import AttentionGraph
 from kattn.explain.attending.maps import map_of
 
 MAP_OUTPUT = "attention_map"

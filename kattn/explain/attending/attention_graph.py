@@ -9,7 +9,6 @@ A layer offers its attention in one of three ways:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import keras
 from kattn.explain.attending.kinds import Kind, kind_of
 from kattn.explain.attending.site import Site
 from kattn.graph.calls import Call, Graph, is_map
+from kattn.suggest import closest
 
 
 class ChannelGate(keras.Layer):
@@ -60,9 +60,9 @@ class AttentionGraph(Graph):
         self.kinds: dict[str, Kind] = {site.name: kind_of(site) for site in self.sites}
 
     def chosen(self, layers: Sequence[str] | str | None, *, positions: bool = False) -> list[Site]:
-        """The attentions of these layers, all of them by default; with `positions` only those that make maps.
+        """The attentions of these layers, by default of all; with `positions` only those that make maps.
 
-        Raises: ValueError for a layer that has none (with the closest that do), and where nothing is left.
+        Raises: ValueError for a layer that has none (with the closest that have one), and where nothing is left.
         """
         sites = [site for site in self.sites if not positions or self.kinds[site.name].to_map is not None]
         if layers is not None:
@@ -85,10 +85,8 @@ def _found(name: str, sites: Sequence[Site], graph: Graph) -> list[Site]:
         if found:
             return found
     names = [site.name for site in sites]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:5]
-    raise ValueError(
-        f"model {graph.name!r} has no such attention in a layer {name!r}; closest: {', '.join(close) or 'none at all'}."
-    )
+    close = ", ".join(closest(name, names) or names[:5]) or "none at all"
+    raise ValueError(f"model {graph.name!r} has no such attention in a layer {name!r}; closest: {close}.")
 
 
 def _keep_attention(call: Call, copies: dict[int, keras.Layer | None]) -> Any:

@@ -1,4 +1,4 @@
-"""CAM: class activation maps without a gradient."""
+"""CAM: class activation maps of networks that end in a global average, without a gradient."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.class_maps.class_activation import full_size, parts, scaled
-from kattn.explain.class_maps.scores import logits, wanted_classes
-from kattn.explain.model_images import checked_images
+from kattn.explain.class_maps.scores import logits, maps_over, wanted_classes
+from kattn.explain.images import checked_images
 from kattn.graph.calls import Call, Graph, is_map
 
 
@@ -29,9 +28,9 @@ def cam(
 
     Without the relu the mean of map_k over the positions is the logit of class k, up to its bias.
 
-    This map exists where the score is a global average of maps behind which stands at most one dense layer, and in the
-    attention branch of an ABN, whose logits are means of one map a class: `output="attention_predictions"` with a class
-    is its map of that class, or attribute.
+    This map exists where the score is a global average of maps with at most one dense layer behind it. It also exists
+    in the attention branch of an ABN, whose logits are means of one map a class: `output="attention_predictions"` with
+    a class is its map of that class, or attribute.
 
     Args:
         model, images, classes, output, batch_size: As in `grad_cam`.
@@ -52,7 +51,7 @@ def cam(
         mask = ops.one_hot(ops.cast(chosen, "int32"), score.shape[-1])
         return ops.relu(ops.sum(ops.cast(maps, "float32") * mask[:, None, None, :], axis=-1))
 
-    return scaled(np.concatenate([full_size(heat(*part), images.shape) for part in parts(images, batch_size)]))
+    return maps_over(images, batch_size, heat)
 
 
 class ClassMaps(keras.Layer):
@@ -94,7 +93,7 @@ def class_maps(graph: Graph, score: Any, call: Call | None) -> Any:
 
 
 def _before_shapes(graph: Graph, call: Call | None) -> Call | None:
-    """Past what does nothing to the values in inference: dropout, flattening, reshaping."""
+    """The call before dropout, flattening and reshaping, which change no value in inference."""
     kinds = keras.layers.Dropout | keras.layers.Flatten | keras.layers.Reshape | keras.layers.Identity
     while call is not None and isinstance(call.layer, kinds):
         call = graph.source_of(call.args[0])
