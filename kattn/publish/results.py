@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
+
+from kattn.publish import checkout
 
 TABLE = "RESULTS.csv"
 HISTORY = "results_history.csv"
@@ -94,25 +92,10 @@ def history() -> list[Epoch]:
     return _read(HISTORY, Epoch)
 
 
-def path_of(name: str) -> Path:
-    """Where a file of the zoo lies."""
-    return Path(str(resources.files("kattn.zoo").joinpath(name)))
-
-
-def write(name: str, rows: Sequence[Any]) -> None:
-    """Write a table beside itself, then replace it."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(rows[0])], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    replace(path_of(name), text.getvalue())
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a text file beside itself, then replace it."""
-    beside = path.with_suffix(".partial")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+def add(row: Result, epochs: Sequence[Epoch]) -> None:
+    """Add a run to both tables, in place of the same run where they have it."""
+    for name, old, new in ((TABLE, results(), [row]), (HISTORY, history(), epochs)):
+        checkout.write_table(name, [dataclasses.asdict(each) for each in merged(old, new)])
 
 
 def merged(old: Iterable[Any], new: Iterable[Any]) -> list[Any]:
@@ -127,7 +110,7 @@ def _order(row: Any) -> tuple[Any, ...]:
 
 
 def _read(name: str, kind: Any) -> list[Any]:
-    path = path_of(name)
+    path = checkout.zoo_file(name)
     if not path.is_file():
         return []
     types = {"int": int, "float": float, "str": str}

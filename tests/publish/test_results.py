@@ -7,12 +7,14 @@ import pytest
 
 import kattn
 from kattn.publish import results_page
-from kattn.publish.results import Epoch, Result, history, path_of, results
+from kattn.publish.checkout import zoo_file
+from kattn.publish.results import Epoch, Result, history, results
 from kattn.zoo.weights import manifest
 
 ROOT = Path(__file__).parents[2]
 TWINS = ["resnet20", *(f"{attention}_resnet20" for attention in ("se", "cbam", "bam", "gc", "afi", "abn"))]
-TRAINED = manifest.read(path_of(f"weights/{manifest.TRAINED}").read_text(encoding="utf-8"))
+EVALUATED_BY_DEFAULT = ("resnet20", "cbam_resnet20", "abn_resnet20")
+TRAINED = manifest.read(zoo_file(f"weights/{manifest.TRAINED}").read_text(encoding="utf-8"))
 
 
 def row(model, seed, top1, **more):
@@ -31,7 +33,7 @@ def epoch(model, seed, number):
 
 def test_the_page_is_up_to_date():
     page = (ROOT / "docs" / results_page.PAGE).read_text(encoding="utf-8")
-    assert page == results_page.page(results()), "run python -m kattn.publish results docs"
+    assert page == results_page.page(results()), "run python -m kattn.publish results"
 
 
 def test_every_row_is_of_a_model_with_its_size_and_its_epochs():
@@ -64,7 +66,11 @@ def test_resnet20_and_its_six_twins_are_compared_over_three_seeds():
     assert len({run[-1] for run in everywhere}) >= 3
 
 
-@pytest.mark.parametrize("entry", TRAINED, ids=lambda entry: entry.model)
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(e, marks=[] if e.model in EVALUATED_BY_DEFAULT else [pytest.mark.slow]) for e in TRAINED],
+    ids=lambda entry: entry.model,
+)
 def test_weights_that_come_along_are_as_accurate_as_stated(entry):
     """On 100 test images, of which three standard deviations are about eleven points."""
     sample = np.load(ROOT / "tests" / "data" / "cifar10_sample.npz")
@@ -100,12 +106,7 @@ def test_the_pictures_show_every_network(tmp_path, monkeypatch):
     curves = results_page.curves_figure(epochs).axes[0]
     assert np.allclose([line.get_ydata() for line in curves.lines], [[50, 60], [50, 60]])
     monkeypatch.setattr(results_page, "history", lambda: epochs)
-    assert results_page.main([str(tmp_path)]) == 0
+    results_page.write_results(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [results_page.PAGE, results_page.COST, results_page.CURVES]
     )
-
-
-def test_another_call_says_how_it_is_called(capsys):
-    assert results_page.main([]) == 2
-    assert "usage" in capsys.readouterr().err

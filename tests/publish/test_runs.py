@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import kattn
-from kattn.publish import results
-from kattn.publish import runs as publish
+from kattn.publish import checkout, results, trained_weights
+from kattn.publish.__main__ import main
+from kattn.publish.repeating import command
 from kattn.publish.results import Result
 from kattn.zoo.weights import manifest
 
@@ -25,14 +26,14 @@ def run(tmp_path_factory):
 @pytest.fixture
 def package(monkeypatch, tmp_path):
     """A package of its own to write into."""
-    (tmp_path / "trained").mkdir()
-    monkeypatch.setattr(results, "path_of", lambda name: tmp_path / name)
-    return tmp_path
+    (tmp_path / "zoo" / "weights" / "trained").mkdir(parents=True)
+    monkeypatch.setattr(checkout, "root", lambda: tmp_path)
+    return tmp_path / "zoo"
 
 
 def test_a_run_becomes_a_row_its_history_and_weights_that_load(run, package):
-    for _ in range(2):  # the second takes the place of the first
-        publish.main([str(run.path), "--weights", "--machine", "a test's", "--note", "Digits, not CIFAR."])
+    arguments = ["--weights", "--machine", "a test's", "--note", "Digits, not CIFAR."]
+    assert main(["runs", str(run.path), *arguments]) == 0
     (row,) = results.results()
     assert row.command == (
         "kattn train se_resnet20 --data digits --recipe quick --epochs 2 --set 'depths=[1, 1, 1]' "
@@ -45,17 +46,21 @@ def test_a_run_becomes_a_row_its_history_and_weights_that_load(run, package):
     epochs = results.history()
     assert [one.epoch for one in epochs] == [1, 2]
     assert epochs[1].val_accuracy == pytest.approx(run.history[1]["val_accuracy"], abs=1e-6)
-    (entry,) = manifest.read((package / manifest.TRAINED).read_text())
-    file = package / entry.file
+    (entry,) = manifest.read((package / "weights" / manifest.TRAINED).read_text())
+    file = package / "weights" / entry.file
     assert entry.hash == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     assert (entry.tag, entry.recipe, entry.seed, entry.default) == ("digits.kattn", "quick", 0, True)
     assert entry.command == row.command and "Digits, not CIFAR." in entry.note and "keras" in entry.note
+    results.add(row, results.history())  # the same run once more takes its own place
+    assert len(results.results()) == 1 and len(results.history()) == 2
     again = kattn.zoo.se_resnet20(weights=file, input_shape=(16, 16, 3), **OPTIONS)
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(again.predict(images, verbose=0), run.model.predict(images, verbose=0), atol=5e-3)
     assert sorted(path.name for path in package.rglob("*") if path.is_file()) == sorted(
         ["RESULTS.csv", "results_history.csv", "weights.toml", file.name]
     )
+    assert trained_weights.store(run, "Stored anew.") == trained_weights.stored()[0]
+    assert len(trained_weights.stored()) == 1 and "Stored anew." in trained_weights.stored()[0]["note"]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +82,12 @@ def test_a_run_that_no_command_repeats_is_refused(run, path, value, message):
         inner = inner[key]
     inner[path[-1]] = value
     with pytest.raises(ValueError, match=message):
-        publish.command(config)
+        command(config)
 
 
-def test_a_folder_without_a_finished_run_is_refused_before_anything_is_written(run, package, tmp_path):
-    with pytest.raises(kattn.run_folder.RunError, match="holds no finished run"):
-        publish.publish([run.path, tmp_path / "none"], machine="a test's")
+def test_a_folder_without_a_finished_run_is_refused_before_anything_is_written(run, package, tmp_path, capsys):
+    assert main(["runs", str(run.path), str(tmp_path / "none"), "--machine", "a test's"]) == 1
+    assert "holds no finished run" in capsys.readouterr().err
     assert results.results() == []
 
 
