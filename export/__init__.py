@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kattn.export.formats import FORMATS as FORMATS
+from kattn.lazy import face
 
 if TYPE_CHECKING:
     from kattn.export.benchmark import bench as bench
     from kattn.export.errors import ExportError as ExportError
     from kattn.export.errors import ExportInputError as ExportInputError
+    from kattn.export.formats import load as load
     from kattn.export.proof.compare import compare as compare
-    from kattn.export.proof.compare import load as load
     from kattn.export.proof.report import Report as Report
     from kattn.export.to_onnx.export import onnx as onnx
     from kattn.export.to_saved_model.export import saved_model as saved_model
@@ -21,23 +23,11 @@ if TYPE_CHECKING:
 LOCATIONS = {
     "ExportError": "errors",
     "ExportInputError": "errors",
+    "FORMATS": "formats",
     "Report": "proof.report",
     "bench": "benchmark",
     "compare": "proof.compare",
-    "load": "proof.compare",
-    "onnx": "to_onnx.export",
-    "saved_model": "to_saved_model.export",
-    "tflite": "to_tflite.export",
-}
+    "load": "formats",
+} | {row.name: row.exporter_path.removeprefix(f"{__name__}.").partition(":")[0] for row in FORMATS.values()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in LOCATIONS:
-        raise AttributeError(f"module 'kattn.export' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kattn.export.{LOCATIONS[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *LOCATIONS})
+__getattr__, __dir__ = face(__name__, LOCATIONS)

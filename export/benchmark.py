@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from kattn.export.errors import ExportError, ExportInputError
-from kattn.export.proof.canary import run_apart
-from kattn.export.proof.report import size_of, versions
-from kattn.export.proof.runners import Runner, load
+from kattn.export.formats import format_of, load
+from kattn.export.proof.report import size_of
+from kattn.export.proof.runner import Runner
 from kattn.export.quiet import converting
 from kattn.export.source.samples import made_up
-from kattn.export.to_tflite.graph import read_tflite
+from kattn.files import write_text
+from kattn.version import versions
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Bench:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the run as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_text(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
 
     def __str__(self) -> str:
         head = f"{'artefact':40} {'bytes':>12} {'p50 ms':>9} {'p95 ms':>9} {'cpu ms':>9} {'ratio':>6} {'load ms':>8}"
@@ -141,7 +142,8 @@ class _Timed:
     """An artefact with its input tensor and its times so far."""
 
     def __init__(self, path: Path, threads: int, batch: int, input_shape: Sequence[int] | None) -> None:
-        _survives(path)
+        if row := format_of(path):
+            row.runner.try_out(path)
         memory, started = _peak_memory(), time.perf_counter()
         self.runner: Runner = load(path, threads=threads)
         self.batch = self.runner.batch or batch
@@ -177,7 +179,7 @@ class _Timed:
             format=self.runner.format,
             bytes=size_of(self.runner.path),
             batch=self.batch,
-            threads=threads if self.runner.format in ("onnx", "tflite") else None,
+            threads=threads if self.runner.takes_threads else None,
             calls=len(wall),
             p50_ms=float(np.percentile(wall, 50)),
             p95_ms=float(np.percentile(wall, 95)),
@@ -188,22 +190,6 @@ class _Timed:
             load_ms=self.load_ms,
             memory_mb=self.memory_mb,
         )
-
-
-def _survives(path: Path) -> None:
-    """Try a .tflite file in another process: its kernels end theirs on scales that they cannot work with."""
-    if path.suffix != ".tflite" or not path.is_file():
-        return
-    try:
-        graph = read_tflite(path)
-    except ExportError:  # `load` says so with more words
-        return
-    if any(-1 in tensor.signature[1:] for tensor in graph.inputs):  # an open size runs at the one that is asked for
-        return
-    try:
-        run_apart(path)
-    except ExportError as error:
-        raise ExportInputError(f"{path} is not a readable tflite artefact: {error}") from error
 
 
 def _known(runner: Runner, input_shape: Sequence[int] | None) -> tuple[int, ...]:

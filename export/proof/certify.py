@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from kattn.export.errors import ExportError
-from kattn.export.proof.compare import AGREEMENTS, TOLERANCES, compare, judge, load, weak_comparison, widened
-from kattn.export.proof.report import Report, sha256_of, size_of, summarise, versions
+from kattn.export.formats import Precision
+from kattn.export.proof.compare import check_differences, compare, tolerance_for_rounding, weak_comparison
+from kattn.export.proof.report import Contents, Report, sha256_of, size_of, summarise
+from kattn.export.proof.runner import BATCH, Runner
 from kattn.export.source.preparing import Source, image_count
 from kattn.export.source.samples import collect, made_up
+from kattn.version import versions
 
 log = logging.getLogger("kattn.export")
 PACKAGES = ("keras", "tensorflow", "numpy")
@@ -34,44 +37,38 @@ def comparison_images(source: Source, images: Any, calibration: np.ndarray | Non
 
 def certify(
     source: Source,
-    written: Path,
+    runner: Runner,
+    contents: Contents,
     final: Path,
     *,
     precision: str,
+    limits: Precision,
     images: np.ndarray,
     origin: str,
     tolerance: float | None,
     min_agreement: float | None,
-    ops: dict[str, int],
-    checks: dict[str, str],
-    warnings: Sequence[str],
-    inputs: dict[str, dict[str, Any]],
-    outputs: dict[str, dict[str, Any]],
-    packages: Sequence[str],
-    layers: Sequence[dict[str, Any]] = (),
-    delegates: dict[str, Any] | None = None,
     batches: Sequence[int] = (),
 ) -> Report:
     """Run the written artefact in its own runtime, compare it with the model and describe it.
 
     Args:
         source: What was exported.
-        written: The artefact, still under its temporary name.
+        runner: Of the artefact, which is still under its temporary name.
+        contents: What its exporter tells of it.
         final: The name it will get.
-        layers: Where 8 bits lose accuracy.
-        delegates: What accelerators take of it.
-        batches: Batch sizes to run it at beside the comparison's own.
+        precision, limits: Of the artefact.
+        images, origin: To compare on, and a phrase for where they came from.
         tolerance, min_agreement: None takes the precision's default; a number sets it; for a tolerance infinity, for an
             agreement 0 switches the check off.
+        batches: Batch sizes to run it at beside the comparison's own.
 
     Raises: ExportError if the artefact does not compute what the model computes.
     """
     expected = source.predict(images.astype(source.dtype))
     log.info("comparing %s on %s", final, origin)
-    limit = TOLERANCES[precision] if tolerance is None else tolerance
+    limit = limits.tolerance if tolerance is None else tolerance
     limit = None if limit is None or np.isinf(limit) else limit
-    agreement = AGREEMENTS[precision] if min_agreement is None else min_agreement
-    runner = load(written)
+    agreement = limits.min_agreement if min_agreement is None else min_agreement
     smaller = [
         compare({name: value[:batch] for name, value in expected.items()}, runner(images[:batch], batch_size=batch))
         for batch in batches
@@ -79,39 +76,40 @@ def certify(
     differences = compare(expected, runner(images))
     notes: list[str] = []
     if precision == "float32" and tolerance is None and limit is not None:
-        furthest = max(d.max_relative for found in (differences, *smaller) for d in found.values())
-        if furthest > limit:
-            own = compare(expected, source.predict(_last_bit_changed(images.astype(source.dtype))))
-            limit, notes = widened(limit, furthest, own)
+        largest = max(d.max_relative for found in (differences, *smaller) for d in found.values())
+        if largest > limit:
+            rounding = compare(expected, source.predict(_last_bit_changed(images.astype(source.dtype))))
+            limit, notes = tolerance_for_rounding(limit, largest, rounding)
     for found in smaller:
-        judge(found, tolerance=limit, min_agreement=None, precision=precision)
+        check_differences(found, tolerance=limit, min_agreement=None, precision=precision)
     try:
-        passed = judge(differences, tolerance=limit, min_agreement=agreement or None, precision=precision)
+        passed = check_differences(differences, tolerance=limit, min_agreement=agreement or None, precision=precision)
     except ExportError as error:
-        if layers:
-            worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in layers)
+        if contents.layers:
+            worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in contents.layers)
             raise ExportError(f"{error} Error is added by: {worst}. float_layers= leaves layers in float32.") from error
         raise
     if batches:
-        passed["batch sizes run"] = ", ".join(str(b) for b in sorted({*batches, min(len(images), runner.batch or 32)}))
+        sizes = {*batches, min(len(images), runner.batch or BATCH)}
+        passed["batch sizes run"] = ", ".join(str(size) for size in sorted(sizes))
     return Report(
         path=str(final),
         format=runner.format,
         precision=precision,
-        bytes=size_of(written),
-        sha256=sha256_of(written),
-        inputs=inputs,
-        outputs=outputs,
+        bytes=size_of(runner.path),
+        sha256=sha256_of(runner.path),
+        inputs=contents.inputs,
+        outputs=contents.outputs,
         differences=differences,
         **summarise(differences),
         images=origin,
         tolerance=limit,
-        ops=ops,
-        checks=checks | passed,
-        warnings=[*source.notes, *warnings, *notes, *weak_comparison(expected)],
-        layers=list(layers),
-        delegates=delegates or {},
-        versions=versions((*PACKAGES, *packages)),
+        ops=contents.ops,
+        checks=contents.checks | passed,
+        warnings=[*source.notes, *contents.warnings, *notes, *weak_comparison(expected)],
+        layers=list(contents.layers),
+        delegates=contents.delegates,
+        versions=versions((*PACKAGES, *contents.packages)),
     )
 
 

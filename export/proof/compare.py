@@ -8,15 +8,9 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.proof.report import Difference
-from kattn.export.proof.runners import Runner as Runner
-from kattn.export.proof.runners import load as load
 
-# Largest difference allowed, relative to max(1, largest absolute value): for probabilities that is absolute.
-TOLERANCES: dict[str, float | None] = {"float32": 1e-4, "float16": 1e-2, "dynamic": None, "int16": None, "int8": None}
-# Least top-1 agreement over the images whose two highest classes the model separates by more than CONFIDENT.
-AGREEMENTS: dict[str, float | None] = {"float32": None, "float16": None, "dynamic": 0.9, "int16": 0.9, "int8": 0.8}
 CONFIDENT = 0.1
-TIMES, WIDEST = 10, 1e-2  # see `widened`
+TIMES, WIDEST = 10, 1e-2  # see `tolerance_for_rounding`
 VARIED = 1e-3  # outputs that differ less than this from image to image do not tell a right artefact from a wrong one
 
 
@@ -39,7 +33,7 @@ def compare(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]) -
     return differences
 
 
-def judge(
+def check_differences(
     differences: Mapping[str, Difference], *, tolerance: float | None, min_agreement: float | None, precision: str
 ) -> dict[str, str]:
     """What was found, by check.
@@ -67,25 +61,27 @@ def judge(
     return found
 
 
-def widened(tolerance: float, furthest: float, own: Mapping[str, Difference]) -> tuple[float, list[str]]:
+def tolerance_for_rounding(
+    tolerance: float, largest: float, rounding: Mapping[str, Difference]
+) -> tuple[float, list[str]]:
     """A tolerance for a network that multiplies rounding errors, with the note that says so.
 
     A deep network with large activations (an untrained residual attention network has logits of 700) turns a change of
-    the input's last bit into more than the tolerance; no two programs agree better on it, Keras at two batch sizes
-    included. Up to TIMES that change is allowed, never more than WIDEST.
+    the input's last bit into more than the tolerance. No two programs agree better on it, not even Keras at two batch
+    sizes. Up to TIMES that change is allowed, never more than WIDEST.
 
     Args:
         tolerance: The precision's own.
-        furthest: What was found.
-        own: Keras on the images and on the same images with their last bits changed.
+        largest: The artefact's largest relative difference.
+        rounding: Keras on the images against Keras on the same images with their last bits changed.
     """
-    rounding = max(difference.max_relative for difference in own.values())
-    allowed = min(TIMES * rounding, WIDEST)
-    if not tolerance < furthest <= allowed:
+    change = max(difference.max_relative for difference in rounding.values())
+    allowed = min(TIMES * change, WIDEST)
+    if not tolerance < largest <= allowed:
         return tolerance, []
     return allowed, [
         f"the network multiplies rounding errors: changing the last bit of its input moves its own output by "
-        f"{rounding:.1e}, so a difference of {allowed:.1e} was allowed in place of {tolerance:g}"
+        f"{change:.1e}, so a difference of {allowed:.1e} was allowed in place of {tolerance:g}"
     ]
 
 

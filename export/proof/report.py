@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from kattn.files import write_text
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,24 @@ class Difference:
     max_relative: float
     top1_agreement: float | None
     confident_agreement: float | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an exporter tells of the artefact that it wrote: see the attributes of `Report` with the same names.
+
+    Attributes:
+        packages: That made and run it, beside those of every export.
+    """
+
+    ops: dict[str, int]
+    inputs: dict[str, dict[str, Any]]
+    outputs: dict[str, dict[str, Any]]
+    checks: dict[str, str]
+    warnings: Sequence[str] = ()
+    layers: Sequence[dict[str, Any]] = ()
+    delegates: dict[str, Any] = field(default_factory=dict)
+    packages: Sequence[str] = ()
 
 
 @dataclass
@@ -86,7 +104,7 @@ class Report:
 
     def write(self, path: str | Path) -> None:
         """Write the report as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
 
     @classmethod
     def read(cls, path: str | Path) -> Report:
@@ -124,17 +142,6 @@ def sha256_of(path: Path) -> str:
         return _file_sha256(path)
     lines = [f"{_file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in artefact_files(path)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Version of each package that is installed, of Python and of the machine."""
-    found: dict[str, str] = {}
-    for package in ("kattn", *packages):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found | {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
 
 
 def summarise(differences: Mapping[str, Difference]) -> dict[str, Any]:

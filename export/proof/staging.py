@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.export.errors import ExportError, ExportInputError
+from kattn.export.formats import Format
 
 NEW, PREVIOUS = "new", "previous"
 
@@ -46,21 +45,22 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(target: Path, *, suffix: str | None, overwrite: bool = True) -> Iterator[Stage]:
+def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Stage]:
     """A stage for `target`; everything in it is moved into place when the block ends, nothing if it raises.
 
-    What was there before is replaced in one step and comes back if something else cannot be placed. A process that is
-    killed leaves the folder beside the target behind; the next stage for the same target removes it.
+    What was there before comes back if something cannot be placed. A process that is killed leaves the stage's folder
+    behind, beside the target. The next stage for the same target removes it, and gives an artefact back that had lost
+    its name by then and was not yet replaced.
 
     Args:
         target: The artefact's final name; missing parent folders are made (and removed again on failure).
-        suffix: That the artefact's name must have, such as ".onnx"; None for a folder (a SavedModel).
+        row: The artefact's format.
         overwrite: False refuses a target that exists.
 
     Raises: ExportInputError for a target of another suffix or one that must not be replaced; ExportError where the disk
         refuses.
     """
-    check_target(target, suffix=suffix, overwrite=overwrite)
+    check_target(target, row, overwrite=overwrite)
     made = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
     work: Path | None = None
     lock = None
@@ -85,12 +85,14 @@ def staged(target: Path, *, suffix: str | None, overwrite: bool = True) -> Itera
     _discard(work, lock)
 
 
-def check_target(target: Path, *, suffix: str | None, overwrite: bool) -> None:
+def check_target(target: Path, row: Format, *, overwrite: bool) -> None:
     """Refuse a target that no runtime would know by its name, or whose replacement would lose what is no artefact."""
     if not target.name:
         raise ExportInputError(f"The path must end in a name for the artefact. Received: {str(target)!r}")
-    if suffix is not None and target.suffix != suffix and not target.is_dir():
-        raise ExportInputError(f"The path must end in {suffix}, by which runtimes know the file. Received: {target}")
+    if row.suffix and target.suffix != row.suffix and not target.is_dir():
+        raise ExportInputError(
+            f"The path must end in {row.suffix}, by which runtimes know the file. Received: {target}"
+        )
     try:
         if not os.path.lexists(target):
             return
@@ -98,15 +100,16 @@ def check_target(target: Path, *, suffix: str | None, overwrite: bool) -> None:
         raise disk_error(target, error) from error
     if not overwrite:
         raise ExportInputError(f"{target} exists and overwrite=False. Choose another name or pass overwrite=True.")
-    if suffix is None:
+    if not row.suffix:
         if not target.is_dir():
-            raise ExportInputError(f"{target} is a file; a SavedModel is a folder. Choose another name.")
-        if any(target.iterdir()) and not (target / "saved_model.pb").is_file():
+            raise ExportInputError(f"{target} is a file; a {row.title} is a folder. Choose another name.")
+        if any(target.iterdir()) and not row.recognises(target):
             raise ExportInputError(
-                f"{target} is a folder that holds no SavedModel; it is not replaced. Choose another name."
+                f"{target} is a folder that holds no {row.title}; it is not replaced. Choose another name."
             )
     elif target.is_dir():
-        raise ExportInputError(f"{target} is a folder; name the file to write, such as {target / f'model{suffix}'}.")
+        example = target / f"model{row.suffix}"
+        raise ExportInputError(f"{target} is a folder; name the file to write, such as {example}.")
 
 
 def disk_error(target: Path, error: OSError) -> ExportError:
@@ -130,62 +133,38 @@ def disk_error(target: Path, error: OSError) -> ExportError:
 
 
 def _commit(stage: Stage, destination: Path, previous: Path) -> None:
-    """Move what is new to its final names; on any failure put back what was there.
+    """Set aside what was there and move what is new to its final names; on any failure put back what was there.
 
     No report ever lies beside an artefact that it is not about, and no part of an artefact of several files beside
-    another's: they are set aside before, and the artefact itself is placed after its parts and before its report.
+    another's: the report goes first and comes last, and the parts come before the artefact itself.
     """
     previous.mkdir()
     parts = [entry for entry in sorted(stage.folder.iterdir()) if entry not in (stage.path, stage.report_path)]
-    first = [stage.report_path, *([stage.path, *parts] if parts else [])]
     entries = [*parts, stage.path, stage.report_path]
-    numbers = [entry.stat().st_ino for entry in entries]
     try:
-        for entry in first:
-            if os.path.lexists(destination / entry.name):
-                os.rename(destination / entry.name, previous / entry.name)
+        for entry in reversed(entries):
+            final = destination / entry.name
+            if os.path.lexists(final):
+                keep_name = entry == stage.path and not parts
+                _set_aside(final, previous / entry.name, keep_name=keep_name)
         for entry in entries:
-            _place(entry, destination / entry.name, previous / entry.name)
+            os.replace(entry, destination / entry.name)
     except BaseException:
-        for entry, number in reversed(list(zip(entries, numbers, strict=True))):
-            _put_back(entry, number, destination / entry.name, previous / entry.name)
+        for entry in reversed(entries):
+            if not os.path.lexists(entry):  # it has its final name
+                os.rename(destination / entry.name, entry)
+        for kept in previous.iterdir():
+            os.rename(kept, destination / kept.name)
         raise
 
 
-def _place(entry: Path, final: Path, kept: Path) -> None:
-    """Give an entry its final name and set aside what had it, which is never missing where the system allows that."""
-    if final.is_dir() and _exchanged(entry, final):
-        os.replace(entry, kept)
-        return
-    if os.path.lexists(final):
-        if not final.is_dir():
-            with contextlib.suppress(OSError):  # file systems without hard links
-                os.link(final, kept, follow_symlinks=False)
-        if not os.path.lexists(kept):
-            os.rename(final, kept)
-    os.replace(entry, final)
-
-
-def _put_back(entry: Path, number: int, final: Path, kept: Path) -> None:
-    """Undo what was done for one entry, whose inode has the number."""
-    if os.path.lexists(entry) and entry.stat().st_ino != number:
-        _exchanged(entry, final)
-    elif os.path.lexists(kept):
-        if final.is_dir() and not final.is_symlink():
-            shutil.rmtree(final)
-        os.rename(kept, final)
-    elif not os.path.lexists(entry):  # it was moved, and nothing was there before
-        shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Swap two names in one step, as a folder cannot be replaced in one; False where the system has no call for it."""
-    name, here = ("renamex_np", ()) if sys.platform == "darwin" else ("renameat2", (-100,))  # of AT_FDCWD
-    try:
-        swap = getattr(ctypes.CDLL(None), name)
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(swap(*here, os.fsencode(one), *here, os.fsencode(other), 2) == 0)  # 2: RENAME_EXCHANGE, RENAME_SWAP
+def _set_aside(final: Path, kept: Path, *, keep_name: bool) -> None:
+    """Move a file or a folder to `kept`; a file can keep its name until another takes its place, as a hard link."""
+    if keep_name and not final.is_dir():
+        with contextlib.suppress(OSError):  # a file system without hard links
+            os.link(final, kept, follow_symlinks=False)
+            return
+    os.rename(final, kept)
 
 
 def _locked(work: Path, *, seconds: float = 0) -> Any:

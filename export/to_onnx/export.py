@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,18 @@ from typing import Any
 import keras
 import numpy as np
 
-import kattn
-from kattn.export.errors import ExportError, ExportInputError
-from kattn.export.proof.certify import certify, comparison_images
+from kattn.export.errors import ExportInputError
+from kattn.export.formats import FORMATS
+from kattn.export.pipeline import Job, export_model, refuse
 from kattn.export.proof.delegates import support
-from kattn.export.proof.report import Report
-from kattn.export.proof.staging import staged
+from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
-from kattn.export.source.preparing import Source, prepare
-from kattn.export.source.samples import collect
+from kattn.export.source.preparing import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
 from kattn.export.to_onnx.quantise import quantise
+from kattn.version import versions
 
-PRECISIONS = ("float32", "float16", "int8")
 OPSETS = range(13, 21)
 
 
@@ -82,88 +80,69 @@ def onnx(
     Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
         fails, a check does not pass or the disk refuses; nothing is left behind then.
     """
-    started = time.perf_counter()
-    _check_arguments(layout, batch, opset, precision)
-    source = prepare(model, outputs, input_shape)
-    samples = None
-    if precision == "int8":
-        samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
-    kept = source.layers_named(float_layers)
-    chosen, origin = comparison_images(source, images, samples)
-    target = Path(path)
-    with staged(target, suffix=".onnx", overwrite=overwrite) as stage:
-        graph = converted(source, layout=layout, batch=batch, opset=opset)
-        onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
-        found = onnx_graph.findings(graph, layer_of=source.layer_of)
-        refused = [text for name, text in found.items() if name not in allow]
-        if strict and refused:
-            raise ExportError(
-                f"The ONNX graph holds what slows it down or ties it to a shape: {'; '.join(refused)}. Change the "
-                "layers named, or pass strict=False (or allow=) to have the file with these as warnings."
-            )
-        notes: list[str] = []
-        if precision == "float16":
-            graph = in_half(graph)
-        elif precision == "int8":
-            assert samples is not None
-            tensors = samples.transpose(0, 3, 1, 2) if layout == "nchw" else samples
-            graph, unquantised = quantise(
-                graph,
-                np.ascontiguousarray(tensors.astype(source.dtype)),
-                stage.scratch,
-                method=calibration_method,
-                excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in kept],
-            )
-            if unquantised:
-                layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
-                notes.append(f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")
-        _describe(graph, source, layout)
-        with converting("Writing the ONNX file"):
-            _write(graph, stage.path)
-        onnx_graph.check(stage.path)
-        ops = onnx_graph.histogram(graph)
-        transposes = ops.get("Transpose", 0)
-        warnings = [*notes, *found.values()]
-        if transposes > onnx_graph.TRANSPOSES:
-            warnings.append(f"{transposes} Transpose nodes, where {onnx_graph.TRANSPOSES} are usual")
-        report = certify(
-            source,
-            stage.path,
-            target,
-            precision=precision,
-            images=chosen,
-            origin=origin,
-            tolerance=tolerance,
-            min_agreement=min_agreement,
-            ops=ops,
-            checks={"onnx.checker": f"opset {opset}, full check", "Transpose": str(transposes)}
-            | {name: _count(ops, name) for name in onnx_graph.UNWANTED if name not in found},
-            warnings=warnings,
-            inputs=onnx_graph.describe(graph.graph.input),
-            outputs=onnx_graph.describe(graph.graph.output),
-            delegates=support(
-                "onnx",
-                [(node.op_type, [node.name]) for node in graph.graph.node],
-                integer=precision == "int8",
-                layer_of=source.layer_of,
-            ),
-            packages=("onnx", "tf2onnx", "onnxslim", "onnxruntime"),
-            batches=() if batch else (1, 2),
-        )
-        report.seconds = round(time.perf_counter() - started, 3)
-        report.write(stage.report_path)
-    return report
-
-
-def _check_arguments(layout: str, batch: int | None, opset: int, precision: str) -> None:
     if layout not in ("nhwc", "nchw"):
         raise ExportInputError(f'layout must be "nhwc" or "nchw". Received: {layout!r}')
-    if batch is not None and (not isinstance(batch, int) or batch < 1):
-        raise ExportInputError(f"batch must be a positive number, or None for any. Received: {batch!r}")
     if opset not in OPSETS:
         raise ExportInputError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}. Received: {opset!r}")
-    if precision not in PRECISIONS:
-        raise ExportInputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
+    return export_model(
+        FORMATS["onnx"],
+        functools.partial(_write, layout=layout, opset=opset, method=calibration_method, strict=strict, allow=allow),
+        model,
+        path,
+        precision=precision,
+        calibration=calibration,
+        calibration_images=calibration_images,
+        float_layers=float_layers,
+        batch=batch,
+        outputs=outputs,
+        input_shape=input_shape,
+        images=images,
+        tolerance=tolerance,
+        min_agreement=min_agreement,
+        overwrite=overwrite,
+    )
+
+
+def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allow: Sequence[str]) -> Contents:
+    source, path = job.source, job.stage.path
+    graph = converted(source, layout=layout, batch=job.batch, opset=opset)
+    onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
+    found = onnx_graph.findings(graph, layer_of=source.layer_of)
+    refuse(found, "The ONNX graph holds what slows it down or ties it to a shape", strict=strict, allow=allow)
+    warnings = list(found.values())
+    if job.precision == "float16":
+        graph = in_half(graph)
+    elif job.calibration is not None:
+        samples = job.calibration.transpose(0, 3, 1, 2) if layout == "nchw" else job.calibration
+        graph, unquantised = quantise(
+            graph,
+            np.ascontiguousarray(samples.astype(source.dtype)),
+            job.stage.scratch,
+            method=method,
+            excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in job.float_layers],
+        )
+        if unquantised:
+            layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
+            warnings.insert(0, f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")
+    _describe(graph, source, layout)
+    with converting("Writing the ONNX file"):
+        _save(graph, path)
+    onnx_graph.check(path)
+    ops = onnx_graph.histogram(graph)
+    transposes = ops.get("Transpose", 0)
+    if transposes > onnx_graph.TRANSPOSES:
+        warnings.append(f"{transposes} Transpose nodes, where {onnx_graph.TRANSPOSES} are usual")
+    operators = [(node.op_type, [node.name]) for node in graph.graph.node]
+    return Contents(
+        ops=ops,
+        inputs=onnx_graph.describe(graph.graph.input),
+        outputs=onnx_graph.describe(graph.graph.output),
+        checks={"onnx.checker": f"opset {opset}, full check", "Transpose": str(transposes)}
+        | {name: _count(ops, name) for name in onnx_graph.UNWANTED if name not in found},
+        warnings=warnings,
+        delegates=support("onnx", operators, integer=job.precision == "int8", layer_of=source.layer_of),
+        packages=("onnx", "tf2onnx", "onnxslim", "onnxruntime"),
+    )
 
 
 def _count(ops: dict[str, int], name: str) -> str:
@@ -174,7 +153,7 @@ def _count(ops: dict[str, int], name: str) -> str:
 def _describe(graph: Any, source: Source, layout: str) -> None:
     """What a reader of the file needs to know, inside the file."""
     graph.producer_name = "kattn"
-    graph.producer_version = kattn.__version__
+    graph.producer_version = versions(()).get("kattn", "")
     graph.doc_string = f"{source.model.name}: " + (
         "takes raw RGB pixels from 0 to 255" if source.pixels else "takes images as the Keras model does"
     )
@@ -184,7 +163,7 @@ def _describe(graph: Any, source: Source, layout: str) -> None:
         entry.key, entry.value = key, value
 
 
-def _write(graph: Any, path: Path) -> None:
+def _save(graph: Any, path: Path) -> None:
     """One file, or with weights of more than 2 GiB a second one beside it."""
     import onnx
 

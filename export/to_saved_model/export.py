@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import Any
 import keras
 
 from kattn.export.errors import ExportInputError
-from kattn.export.proof.certify import certify, comparison_images
-from kattn.export.proof.report import Report
-from kattn.export.proof.staging import staged
+from kattn.export.formats import FORMATS
+from kattn.export.pipeline import Job, export_model
+from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
 from kattn.export.source.names import INPUT
-from kattn.export.source.preparing import Source, prepare
+from kattn.export.source.preparing import Source
 
 SIGNATURES = ("float32", "uint8", "jpeg")
 NO_WORK = ("Placeholder", "Const", "Identity", "NoOp", "ReadVariableOp")
@@ -55,38 +55,33 @@ def saved_model(
     Raises: ExportInputError for a model or an argument that cannot be exported; ExportError if the artefact is not
         right or could not be written; nothing is left behind then.
     """
-    started = time.perf_counter()
     unknown = sorted(set(signatures) - set(SIGNATURES))
     if unknown or isinstance(signatures, str):
         raise ExportInputError(f"signatures must be some of {', '.join(SIGNATURES)}. Received: {signatures!r}")
-    source = prepare(model, outputs, input_shape)
-    chosen, origin = comparison_images(source, images)
-    target = Path(path)
-    with staged(target, suffix=None, overwrite=overwrite) as stage:
-        ops = write_saved_model(source, stage.path, batch=batch, signatures=signatures)
-        report = certify(
-            source,
-            stage.path,
-            target,
-            precision="float32",
-            images=chosen,
-            origin=origin,
-            tolerance=tolerance,
-            min_agreement=None,
-            ops=ops,
-            checks={"loads in": "tensorflow"},
-            warnings=(),
-            inputs={INPUT: {"shape": [batch, *source.shape], "dtype": source.dtype}},
-            outputs={
-                name: {"shape": [batch, *source.model.output[name].shape[1:]], "dtype": "float32"}
-                for name in source.outputs
-            },
-            packages=(),
-            batches=() if batch else (1, 2),
-        )
-        report.seconds = round(time.perf_counter() - started, 3)
-        report.write(stage.report_path)
-    return report
+    return export_model(
+        FORMATS["saved_model"],
+        functools.partial(_write, signatures=signatures),
+        model,
+        path,
+        batch=batch,
+        outputs=outputs,
+        input_shape=input_shape,
+        images=images,
+        tolerance=tolerance,
+        overwrite=overwrite,
+    )
+
+
+def _write(job: Job, *, signatures: Sequence[str]) -> Contents:
+    source = job.source
+    ops = write_saved_model(source, job.stage.path, batch=job.batch, signatures=signatures)
+    outputs = source.model.output
+    return Contents(
+        ops=ops,
+        inputs={INPUT: {"shape": [job.batch, *source.shape], "dtype": source.dtype}},
+        outputs={name: {"shape": [job.batch, *outputs[name].shape[1:]], "dtype": "float32"} for name in source.outputs},
+        checks={"loads in": "tensorflow"},
+    )
 
 
 def write_saved_model(

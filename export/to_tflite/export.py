@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from kattn.export.errors import ExportError, ExportInputError
-from kattn.export.proof.canary import run_apart
-from kattn.export.proof.certify import certify, comparison_images
-from kattn.export.proof.delegates import support, xnnpack
-from kattn.export.proof.report import Report
-from kattn.export.proof.staging import staged
+from kattn.export.errors import ExportInputError
+from kattn.export.formats import FORMATS
+from kattn.export.pipeline import Job, export_model, refuse
+from kattn.export.proof.delegates import support
+from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
 from kattn.export.ranges import SHARES
-from kattn.export.source.preparing import Source, prepare
-from kattn.export.source.samples import collect
 from kattn.export.to_saved_model.export import write_saved_model
 from kattn.export.to_tflite.convert import INTEGER, convert
 from kattn.export.to_tflite.graph import Tensor, TFLiteGraph, findings, read_tflite
 from kattn.export.to_tflite.names import named_tensors
 from kattn.export.to_tflite.quantisation import tflite_errors
+from kattn.export.to_tflite.trial_run import run_in_subprocess
+from kattn.export.to_tflite.xnnpack import xnnpack
 from kattn.layers.pieces.portable import portable_graphs
 
-PRECISIONS = ("float32", "float16", "dynamic", "int16", "int8")
 ERROR_IMAGES = 8  # to look for the layers where 8 bits lose accuracy
 IO_TYPES = {"int8": ("int8", "uint8", "float32"), "int16": ("int16", "float32")}
 
@@ -87,86 +84,79 @@ def tflite(
     Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
         fails, a check does not pass or the disk refuses; nothing is left behind then.
     """
-    started = time.perf_counter()
-    _check_arguments(precision, io_type, batch, calibration_method)
-    source = prepare(model, outputs, input_shape)
-    samples = None
-    if precision in INTEGER:
-        samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
-    kept = source.layers_named(float_layers)
-    chosen, origin = comparison_images(source, images, samples)
-    target = Path(path)
-    with staged(target, suffix=".tflite", overwrite=overwrite) as stage:
-        folder = stage.scratch / "model"
-        with portable_graphs(integers=precision in INTEGER):
-            write_saved_model(source, folder, batch=batch)
-        converted = convert(
-            source,
-            folder,
-            precision=precision,
-            batch=batch,
-            io_type=io_type,
-            samples=samples,
-            method=calibration_method,
-            float_layers=kept,
-        )
-        stage.path.write_bytes(converted.content)
-        if precision in INTEGER:
-            run_apart(stage.path)
-        graph = read_tflite(stage.path)
-        found = findings(
-            graph,
-            fixed_batch=batch is not None,
-            integer=precision in INTEGER,
-            layer_of=source.layer_of,
-            float_layers=kept,
-        )
-        refused = [text for key, text in found.items() if key.split(":")[0] not in allow]
-        if strict and refused:
-            raise ExportError(
-                f"The .tflite file would not run everywhere: {'; '.join(refused)}. Change the layers named, or pass "
-                "strict=False (or allow=) to have the file with these as warnings."
-            )
-        layers = []
-        if converted.calibrated is not None:
-            (stage.scratch / "float.tflite").write_bytes(named_tensors(converted.calibrated))
-            layers = tflite_errors(
-                stage.scratch / "float.tflite", stage.path, chosen[:ERROR_IMAGES].astype(source.dtype), source.layer_of
-            )
-        report = certify(
-            source,
-            stage.path,
-            target,
-            precision=precision,
-            images=chosen,
-            origin=origin,
-            tolerance=tolerance,
-            min_agreement=min_agreement,
-            ops=graph.histogram,
-            checks=_checks(graph, found, fixed_batch=batch is not None, integer=precision in INTEGER),
-            warnings=[*converted.notes, *found.values()],
-            layers=layers,
-            delegates=_delegates(stage.path, graph, source, integer=precision in INTEGER),
-            inputs={tensor.name: _described(tensor) for tensor in graph.inputs},
-            outputs={tensor.name: _described(tensor) for tensor in graph.outputs},
-            packages=("ai-edge-litert",),
-            batches=() if batch else (1, 2),
-        )
-        report.seconds = round(time.perf_counter() - started, 3)
-        report.write(stage.report_path)
-    return report
+    _check_arguments(precision, io_type, calibration_method)
+    return export_model(
+        FORMATS["tflite"],
+        functools.partial(_write, io_type=io_type, method=calibration_method, strict=strict, allow=allow),
+        model,
+        path,
+        precision=precision,
+        calibration=calibration,
+        calibration_images=calibration_images,
+        float_layers=float_layers,
+        batch=batch,
+        outputs=outputs,
+        input_shape=input_shape,
+        images=images,
+        tolerance=tolerance,
+        min_agreement=min_agreement,
+        overwrite=overwrite,
+    )
 
 
-def _check_arguments(precision: str, io_type: str | None, batch: int | None, method: str) -> None:
-    if precision not in PRECISIONS:
-        raise ExportInputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
+def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: Sequence[str]) -> Contents:
+    source, path, scratch = job.source, job.stage.path, job.stage.scratch
+    integer, fixed_batch = job.precision in INTEGER, job.batch is not None
+    with portable_graphs(integers=integer):
+        write_saved_model(source, scratch / "model", batch=job.batch)
+    converted = convert(
+        source,
+        scratch / "model",
+        precision=job.precision,
+        batch=job.batch,
+        io_type=io_type,
+        samples=job.calibration,
+        method=method,
+        float_layers=job.float_layers,
+    )
+    path.write_bytes(converted.content)
+    if integer:
+        run_in_subprocess(path)
+    graph = read_tflite(path)
+    found = findings(
+        graph, fixed_batch=fixed_batch, integer=integer, layer_of=source.layer_of, float_layers=job.float_layers
+    )
+    refuse(found, "The .tflite file would not run everywhere", strict=strict, allow=allow)
+    layers = []
+    if converted.calibrated is not None:
+        (scratch / "float.tflite").write_bytes(named_tensors(converted.calibrated))
+        images = job.images[:ERROR_IMAGES].astype(source.dtype)
+        layers = tflite_errors(scratch / "float.tflite", path, images, source.layer_of)
+    operators = [(o.name, [tensor.name for tensor in (*o.outputs, *o.inputs)]) for o in graph.operators]
+    with converting("ai-edge-litert"):
+        observed = xnnpack(path, source.layer_of)
+    return Contents(
+        ops=graph.histogram,
+        inputs={tensor.name: _described(tensor) for tensor in graph.inputs},
+        outputs={tensor.name: _described(tensor) for tensor in graph.outputs},
+        checks=_checks(graph, found, fixed_batch=fixed_batch, integer=integer),
+        warnings=[*converted.notes, *found.values()],
+        layers=layers,
+        delegates={
+            "XNNPACK": observed,
+            **support("tflite", operators, integer=integer, layer_of=source.layer_of),
+        },
+        packages=("ai-edge-litert",),
+    )
+
+
+def _check_arguments(precision: str, io_type: str | None, method: str) -> None:
+    FORMATS["tflite"].check_precision(precision)
     if method not in SHARES:
         raise ExportInputError(f"calibration_method must be one of {', '.join(SHARES)}. Received: {method!r}")
     types = IO_TYPES.get(precision, ("float32",))
     if io_type is not None and io_type not in types:
         raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")
-    if batch is not None and (not isinstance(batch, int) or batch < 1):
-        raise ExportInputError(f"batch must be a positive number, or None for any. Received: {batch!r}")
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
@@ -191,11 +181,3 @@ def _checks(graph: TFLiteGraph, found: dict[str, str], *, fixed_batch: bool, int
         for check, (said, words) in asked.items()
         if not any(word in text for text in found.values() for word in words)
     }
-
-
-def _delegates(path: Path, graph: TFLiteGraph, source: Source, *, integer: bool) -> dict[str, Any]:
-    """What accelerators take of the file: XNNPACK as seen here, the others by their tables."""
-    listed = [(o.name, [tensor.name for tensor in (*o.outputs, *o.inputs)]) for o in graph.operators]
-    with converting("ai-edge-litert"):
-        seen = xnnpack(path, source.layer_of)
-    return {"XNNPACK": seen, **support("tflite", listed, integer=integer, layer_of=source.layer_of)}

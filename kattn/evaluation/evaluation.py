@@ -331,7 +331,7 @@ def _keras_predictor(model: Any, name: str) -> Predictor:
 
 def _artefact_predictor(path: Path) -> Predictor:
     """An exported file in its own runtime, which is imported where it is used."""
-    from kattn.export.proof.runners import load as load_artefact
+    from kattn.export.formats import load as load_artefact
 
     runner = load_artefact(path)
     output = MAIN_OUTPUT if MAIN_OUTPUT in runner.outputs else runner.outputs[0]

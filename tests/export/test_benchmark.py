@@ -9,7 +9,8 @@ import keras
 import pytest
 
 from kattn.export import ExportInputError, bench, onnx, saved_model, tflite
-from kattn.export.proof import canary, runners
+from kattn.export.to_onnx.runner import ONNXRunner
+from kattn.export.to_tflite import trial_run
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_mistakes_are_named(folder, tmp_path):
     with pytest.raises(ExportInputError, match="threads must be at least 1"):
         bench(folder / "m.onnx", threads=0)
     (tmp_path / "m.pb").write_bytes(b"a graph")
-    with pytest.raises(ExportInputError, match=r"Known: \.tflite, \.onnx, \.keras, a SavedModel folder"):
+    with pytest.raises(ExportInputError, match=r"Known: a SavedModel folder, \.tflite, \.onnx, \.keras"):
         bench(folder / "m.onnx", tmp_path / "m.pb")
     with pytest.raises(ExportInputError, match=r"There is no artefact .*none\.onnx"):
         bench(folder / "none.onnx")
@@ -71,7 +72,7 @@ def test_a_damaged_artefact_is_named(folder, model, tmp_path, name, kept):
 
 
 def test_a_file_that_would_end_the_process(folder, monkeypatch):
-    monkeypatch.setattr(canary, "SCRIPT", "import os; os.abort()")
+    monkeypatch.setattr(trial_run, "SCRIPT", "import os; os.abort()")
     with pytest.raises(ExportInputError, match=r"m\.tflite is not a readable.*ends the process \(signal 6\)"):
         bench(folder / "m.onnx", folder / "m.tflite")
 
@@ -80,7 +81,7 @@ def test_a_file_that_loads_and_does_not_run(folder, monkeypatch):
     def refuses(*_):
         raise RuntimeError("Input tensor 13 lacks data")
 
-    monkeypatch.setattr(runners.ONNXRunner, "run", refuses)
+    monkeypatch.setattr(ONNXRunner, "run", refuses)
     with pytest.raises(ExportInputError, match=r"m\.onnx can be read but not run: .*Input tensor 13 lacks data"):
         bench(folder / "m.onnx")
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from support.small_models import SIZE, build
 
 from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
+from kattn.export.formats import FORMATS, Format
 from kattn.export.proof.staging import staged
 
 EXPORTS = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}
@@ -131,12 +132,10 @@ def test_an_earlier_artefact_is_replaced(model, name, tmp_path, images, nothing_
 
 @every_format
 def test_ctrl_c_in_the_middle_leaves_nothing(model, name, monkeypatch, tmp_path, nothing_left):
-    from kattn.export.proof import certify
-
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(certify, "load", interrupted)
+    monkeypatch.setattr(Format, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):
         EXPORTS[name](model, tmp_path / "new" / "folder" / name)
     nothing_left()
@@ -230,20 +229,20 @@ def test_a_disk_that_is_another(tmp_path):
     """A folder for temporary files that is full is not the target's fault."""
     error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/scratch")
     said = pytest.raises(ExportError, match=r"no space is left on the disk \(/elsewhere/scratch\)")
-    with said, staged(tmp_path / "m.onnx", suffix=".onnx"):
+    with said, staged(tmp_path / "m.onnx", FORMATS["onnx"]):
         raise error
 
 
 @every_format
 def test_an_artefact_that_its_runtime_cannot_read_is_not_kept(model, name, monkeypatch, tmp_path, nothing_left):
-    from kattn.export.proof import certify
+    opened = Format.open
 
-    def load_damaged(path, **_):
+    def open_damaged(row, path, **_):
         files = [path] if path.is_file() else [path / "saved_model.pb"]
         files[0].write_bytes(files[0].read_bytes()[:200])
-        return load(path)
+        return opened(row, path)
 
-    monkeypatch.setattr(certify, "load", load_damaged)
+    monkeypatch.setattr(Format, "open", open_damaged)
     with pytest.raises(ExportError, match="not a readable"):
         EXPORTS[name](model, tmp_path / name)
     nothing_left()

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kattn.export.formats import FORMATS
 from kattn.export.proof import staging
 
 CALLS = ("link", "rename", "replace")
 KINDS = {"one file": "m.onnx", "two files": "m.onnx", "folder": "m"}
+ROWS = {"one file": FORMATS["onnx"], "two files": FORMATS["onnx"], "folder": FORMATS["saved_model"]}
 
 
 def die() -> None:
@@ -83,7 +85,6 @@ def dying_at(number: int, after: bool) -> None:
 
     for name in CALLS:
         setattr(os, name, wrapped(getattr(os, name)))
-    staging._exchanged = wrapped(staging._exchanged)
 
 
 def renames(folder: Path) -> list[dict[str, Any]]:
@@ -91,31 +92,27 @@ def renames(folder: Path) -> list[dict[str, Any]]:
     states = []
     for kind, name in KINDS.items():
         for earlier in (False, True):
-            for swaps in (True, False) if kind == "folder" else (True,):
-                for after in (False, True):
-                    for number in range(100):
-                        place = folder / f"{len(states)}"
-                        place.mkdir()
-                        if earlier:
-                            write(place, kind, "old")
+            for after in (False, True):
+                for number in range(100):
+                    place = folder / f"{len(states)}"
+                    place.mkdir()
+                    if earlier:
+                        write(place, kind, "old")
 
-                        def export(place=place, kind=kind, name=name, number=number, after=after, swaps=swaps) -> None:
-                            if not swaps:
-                                staging._exchanged = lambda *_: False
-                            dying_at(number, after)
-                            with staging.staged(place / name, suffix=Path(name).suffix or None) as stage:
-                                write(stage.folder, kind, "new")
+                    def export(place=place, kind=kind, name=name, number=number, after=after) -> None:
+                        dying_at(number, after)
+                        with staging.staged(place / name, ROWS[kind]) as stage:
+                            write(stage.folder, kind, "new")
 
-                        killed = forked(export)
-                        state = {"kind": kind, "earlier": earlier, "swaps": swaps, "killed": killed}
-                        state |= {"then": read(place, kind)}
-                        try:
-                            with staging.staged(place / name, suffix=Path(name).suffix or None):
-                                raise KeyboardInterrupt
-                        except KeyboardInterrupt:
-                            states.append(state | {"later": read(place, kind)})
-                        if not killed:
-                            break
+                    killed = forked(export)
+                    state = {"kind": kind, "earlier": earlier, "killed": killed, "then": read(place, kind)}
+                    try:
+                        with staging.staged(place / name, ROWS[kind]):
+                            raise KeyboardInterrupt
+                    except KeyboardInterrupt:
+                        states.append(state | {"later": read(place, kind)})
+                    if not killed:
+                        break
     return states
 
 
@@ -144,7 +141,7 @@ def exports(model: str, folder: Path) -> dict[str, int]:
 
             def export(writer=writer, moment=moment, target=target) -> None:
                 if moment == "renaming":
-                    os.replace = lambda *_: die()
+                    staging._commit = lambda *_: die()
                 else:
                     threading.Thread(target=die_when, args=(moment, target), daemon=True).start()
                 writer(keras.models.load_model(model), target)

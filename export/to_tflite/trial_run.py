@@ -18,8 +18,8 @@ interpreter.invoke()
 """
 
 
-def run_apart(path: Path) -> None:
-    """Load and invoke the file in a process of its own.
+def run_in_subprocess(path: Path) -> None:
+    """Load and invoke the file in another process.
 
     Raises: ExportError if that process dies or fails, with the last line it printed.
     """

@@ -3,27 +3,27 @@
 import pytest
 
 from kattn.export import ExportError, tflite
-from kattn.export.proof.canary import run_apart
+from kattn.export.to_tflite.trial_run import run_in_subprocess
 
 
 def test_a_file_that_runs(model, images, tmp_path):
     tflite(model, tmp_path / "m.tflite", precision="int8", calibration=images)
-    run_apart(tmp_path / "m.tflite")
+    run_in_subprocess(tmp_path / "m.tflite")
 
 
 def test_a_file_that_fails_is_an_error_with_its_reason(tmp_path):
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3 and nothing else")
     with pytest.raises(ExportError, match=r"cannot run the \.tflite file: ValueError"):
-        run_apart(tmp_path / "m.tflite")
+        run_in_subprocess(tmp_path / "m.tflite")
 
 
 def test_a_file_that_ends_the_process_is_an_error(tmp_path, monkeypatch):
-    from kattn.export.proof import canary
+    from kattn.export.to_tflite import trial_run
 
-    monkeypatch.setattr(canary, "SCRIPT", "import os; os.abort()")
+    monkeypatch.setattr(trial_run, "SCRIPT", "import os; os.abort()")
     with pytest.raises(ExportError, match=r"ends the process \(signal 6\)"):
-        run_apart(tmp_path / "m.tflite")
-    monkeypatch.setattr(canary, "SCRIPT", "import time; time.sleep(60)")
-    monkeypatch.setattr(canary, "SECONDS", 0.1)
+        run_in_subprocess(tmp_path / "m.tflite")
+    monkeypatch.setattr(trial_run, "SCRIPT", "import time; time.sleep(60)")
+    monkeypatch.setattr(trial_run, "SECONDS", 0.1)
     with pytest.raises(ExportError, match="did not run through"):
-        run_apart(tmp_path / "m.tflite")
+        run_in_subprocess(tmp_path / "m.tflite")

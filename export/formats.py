@@ -1,0 +1,217 @@
+"""The formats that models are exported to: one row each, and `load`, which opens an artefact of any of them.
+
+The command line, quickstart, `load`, `evaluate`, `bench` and publishing read this table. A new format is a folder
+beside `to_tflite` with an exporter and a runner, and one row here.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kattn.export.errors import ExportError, ExportInputError
+from kattn.export.quiet import converting
+from kattn.suggest import closest
+
+if TYPE_CHECKING:
+    from kattn.export.proof.report import Report
+    from kattn.export.proof.runner import Runner
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What an artefact of one precision must keep to.
+
+    Attributes:
+        tolerance: Largest difference from the model that is allowed, relative to max(1, largest absolute value of the
+            output); None where it is not checked.
+        min_agreement: Least share of images with the model's highest class, of those on which the model is confident;
+            None where it is not checked.
+        calibrated: The exporter needs calibration images.
+    """
+
+    tolerance: float | None = None
+    min_agreement: float | None = None
+    calibrated: bool = False
+
+
+FLOAT32, FLOAT16 = Precision(tolerance=1e-4), Precision(tolerance=1e-2)
+DYNAMIC = Precision(min_agreement=0.9)
+INT16, INT8 = Precision(min_agreement=0.9, calibrated=True), Precision(min_agreement=0.8, calibrated=True)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format. What is heavy is imported when it is used.
+
+    Attributes:
+        name: Of the format and of its exporter: "tflite".
+        title: For tables that people read: "TFLite".
+        runner_path: The runner's class as "module:class".
+        exporter_path: The exporter as "module:function", called as (model, path, **options); "" where models are not
+            exported to the format.
+        suffix: By which its files are known; "" where an artefact is a folder.
+        marker: A file by which an artefact that is a folder is known.
+        precisions: Name to what is demanded, the exporter's default first.
+        unmarked: The precision that a file's name does not mention.
+    """
+
+    name: str
+    title: str
+    runner_path: str
+    exporter_path: str = ""
+    suffix: str = ""
+    marker: str = ""
+    precisions: Mapping[str, Precision] = field(default_factory=lambda: {"float32": FLOAT32})
+    unmarked: str = ""
+
+    @property
+    def exporter(self) -> Any:
+        """The function that writes an artefact: (model, path, **options) to a `Report`."""
+        return _imported(self.exporter_path)
+
+    @property
+    def runner(self) -> Any:
+        """The `Runner` class that runs an artefact, called as (path, threads)."""
+        return _imported(self.runner_path)
+
+    @functools.cached_property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The options that the exporter takes, by name."""
+        parameters = inspect.signature(self.exporter).parameters.values()
+        return {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+    def recognises(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path is of this format: a file by its suffix, a folder by what it holds."""
+        path = Path(path)
+        return (path / self.marker).is_file() if self.marker else path.suffix == self.suffix and not path.is_dir()
+
+    def file_name(self, model: str, precision: str = "float32") -> str:
+        """Name for the artefact of a model: "resnet20_int8.tflite", "resnet20.onnx", "resnet20_saved_model"."""
+        if not self.suffix:
+            return f"{model}_{self.name}"
+        return f"{model}{self.suffix}" if precision == self.unmarked else f"{model}_{precision}{self.suffix}"
+
+    def export(
+        self,
+        model: Any,
+        path: str | os.PathLike[str],
+        *,
+        precision: str = "float32",
+        calibration: Any = None,
+        **options: Any,
+    ) -> Report:
+        """Export a model, the same call for all formats: each exporter gets those options only that it takes.
+
+        Args:
+            model: The Keras model.
+            path: The artefact to write.
+            precision: One of the format's.
+            calibration: Images to calibrate on; passed on where the precision is calibrated, else left out.
+            options: Further options of the exporter.
+
+        Raises: ExportInputError for a precision that the format does not have or an option that it does not take;
+            whatever its exporter raises.
+        """
+        self.check_precision(precision)
+        if unknown := [name for name in options if name not in self.options]:
+            close = closest(unknown[0], self.options)
+            hint = f" Closest: {', '.join(close)}." if close else ""
+            raise ExportInputError(
+                f"Export to {self.name} has no option {unknown[0]!r}.{hint} All options: {', '.join(self.options)}."
+            )
+        if "precision" in self.options:
+            options["precision"] = precision
+        if self.precisions[precision].calibrated:
+            options["calibration"] = calibration
+        return self.exporter(model, path, **options)
+
+    def check_precision(self, precision: str) -> None:
+        """Raise ExportInputError for a precision that the format does not have."""
+        if precision not in self.precisions:
+            raise ExportInputError(
+                f"precision must be one of {', '.join(self.precisions)} in {self.title}. Received: {precision!r}"
+            )
+
+    def open(self, path: str | os.PathLike[str], *, threads: int = 1) -> Runner:
+        """A runner for an artefact of this format. Raises: ExportInputError for one that its runtime cannot read."""
+        try:
+            with converting(f"Reading {path}"):
+                return self.runner(Path(path), threads)
+        except ExportInputError:
+            raise
+        except (ExportError, OSError) as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise ExportInputError(f"{path} is not a readable {self.name} artefact: {reason}") from error
+
+
+FORMATS: dict[str, Format] = {
+    row.name: row
+    for row in (
+        Format(
+            name="saved_model",
+            title="SavedModel",
+            exporter_path="kattn.export.to_saved_model.export:saved_model",
+            runner_path="kattn.export.to_saved_model.runner:SavedModelRunner",
+            marker="saved_model.pb",
+        ),
+        Format(
+            name="tflite",
+            title="TFLite",
+            exporter_path="kattn.export.to_tflite.export:tflite",
+            runner_path="kattn.export.to_tflite.runner:TFLiteRunner",
+            suffix=".tflite",
+            precisions={"float32": FLOAT32, "float16": FLOAT16, "dynamic": DYNAMIC, "int16": INT16, "int8": INT8},
+        ),
+        Format(
+            name="onnx",
+            title="ONNX",
+            exporter_path="kattn.export.to_onnx.export:onnx",
+            runner_path="kattn.export.to_onnx.runner:ONNXRunner",
+            suffix=".onnx",
+            precisions={"float32": FLOAT32, "float16": FLOAT16, "int8": INT8},
+            unmarked="float32",
+        ),
+    )
+}
+# The file that a model is saved in: it is run and timed beside the artefacts made from it.
+KERAS = Format(name="keras", title="Keras", runner_path="kattn.export.source.runner:KerasRunner", suffix=".keras")
+
+
+def format_of(path: str | os.PathLike[str]) -> Format | None:
+    """The format of an artefact or a .keras file, by its suffix or by what a folder holds; None for anything else."""
+    return next((row for row in (*FORMATS.values(), KERAS) if row.recognises(path)), None)
+
+
+def load(path: str | os.PathLike[str], *, threads: int = 1) -> Runner:
+    """A runner for an artefact of any format (a SavedModel folder, a .tflite or an .onnx file) or a .keras file.
+
+    Args:
+        path: The artefact.
+        threads: Of the runtime, where it takes a number (ai-edge-litert, onnxruntime).
+
+    Raises: ExportInputError for a path that does not exist or is of no known format, or that its runtime cannot read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ExportInputError(f"There is no artefact {path}.")
+    row = format_of(path)
+    if row is None:
+        rows = (*FORMATS.values(), KERAS)
+        if path.is_dir():
+            known = [f"{row.marker}: no {row.title}" for row in rows if row.marker]
+            raise ExportInputError(f"{path} is a folder without {', '.join(known)}.")
+        known = [row.suffix or f"a {row.title} folder" for row in rows]
+        raise ExportInputError(f"{path}: not an artefact that can be run. Known: {', '.join(known)}.")
+    return row.open(path, threads=threads)
+
+
+def _imported(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,45 @@
+"""Run a SavedModel folder in TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kattn.export.errors import ExportInputError
+from kattn.export.proof.runner import Runner, as_dtype
+
+
+class SavedModelRunner(Runner):
+    """A SavedModel's serving signature, run by TensorFlow."""
+
+    format = "saved_model"
+    runtime = ("tensorflow",)
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        import tensorflow as tf
+
+        self.loaded = tf.saved_model.load(str(path))  # kept: its variables live as long as it does
+        if "serving_default" not in self.loaded.signatures:
+            raise ExportInputError(f"{path} has no signature serving_default.")
+        self.function = self.loaded.signatures["serving_default"]
+        inputs = self.function.structured_input_signature[1]
+        if len(inputs) != 1:
+            raise ExportInputError(
+                f"{path} takes {len(inputs)} inputs ({', '.join(inputs)}); one, the image, is expected."
+            )
+        self.input, spec = next(iter(inputs.items()))
+        self.dtype = spec.dtype
+        shape = tuple(spec.shape)
+        super().__init__(path, shape[1:], shape[0], tuple(self.function.structured_outputs))
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """The images in the signature's type."""
+        return as_dtype(images, self.dtype.as_numpy_dtype)
+
+    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """The serving signature's outputs."""
+        import tensorflow as tf
+
+        result = self.function(**{self.input: tf.constant(tensor)})
+        return {name: result[name].numpy() for name in self.outputs}
