@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 
 from kattn.layers import AttentionBranch
 
@@ -9,7 +8,7 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(AttentionBranch(classes=3), image(2, 6, 5, 8))
 
 

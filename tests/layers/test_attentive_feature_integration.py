@@ -2,7 +2,6 @@ import contextlib
 
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 from support.models import randomise
 
 from kattn.layers import AttentiveFeatureIntegration
@@ -14,7 +13,7 @@ def image(*shape, seed=0):
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_behaves_as_a_layer_should(count):
+def test_behaves_as_a_layer_should(check_layer, count):
     check_layer(AttentiveFeatureIntegration(), *(image(2, 6, 5, 8, seed=i) for i in range(count)))
 
 
@@ -44,7 +43,8 @@ def test_maps_side_by_side_count_as_one_each(export):
     assert layer.compute_output_shape([(2, 6, 5, 16), (2, 6, 5, 8)]) == ((2, 6, 5, 8), (2, 3, 8))
 
 
-def test_maps_side_by_side_behave_as_a_layer_should():
+@pytest.mark.representative
+def test_maps_side_by_side_behave_as_a_layer_should(check_layer):
     check_layer(AttentiveFeatureIntegration(channels=4), image(2, 6, 5, 8), image(2, 6, 5, 4, seed=1))
 
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 
 from kattn.layers import CBAM
 
@@ -9,11 +8,12 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+@pytest.mark.representative
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(CBAM(reduction=4), image(2, 6, 5, 8))
 
 
-def test_every_pool_behaves():
+def test_every_pool_behaves(check_layer):
     check_layer(
         CBAM(reduction=2, pools=("avg", "max", "lp", "lse"), return_attention=True), image(2, 4, 4, 4), huge=1e3
     )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from support.layer_checks import build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import ContextEncoding
 
@@ -11,12 +11,12 @@ def ready(x, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ContextEncoding(4, classes=3, return_attention=True), image(2, 3, 4, 4))
 
 
 @pytest.mark.slow
-def test_the_paper_s_form_behaves():
+def test_the_paper_s_form_behaves(check_layer):
     check_layer(ContextEncoding(4, aggregate="sum", residual=False), image(2, 3, 4, 4))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import CrissCrossAttention
 
@@ -29,12 +29,12 @@ def full_map(layer, x):
     return x + float(layer.gamma.numpy()) * (weights @ value).reshape(x.shape)
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(CrissCrossAttention(2, return_attention=True), image(2, 4, 3, 4))
 
 
 @pytest.mark.slow
-def test_the_paper_s_form_behaves():
+def test_the_paper_s_form_behaves(check_layer):
     check_layer(CrissCrossAttention(2, recurrence=3, gamma=False), image(2, 4, 3, 4))
 
 

@@ -1,27 +1,10 @@
 import pytest
-from support.layer_checks import (
-    build,
-    check_config,
-    check_export,
-    check_free_sizes,
-    check_layer,
-    image,
-    parameters,
-    randomise,
-)
+from support.layer_checks import build, check_free_sizes, image, parameters
 
 from kattn.layers import CrissCrossHead
 
 
-def test_keeps_its_config_and_exports():
-    layer, x = CrissCrossHead(3, channels=2, recurrence=1, return_attention=True), image(2, 3, 4, 4)
-    randomise(build(layer, x))
-    check_config(layer, x)
-    check_export(layer, x)
-
-
-@pytest.mark.slow
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(CrissCrossHead(3, channels=2, recurrence=1, return_attention=True), image(2, 3, 4, 4))
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_layer, image, outputs_and_gradients, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, image, outputs_and_gradients, parameters, randomise, run
 
 from kattn.layers import CrossChannelCommunication
 
@@ -14,11 +14,11 @@ def ready(x, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(CrossChannelCommunication(size=(4, 3), channel_block=4, return_attention=True), image(2, 8, 5, 8))
 
 
-def test_patches_behave():
+def test_patches_behave(check_layer):
     options = {"size": 3, "large_maps": "patches", "use_norm": False, "detach": False}
     check_layer(CrossChannelCommunication(return_attention=True, **options), image(2, 5, 4, 6))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import ChannelSelfAttention, PositionAttention
 
@@ -21,13 +21,13 @@ def shuffled(x, seed=1):
 
 
 @pytest.mark.parametrize("layer", [PositionAttention(2, return_attention=True), ChannelSelfAttention()])
-def test_behaves_as_a_layer_should(layer):
+def test_behaves_as_a_layer_should(check_layer, layer):
     check_layer(layer, image(2, 4, 3, 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", [PositionAttention(2, block=5), ChannelSelfAttention(False, return_attention=True)])
-def test_every_form_behaves(layer):
+def test_every_form_behaves(check_layer, layer):
     check_layer(layer, image(2, 4, 3, 4))
 
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import EfficientChannelAttention
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(EfficientChannelAttention(kernel_size=5, use_bias=True, return_attention=True), image(2, 6, 5, 8))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import Encoding
 
@@ -20,7 +20,7 @@ def literal(layer, x):
     return (weights[..., None] * residuals).sum(axis=1), weights.reshape(*x.shape[:3], -1)
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(Encoding(5, return_attention=True), image(2, 4, 3, 6))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import GatherExcite
 from kattn.layers.gather_excite import VARIANTS
@@ -15,7 +15,7 @@ def ready(x, *args, **options):
 
 
 @pytest.mark.parametrize(("variant", "extent"), [("theta_minus", 4), ("theta_plus", 4), ("theta", 0)])
-def test_behaves_as_a_layer_should(variant, extent):
+def test_behaves_as_a_layer_should(check_layer, variant, extent):
     check_layer(GatherExcite(variant, extent, reduction=4, return_attention=True), image(2, 7, 6, 8))
 
 

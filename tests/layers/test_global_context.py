@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 from support.models import randomise
 
 from kattn.layers import GlobalContext
@@ -13,7 +12,7 @@ def image(*shape, seed=0):
 @pytest.mark.parametrize(
     "options", [{}, {"fusion": "both", "context": "avg"}, {"fusion": "scale", "return_attention": True}]
 )
-def test_behaves_as_a_layer_should(options):
+def test_behaves_as_a_layer_should(check_layer, options):
     check_layer(GlobalContext(reduction=2, **options), image(2, 6, 5, 8))
 
 

@@ -5,17 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import (
-    PROPERTY,
-    build,
-    check_free_sizes,
-    check_layer,
-    error,
-    image,
-    parameters,
-    randomise,
-    run,
-)
+from support.layer_checks import PROPERTY, build, check_free_sizes, error, image, parameters, randomise, run
 
 from kattn.layers import NonLocal
 from kattn.layers.non_local import MODES
@@ -36,7 +26,7 @@ def ready(x, **options):
         pytest.param("dot_product", marks=pytest.mark.slow),
     ],
 )
-def test_behaves_as_a_layer_should(mode):
+def test_behaves_as_a_layer_should(check_layer, mode):
     check_layer(NonLocal(mode), image(2, 7, 6, 8))
 
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import NonLocalMeans
 
@@ -32,11 +31,11 @@ def literally(x, sigma, patch_size, search_size, distance, patch_padding):
     return y
 
 
-def test_the_whole_image_form_behaves_as_a_layer_should():
+def test_the_whole_image_form_behaves_as_a_layer_should(check_layer):
     check_layer(NonLocalMeans(sigma=1.0, return_attention=True), image(2, 5, 4, 2))
 
 
-def test_the_window_form_behaves_as_a_layer_should():
+def test_the_window_form_behaves_as_a_layer_should(check_layer):
     check_layer(NonLocalMeans(sigma=1.0, search_size=3, return_attention=True), image(2, 5, 4, 2))
 
 

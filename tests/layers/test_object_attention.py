@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import ObjectAttention
 
@@ -33,7 +33,7 @@ def tile_by_tile(layer, x):
 
 
 @pytest.mark.parametrize("options", [{"scale": 2}, pytest.param({"tiles": 2}, marks=pytest.mark.slow)])
-def test_behaves_as_a_layer_should(options):
+def test_behaves_as_a_layer_should(check_layer, options):
     check_layer(ObjectAttention(3, 2, 3, return_attention=True, **options), image(2, 5, 4, 4))
 
 

@@ -1,32 +1,14 @@
 import pytest
-from support.layer_checks import (
-    build,
-    check_config,
-    check_export,
-    check_free_sizes,
-    check_layer,
-    image,
-    parameters,
-    randomise,
-)
+from support.layer_checks import build, check_free_sizes, image, parameters
 
 from kattn.layers import ASPObjectContext
 
 
-def test_keeps_its_config_and_exports():
-    layer, x = ASPObjectContext(2, dilations=(2,)), image(2, 4, 5, 2)
-    randomise(build(layer, x))
-    check_config(layer, x)
-    check_export(layer, x)
-
-
-@pytest.mark.slow
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ASPObjectContext(2, dilations=(2,)), image(2, 4, 5, 2))
 
 
-@pytest.mark.slow
-def test_behaves_with_three_dilations_and_its_map():
+def test_behaves_with_three_dilations_and_its_map(check_layer):
     check_layer(ASPObjectContext(4, dilations=(2, 3, 4), return_attention=True), image(2, 5, 6, 4))
 
 

@@ -1,28 +1,10 @@
 import pytest
-from support.layer_checks import (
-    build,
-    check_config,
-    check_export,
-    check_free_sizes,
-    check_layer,
-    image,
-    parameters,
-    randomise,
-    run,
-)
+from support.layer_checks import build, check_free_sizes, image, parameters, run
 
 from kattn.layers import PyramidObjectContext
 
 
-def test_keeps_its_config_and_exports():
-    layer, x = PyramidObjectContext(3, tiles=(1, 2)), image(2, 4, 5, 2)
-    randomise(build(layer, x))
-    check_config(layer, x)
-    check_export(layer, x)
-
-
-@pytest.mark.slow
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(PyramidObjectContext(3, tiles=(1, 2)), image(2, 4, 5, 2))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import PointwiseSpatialAttention
 
@@ -15,7 +15,7 @@ def ready(x, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(PointwiseSpatialAttention(3, return_attention=True), image(2, 3, 5, 2))
 
 
@@ -28,7 +28,7 @@ def test_behaves_as_a_layer_should():
         {"mode": "distribute", "compact": True, "shrink": 3},
     ],
 )
-def test_every_form_behaves(options):
+def test_every_form_behaves(check_layer, options):
     check_layer(PointwiseSpatialAttention(3, **options), image(2, 4, 6, 2))
 
 

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import ResidualChannelAttentionBlock, ResidualChannelAttentionGroup, SqueezeExcite, get
 
@@ -12,11 +11,11 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_the_block_behaves_as_a_layer_should():
+def test_the_block_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualChannelAttentionBlock(reduction=2, batch_norm=True), image(2, 5, 4, 6))
 
 
-def test_the_group_behaves_as_a_layer_should():
+def test_the_group_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualChannelAttentionGroup(blocks=1, reduction=2), image(2, 5, 4, 6))
 
 

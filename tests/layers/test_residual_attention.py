@@ -2,17 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.layer_checks import (
-    PROPERTY,
-    build,
-    check_export,
-    check_free_sizes,
-    check_layer,
-    image,
-    parameters,
-    randomise,
-    run,
-)
+from support.layer_checks import PROPERTY, build, check_export, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import ResidualAttention
 from kattn.layers.residual_attention import ATTENTIONS
@@ -24,16 +14,17 @@ def ready(x, *args, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualAttention(1, "spatial", trunk_units=1, return_attention=True), image(2, 5, 4, 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("depth", "attention"), [(2, "channel"), (3, "mixed")])
-def test_deeper_modules_behave(depth, attention):
+def test_deeper_modules_behave(check_layer, depth, attention):
     check_layer(ResidualAttention(depth, attention, return_attention=True), image(2, 9, 10, 8))
 
 
+@pytest.mark.slow
 def test_two_levels_export():
     x = image(2, 6, 5, 4)
     check_export(ready(x, 2, "channel", trunk_units=1), x)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from support.layer_checks import build, check_layer, image, parameters, randomise, run
+from support.layer_checks import build, image, parameters, randomise, run
 
 from kattn.layers import ResidualAttentionNeXt
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualAttentionNeXt(1, "spatial", groups=2, trunk_units=1, return_attention=True), image(2, 5, 4, 8))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, randomise
+from support.layer_checks import randomise
 
 from kattn.layers import ResidualLocalAttentionBlock, ResidualNonLocalAttentionBlock
 
@@ -15,16 +15,16 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_the_local_block_behaves_as_a_layer_should():
+def test_the_local_block_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualLocalAttentionBlock(**SMALL), image(2, 5, 4, 4))
 
 
-def test_the_non_local_block_behaves_as_a_layer_should():
+def test_the_non_local_block_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualNonLocalAttentionBlock(**SMALL), image(2, 4, 4, 4))
 
 
 @pytest.mark.parametrize("block", [ResidualLocalAttentionBlock, ResidualNonLocalAttentionBlock])
-def test_gives_its_mask_on_request(block):
+def test_gives_its_mask_on_request(check_layer, block):
     x = image(2, 5, 4, 4)
     layer = block(**SMALL, return_attention=True)
     check_layer(layer, x)

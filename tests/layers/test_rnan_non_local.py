@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, randomise
+from support.layer_checks import randomise
 
 from kattn.layers import RNANNonLocal
 
@@ -24,7 +24,7 @@ def randomised(shape, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(RNANNonLocal(return_attention=True), image(2, 5, 4, 6))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, randomise
+from support.layer_checks import randomise
 
 from kattn.layers import SAGANAttention
 
@@ -29,7 +29,7 @@ def randomised(shape, **options):
     [{}, {"form": "release", "return_attention": True}, {"form": "paper", "spectral_norm": True}],
     ids=lambda options: options.get("form", "pytorch"),
 )
-def test_behaves_as_a_layer_should(options):
+def test_behaves_as_a_layer_should(check_layer, options):
     check_layer(SAGANAttention(**options), image(2, 5, 4, 16))
 
 

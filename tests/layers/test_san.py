@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, randomise
+from support.layer_checks import randomise
 
 from kattn.layers import LocalSourceResidualAttentionGroup, NonLocalResidualGroup
 
@@ -16,11 +16,11 @@ def numbers(x):
     return ops.convert_to_numpy(x)
 
 
-def test_the_local_group_behaves_as_a_layer_should():
+def test_the_local_group_behaves_as_a_layer_should(check_layer):
     check_layer(LocalSourceResidualAttentionGroup(blocks=1, reduction=2), image(2, 5, 4, 6))
 
 
-def test_the_non_local_group_behaves_as_a_layer_should():
+def test_the_non_local_group_behaves_as_a_layer_should(check_layer):
     check_layer(NonLocalResidualGroup(groups=1, blocks=1, reduction=2), image(2, 6, 4, 6))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, randomise
+from support.layer_checks import randomise
 
 from kattn.layers import RegionNonLocal
 
@@ -24,11 +24,11 @@ def randomised(shape, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(RegionNonLocal(return_attention=True), image(2, 5, 4, 8))
 
 
-def test_behaves_with_normalisation():
+def test_behaves_with_normalisation(check_layer):
     check_layer(RegionNonLocal(regions=1, pool=1, batch_norm=True), image(2, 3, 4, 8), export=False)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer, outputs_and_gradients
+from support.layer_checks import outputs_and_gradients
 
 from kattn.layers import SecondOrderChannelAttention
 from kattn.layers.san_soca import mean_of_covariance_root
@@ -31,11 +31,12 @@ def newton_schulz(x, iterations):
     return y.mean(0) * np.sqrt(np.trace(covariance))
 
 
-def test_behaves_as_a_layer_should():
+@pytest.mark.representative
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(SecondOrderChannelAttention(reduction=2, crop=4), features(2, 5, 6, 6))
 
 
-def test_gives_its_gate_on_request():
+def test_gives_its_gate_on_request(check_layer):
     x = features(2, 5, 6, 6)
     layer = SecondOrderChannelAttention(reduction=2, return_attention=True)
     check_layer(layer, x)

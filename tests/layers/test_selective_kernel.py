@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import SelectiveKernel
 
@@ -15,7 +15,7 @@ def ready(x, *args, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(SelectiveKernel(8, 2, groups=4, min_hidden=4, return_attention=True), image(2, 7, 6, 8))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import PROPERTY, build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import SplitAttention
 
@@ -13,7 +13,8 @@ def ready(x, *args, **options):
     return layer
 
 
-def test_behaves_as_a_layer_should():
+@pytest.mark.representative
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(SplitAttention(8, 2, groups=2, min_hidden=4, return_attention=True), image(2, 7, 6, 8))
 
 

@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 
 from kattn.layers import SqueezeExcite
 
@@ -10,7 +9,7 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(SqueezeExcite(reduction=4, return_attention=True), image(2, 6, 5, 8))
 
 

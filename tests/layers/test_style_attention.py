@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import StyleAttention
 
@@ -17,7 +16,7 @@ def numbers(x):
     return ops.convert_to_numpy(x)
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(StyleAttention(return_attention=True), image(2, 5, 4, 6), image(2, 3, 4, 6, seed=1))
 
 

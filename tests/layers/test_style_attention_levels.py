@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import MultiLevelStyleAttention
 
@@ -12,7 +11,8 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+@pytest.mark.representative
+def test_behaves_as_a_layer_should(check_layer):
     inputs = image(2, 6, 4, 6), image(2, 3, 4, 6), image(2, 3, 2, 6), image(2, 2, 3, 6)
     check_layer(MultiLevelStyleAttention(return_attention=True), *inputs)
 

@@ -1,16 +1,16 @@
-"""What every layer must do, as one shared body: `check_layer(layer, x)`, or `check_layer(layer, x0, x1)`.
+"""What every layer must do, as two shared bodies that the fixture `check_layer` of tests/layers hands to a test.
 
-It checks, on the backend that runs: the same numbers after a round trip through `get_config` and through a `.keras`
-file; `compute_output_shape`; that a seed fixes the initial weights; float16 and bfloat16 finite and close to float32;
-gradients finite on the given, constant, zero and huge inputs; the same outputs and gradients under XLA (not on torch,
-whose compiler needs a C++ toolchain); and on TensorFlow conversion to TFLite (built-in operations, rank at most 4) and
-to ONNX, both equal to the layer. Weights are randomised first, since a gate that starts at zero would prove nothing.
+`check_basics`: the same numbers after a round trip through `get_config` and through a `.keras` file;
+`compute_output_shape`; that a seed fixes the initial weights; gradients finite on the given, constant, zero and huge
+inputs. `check_everywhere`: float16 and bfloat16 finite and close to float32; the same outputs and gradients under XLA
+(not on torch, whose compiler needs a C++ toolchain); and on TensorFlow `kattn.export.tflite` and `kattn.export.onnx`,
+whose checks a file has to pass. Weights are randomised first, since a gate that starts at zero would prove nothing.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -26,25 +26,13 @@ PROPERTY = hypothesis.settings(max_examples=10, deadline=None, derandomize=True)
 HALF_TOLERANCES = {"mixed_float16": 1e-2, "mixed_bfloat16": 8e-2}
 
 
-def check_layer(
-    layer: keras.Layer,
-    *inputs: np.ndarray,
-    half_tolerances: dict[str, float] | None = None,
-    huge: float = 1e6,
-    jit: bool = True,
-    export: bool = True,
-    export_tolerance: float = 1e-4,
-) -> None:
-    """All checks of this file.
+def check_basics(layer: keras.Layer, *inputs: np.ndarray, huge: float = 1e6, **_: Any) -> None:
+    """Config, file, shapes, seed and gradients.
 
     Args:
         layer: A new layer; it is built here.
         inputs: Float arrays with a batch of at least two, one an input of the layer.
-        half_tolerances: Allowed error of half precision relative to 1 + max|y|; replaces entries of HALF_TOLERANCES.
         huge: Size of the inputs of the "huge" gradient check.
-        jit: Whether the layer runs under XLA.
-        export: Whether the layer exports with static shapes.
-        export_tolerance: Allowed error of the exported files relative to 1 + max|y|.
     """
     build(layer, *inputs)
     check_seed(layer, *inputs)
@@ -52,12 +40,36 @@ def check_layer(
     check_config(layer, *inputs)
     check_saving(layer, *inputs)
     check_shapes(layer, *inputs)
-    check_half_precision(layer, *inputs, tolerances=HALF_TOLERANCES | (half_tolerances or {}))
     check_gradients(layer, *inputs, huge=huge)
+
+
+def check_everywhere(
+    layer: keras.Layer,
+    *inputs: np.ndarray,
+    half_tolerances: dict[str, float] | None = None,
+    jit: bool = True,
+    export: bool = True,
+    export_tolerance: float = 1e-4,
+    allow: Sequence[str] = (),
+    **_: Any,
+) -> None:
+    """Half precisions, XLA and exported files.
+
+    Args:
+        layer, inputs: As in `check_basics`.
+        half_tolerances: Allowed error of half precision relative to 1 + max|y|; replaces entries of HALF_TOLERANCES.
+        jit: Whether the layer runs under XLA.
+        export: Whether the layer exports with static shapes.
+        export_tolerance: Allowed error of the exported files relative to 1 + max|y|.
+        allow: Operators that the exporters would refuse.
+    """
+    build(layer, *inputs)
+    randomise(layer)
+    check_half_precision(layer, *inputs, tolerances=HALF_TOLERANCES | (half_tolerances or {}))
     if jit:
         check_jit(layer, *inputs)
     if export:
-        check_export(layer, *inputs, tolerance=export_tolerance)
+        check_export(layer, *inputs, tolerance=export_tolerance, allow=allow)
 
 
 # ---------------------------------------------------------------- running a layer
@@ -182,13 +194,23 @@ def check_jit(layer: keras.Layer, *inputs: np.ndarray, tolerance: float = 1e-4) 
     assert found <= tolerance, f"XLA gives other outputs or gradients: off by {found:.1e}"
 
 
-def check_export(layer: keras.Layer, *inputs: np.ndarray, tolerance: float = 1e-4) -> None:
+def check_export(layer: keras.Layer, *inputs: np.ndarray, tolerance: float = 1e-4, allow: Sequence[str] = ()) -> None:
+    """TFLite and ONNX files of the layer, each refused by kattn's exporters unless it computes what the layer does."""
     if keras.backend.backend() != "tensorflow":
         return
+    from kattn.export import load, onnx, tflite
+
+    build(layer, *inputs)
+    images = np.concatenate([x.reshape(len(x), 1, -1, 1) for x in inputs], axis=2)
+    model = of_one_image(layer, *inputs)
     want = run(layer, *inputs)
-    for name, export in {"TFLite": run_tflite, "ONNX": run_onnx}.items():
-        found = error(export(layer, *inputs), want)
-        assert found <= tolerance, f"{name} is off by {found:.1e} (allowed {tolerance:.0e})"
+    with tempfile.TemporaryDirectory() as folder:
+        for export, suffix in ((tflite, "tflite"), (onnx, "onnx")):
+            path = Path(folder) / f"layer.{suffix}"
+            export(model, path, images=images, tolerance=tolerance, outputs="all", allow=allow)
+            got = load(path)(images)
+            found = error([np.asarray(got[f"output{i}"], "float64") for i in range(len(want))], want)
+            assert found <= tolerance, f"{suffix} is off by {found:.1e} (allowed {tolerance:.0e})"
 
 
 def check_free_sizes(layer: keras.Layer, *inputs: np.ndarray) -> None:
@@ -218,6 +240,18 @@ def as_model(layer: keras.Layer, *inputs: np.ndarray, batch: int | None = None) 
     """A functional model of static spatial shapes around the layer."""
     symbols = [keras.Input(x.shape[1:], batch_size=batch, name=f"input{i}") for i, x in enumerate(inputs)]
     return keras.Model(structure(symbols), layer(structure(symbols)))
+
+
+def of_one_image(layer: keras.Layer, *inputs: np.ndarray) -> keras.Model:
+    """A model that takes all inputs of the layer as one row of numbers, as exporters take one image."""
+    sizes = [int(np.prod(x.shape[1:])) for x in inputs]
+    row = keras.Input((1, sum(sizes), 1))
+    borders = [(int(a), int(sum(sizes) - b)) for a, b in itertools.pairwise(np.cumsum([0, *sizes]))]
+    parts = [keras.layers.Cropping2D(((0, 0), border))(row) if any(border) else row for border in borders]
+    shaped = [keras.layers.Reshape(x.shape[1:])(part) for part, x in zip(parts, inputs, strict=True)]
+    outputs = keras.tree.flatten(layer(structure(shaped)))
+    named = {f"output{i}": keras.layers.Identity(name=f"output{i}")(y) for i, y in enumerate(outputs)}
+    return keras.Model(row, named)
 
 
 def shapes_of(nested: Any) -> list[tuple[int | None, ...]]:
@@ -276,65 +310,3 @@ def outputs_and_gradients(
             gradients = torch.autograd.grad(scored(outputs), sources, allow_unused=True)
         gradients = [torch.zeros_like(s) if g is None else g for s, g in zip(sources, gradients, strict=True)]
     return [np.asarray(ops.convert_to_numpy(v), "float64") for v in [*outputs, *gradients]]
-
-
-def serving_function(layer: keras.Layer, *inputs: np.ndarray, batch: int | None) -> tuple[Any, Any, list[Any]]:
-    """A model around the layer, a function of it with named outputs, and the function's signature."""
-    import tensorflow as tf
-
-    model = as_model(layer, *inputs, batch=batch)
-    signature = [tf.TensorSpec((batch, *x.shape[1:]), "float32", name=f"input{i}") for i, x in enumerate(inputs)]
-
-    def serve(*values: Any) -> dict[str, Any]:
-        outputs = keras.tree.flatten(model(structure(values), training=False))
-        return {f"output{i}": tf.identity(y) for i, y in enumerate(outputs)}
-
-    return model, serve, signature
-
-
-def run_tflite(layer: keras.Layer, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs of the converted layer, sample by sample; fails on operations not TFLite's own or a rank over 4."""
-    import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
-
-    model, serve, signature = serving_function(layer, *inputs, batch=1)
-    with tempfile.TemporaryDirectory() as folder:
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        archive.add_endpoint("serving_default", serve, input_signature=signature)
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        content = converter.convert()
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    ranks = {d["name"]: len(d["shape"]) for d in interpreter.get_tensor_details()}
-    assert max(ranks.values()) <= 4, f"TFLite tensors of a rank over 4: {[n for n, r in ranks.items() if r > 4]}"
-    runner = interpreter.get_signature_runner("serving_default")
-    samples = [runner(**{f"input{i}": x[n : n + 1] for i, x in enumerate(inputs)}) for n in range(inputs[0].shape[0])]
-    names = sorted(samples[0], key=lambda name: int(name.removeprefix("output")))
-    return [np.concatenate([s[name] for s in samples]).astype("float64") for name in names]
-
-
-def run_onnx(layer: keras.Layer, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs of the layer converted by tf2onnx with a free batch; fails on a rank over 4."""
-    import onnx
-    import onnxruntime
-    import tensorflow as tf
-
-    vars(np).setdefault("object", object)  # tf2onnx 1.17 reaches for a name that NumPy 2 has dropped
-    tf2onnx = importlib.import_module("tf2onnx")
-    _, serve, signature = serving_function(layer, *inputs, batch=None)
-    proto, _ = tf2onnx.convert.from_function(tf.function(serve), signature, opset=17)
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "layer.onnx")
-        onnx.save(proto, path)
-        inferred = onnx.shape_inference.infer_shapes(proto).graph.value_info
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    over = [v.name for v in inferred if len(v.type.tensor_type.shape.dim) > 4]
-    assert not over, f"ONNX tensors of a rank over 4: {over}"
-    names = sorted((o.name for o in session.get_outputs()), key=lambda name: int(name.removeprefix("output")))
-    outputs = session.run(names, {f"input{i}": x for i, x in enumerate(inputs)})
-    return [np.asarray(y, "float64") for y in outputs]

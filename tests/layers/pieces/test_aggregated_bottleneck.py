@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from support.layer_checks import build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import AggregatedBottleneck
 
 
 @pytest.mark.parametrize(("filters", "strides", "groups"), [(8, 1, 2), (12, 2, 1)])
-def test_behaves_as_a_layer_should(filters, strides, groups):
+def test_behaves_as_a_layer_should(check_layer, filters, strides, groups):
     check_layer(AggregatedBottleneck(filters, strides, groups=groups), image(2, 5, 6, 8))
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from support.layer_checks import check_free_sizes, check_layer, image, run
+from support.layer_checks import check_free_sizes, image, run
 
 from kattn.layers import ChannelShuffle
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ChannelShuffle(3), image(2, 5, 4, 12))
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from support.layer_checks import build, check_layer, image, parameters, run
+from support.layer_checks import build, image, parameters, run
 
 from kattn.layers import ConvNormActivation
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ConvNormActivation(5, 3, dilation=2, negative_slope=0.01, use_bias=True), image(2, 5, 4, 3))
 
 

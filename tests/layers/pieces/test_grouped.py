@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 import pytest
-from support.layer_checks import check_layer
 
 from kattn.layers.pieces.grouped import WIDE, GroupedConv2D
 from kattn.layers.pieces.portable import portable_graphs
@@ -11,7 +10,8 @@ def image(channels):
     return np.random.default_rng(0).standard_normal((2, 5, 4, channels)).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+@pytest.mark.representative
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(GroupedConv2D(6, 3, padding="same", groups=2), image(4))
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, check_layer, image
+from support.layer_checks import PROPERTY, image
 
 from kattn.layers.pieces.norms import BatchNormalization, batch_norm
 
@@ -38,7 +38,7 @@ def step(layer, x, weight):
     return [np.asarray(a, "float32") for a in (y, *gradients, *layer.get_weights())]
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(batch_norm(), image(2, 5, 4, 8))
 
 

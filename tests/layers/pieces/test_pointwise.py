@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.layer_checks import PROPERTY, build, check_layer, image, randomise, run
+from support.layer_checks import PROPERTY, build, image, randomise, run
 
 from kattn.layers.pieces.pointwise import PointwiseConv2D
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(PointwiseConv2D(5, 1, activation="relu"), image(2, 1, 1, 8))
 
 

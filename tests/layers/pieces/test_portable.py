@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from support.layer_checks import build, check_export, image, randomise, run
+from support.layer_checks import build, image, randomise, run
 
 import kattn
 from kattn.layers.pieces.portable import integers, portable, portable_graphs
@@ -30,14 +30,6 @@ def test_all_forms_give_the_same_numbers(name, options, integer):
     fast = run(layer, x)
     with portable_graphs(integers=integer):
         np.testing.assert_allclose(run(layer, x), fast, atol=1e-5)
-
-
-def test_the_portable_form_exports():
-    x = image(2, 4, 3, 8)
-    layer = build(kattn.layers.GlobalContext(reduction=2, return_attention=True), x)
-    randomise(layer)
-    with portable_graphs():
-        check_export(layer, x)
 
 
 def test_it_ends_with_its_block_and_stays_in_its_thread():

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from support.layer_checks import build, check_free_sizes, check_layer, image, parameters, randomise, run
+from support.layer_checks import build, check_free_sizes, image, parameters, randomise, run
 
 from kattn.layers import PreActivationBottleneck
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(PreActivationBottleneck(12, strides=2), image(2, 7, 6, 8))
 
 

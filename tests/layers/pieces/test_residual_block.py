@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import ResidualBlock
 
@@ -12,7 +11,7 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(ResidualBlock(batch_norm=True, residual_scale=0.5), image(2, 5, 4, 6))
 
 

@@ -2,7 +2,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from support.layer_checks import check_layer
 
 from kattn.layers import SpectralNorm
 
@@ -33,7 +32,7 @@ def norm(request):
     return norm
 
 
-def test_behaves_as_a_layer_should():
+def test_behaves_as_a_layer_should(check_layer):
     check_layer(SpectralNorm(keras.layers.Conv2D(5, 3)), image(2, 5, 4, 3))
 
 
