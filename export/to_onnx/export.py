@@ -21,7 +21,7 @@ from kattn.export.source.preparing import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
 from kattn.export.to_onnx.quantise import quantise
-from kattn.version import versions
+from kattn.version import __version__
 
 OPSETS = range(13, 21)
 
@@ -153,7 +153,7 @@ def _count(ops: dict[str, int], name: str) -> str:
 def _describe(graph: Any, source: Source, layout: str) -> None:
     """What a reader of the file needs to know, inside the file."""
     graph.producer_name = "kattn"
-    graph.producer_version = versions(()).get("kattn", "")
+    graph.producer_version = __version__
     graph.doc_string = f"{source.model.name}: " + (
         "takes raw RGB pixels from 0 to 255" if source.pixels else "takes images as the Keras model does"
     )

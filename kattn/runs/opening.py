@@ -116,7 +116,7 @@ def open_model(
     if kind == KERAS:
         return Opened(kind, str(path), path, model=load_keras(path))
     if kind == ARTEFACT:
-        from kattn.export.proof.runners import load
+        from kattn.export.formats import load
 
         return Opened(kind, str(path), path, runner=load(path, threads=threads))
     return Opened(kind, str(source), model=_create(str(source), weights))
