@@ -7,8 +7,6 @@ after `import kattn, keras`: so the layers are imported right behind Keras.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.util
 import sys
 from typing import Any
 
@@ -21,15 +19,17 @@ def register_layers() -> None:
         sys.meta_path.insert(0, _BehindKeras())
 
 
-class _BehindKeras(importlib.abc.MetaPathFinder):
-    """Imports kattn.layers when Keras has run."""
+class _BehindKeras:
+    """A finder of `sys.meta_path` that imports kattn.layers when Keras has run."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """The spec of Keras with a loader that registers the layers; of nothing else."""
         if fullname != "keras":
             return None
+        from importlib.util import find_spec  # a part of `import kattn`, which is to cost nothing
+
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
+        spec = find_spec("keras")
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module

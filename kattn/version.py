@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable
-from importlib import metadata
 
 __version__ = "0.1.0"  # of kattn
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Version of kattn and of each of these packages that is installed, of Python, and the kind of machine."""
+    import platform  # this module is a part of `import kattn`, which is to cost nothing
+    from importlib import metadata
+
     found: dict[str, str] = {}
     for package in dict.fromkeys(("kattn", *packages)):
         try:

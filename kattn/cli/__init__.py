@@ -1,1 +1,1 @@
-"""The command line, one command a file."""
+"""The command line: `main` parses and reports errors, `commands` has one file a command."""

@@ -75,14 +75,11 @@ def history_of(run: Any) -> list[Epoch]:
     output = main_output(run.model)
     before = "" if output is None else f"{output}_"
     columns = {f"{part}{key}": f"{part}{before}{key}" for part in ("", "val_") for key in ("loss", "accuracy")}
-    return [
-        Epoch(
-            **_identity(run.config),
-            epoch=int(row["epoch"]),
-            **{key: round(float(row[column]), 6) for key, column in columns.items()},
-        )
-        for row in run.history
-    ]
+    found = []
+    for row in run.history:
+        values: dict[str, Any] = {key: round(float(row[column]), 6) for key, column in columns.items()}
+        found.append(Epoch(**_identity(run.config), epoch=int(row["epoch"]), **values))
+    return found
 
 
 def _identity(config: Any) -> dict[str, Any]:

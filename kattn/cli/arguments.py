@@ -1,0 +1,81 @@
+"""Options that several commands share, and the values that they are read as."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+
+def add_data(parser: argparse.ArgumentParser, default: str | None, shown: str | None = None) -> None:
+    """--data and what belongs to it; `shown` describes a default that is worked out later."""
+    text = "digits, a TFDS name, a folder of images by class, or A:B to train on one and test on another"
+    shown = shown or default or "what the run was trained on"
+    parser.add_argument("--data", default=default, help=f"{text} (default: {shown})")
+    add_data_dir(parser)
+    parser.add_argument("--image-size", type=int, help="bring all images to this height and width")
+    parser.add_argument("--limit", type=int, help="at most so many images of each split")
+
+
+def data_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `add_data` read, as `kattn.train`, `evaluate` and `tune` take it."""
+    return {name: getattr(arguments, name) for name in ("data", "data_dir", "image_size", "limit")}
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """--data-dir."""
+    parser.add_argument("--data-dir", help="where tensorflow-datasets keeps its data")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How images are read: --on-error and --cache."""
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        help="of unreadable files, and classes that a part lacks: skip leaves them out, counted (default: raise)",
+    )
+    parser.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        help="keep the decoded images in memory, or decode each when it is needed (default: keep them if they fit)",
+    )
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """--weights, of a run or of a model of the zoo."""
+    parser.add_argument(
+        "--weights",
+        metavar="TAG",
+        help="of a model of the zoo: a tag of `kattn info`, such as cifar10, or a file (default: random weights); "
+        "of a run: best or last (default: as its recipe says)",
+    )
+
+
+def add_set(parser: argparse.ArgumentParser, text: str = "option of the model; repeatable") -> None:
+    """--set OPTION=VALUE."""
+    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help=text)
+
+
+def options_of(settings: Sequence[str]) -> dict[str, Any]:
+    """OPTION=VALUE pairs; a value is read as a Python literal where it is one, else as text."""
+    options = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--set takes OPTION=VALUE, such as --set reduction=8. Received: {setting!r}")
+        options[key] = literal(text)
+    return options
+
+
+def literal(text: str) -> Any:
+    """A Python literal where the text is one, else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    return tuple(float(part) for part in text.split(","))

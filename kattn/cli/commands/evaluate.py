@@ -1,0 +1,48 @@
+"""`kattn evaluate`: accuracy of anything that gives predictions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from kattn.cli.arguments import add_data, add_reading, add_weights, data_of
+from kattn.cli.messages import printable
+
+HELP = "accuracy of a run, a model or an exported file"
+EXAMPLE = "kattn evaluate runs/afi20\n  kattn evaluate cbam_resnet20 --weights cifar10 --data cifar10"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
+        "path",
+        help="a run's folder, a .keras, .tflite or .onnx file, a SavedModel folder, or a model of the zoo (--weights)",
+    )
+    add_weights(parser)
+    add_data(parser, default=None)
+    parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
+    add_reading(parser)
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the evaluation."""
+    from kattn.evaluation.evaluation import evaluate
+    from kattn.runs.opening import ZOO, kind_of, open_model
+    from kattn.zoo.catalog import info
+
+    model = arguments.path
+    if kind_of(model) == ZOO:
+        if arguments.weights is None:
+            tags = ", ".join(info(model).weights) or "a .weights.h5 file of yours"
+            raise ValueError(f"{model} has random weights: give --weights ({tags}).")
+        model = open_model(model, weights=arguments.weights).model
+    result = evaluate(
+        model,
+        weights=arguments.weights,
+        split=arguments.split,
+        on_error=arguments.on_error,
+        cache=arguments.cache,
+        **data_of(arguments),
+    )
+    print(json.dumps(result.to_dict(), indent=1) if arguments.json else printable(str(result)))
