@@ -120,7 +120,8 @@ LIMITS = {"flex": 0, "rank": 4, "dynamic": 0, "transposes": 2, "inside": 0, "sha
 
 def tflite_counts(path: Path) -> dict[str, int]:
     """Read from the file itself, not from the exporter's report."""
-    from kattn.export.to_tflite.graph import DYNAMIC, read_tflite
+    from kattn.export.to_tflite.findings import DYNAMIC
+    from kattn.export.to_tflite.graph import read_tflite
 
     graph = read_tflite(path)
     return {

@@ -6,9 +6,11 @@ beside `to_tflite` with an exporter and a runner, and one row here.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.quiet import converting
-from kattn.suggest import closest
+from kattn.suggest import unknown
 
 if TYPE_CHECKING:
     from kattn.export.proof.report import Report
@@ -34,14 +36,25 @@ class Precision:
         min_agreement: Least share of images with the model's highest class, of those on which the model is confident;
             None where it is not checked.
         calibrated: The exporter needs calibration images.
+        allow_rounding: The tolerance may be exceeded by a network that multiplies rounding errors as much in Keras
+            itself (`proof.compare.tolerance_for_rounding`).
     """
 
     tolerance: float | None = None
     min_agreement: float | None = None
     calibrated: bool = False
+    allow_rounding: bool = False
+
+    def with_limits(self, tolerance: float | None, min_agreement: float | None) -> Precision:
+        """The same with a user's limits: None keeps its own; infinity, or an agreement of 0, switches a check off."""
+        found = self
+        if tolerance is not None:
+            own = None if math.isinf(tolerance) else tolerance
+            found = dataclasses.replace(found, tolerance=own, allow_rounding=False)
+        return found if min_agreement is None else dataclasses.replace(found, min_agreement=min_agreement or None)
 
 
-FLOAT32, FLOAT16 = Precision(tolerance=1e-4), Precision(tolerance=1e-2)
+FLOAT32, FLOAT16 = Precision(tolerance=1e-4, allow_rounding=True), Precision(tolerance=1e-2)
 DYNAMIC = Precision(min_agreement=0.9)
 INT16, INT8 = Precision(min_agreement=0.9, calibrated=True), Precision(min_agreement=0.8, calibrated=True)
 
@@ -116,16 +129,13 @@ class Format:
             calibration: Images to calibrate on; passed on where the precision is calibrated, else left out.
             options: Further options of the exporter.
 
-        Raises: ExportInputError for a precision that the format does not have or an option that it does not take;
-            whatever its exporter raises.
+        Raises: ExportInputError for a precision that the format does not have; ValueError for an option that it does
+            not take; whatever its exporter raises.
         """
         self.check_precision(precision)
-        if unknown := [name for name in options if name not in self.options]:
-            close = closest(unknown[0], self.options)
-            hint = f" Closest: {', '.join(close)}." if close else ""
-            raise ExportInputError(
-                f"Export to {self.name} has no option {unknown[0]!r}.{hint} All options: {', '.join(self.options)}."
-            )
+        for name in options:
+            if name not in self.options:
+                raise unknown(f"option of exports to {self.title}", name, self.options)
         if "precision" in self.options:
             options["precision"] = precision
         if self.precisions[precision].calibrated:
@@ -201,15 +211,10 @@ def load(path: str | os.PathLike[str], *, threads: int = 1) -> Runner:
     path = Path(path)
     if not path.exists():
         raise ExportInputError(f"There is no artefact {path}.")
-    row = format_of(path)
-    if row is None:
-        rows = (*FORMATS.values(), KERAS)
-        if path.is_dir():
-            known = [f"{row.marker}: no {row.title}" for row in rows if row.marker]
-            raise ExportInputError(f"{path} is a folder without {', '.join(known)}.")
-        known = [row.suffix or f"a {row.title} folder" for row in rows]
-        raise ExportInputError(f"{path}: not an artefact that can be run. Known: {', '.join(known)}.")
-    return row.open(path, threads=threads)
+    if row := format_of(path):
+        return row.open(path, threads=threads)
+    known = (row.suffix or f"a folder with {row.marker}" for row in (*FORMATS.values(), KERAS))
+    raise ExportInputError(f"{path} is not an artefact that can be run. Known: {', '.join(known)}.")
 
 
 def _imported(address: str) -> Any:

@@ -92,12 +92,9 @@ def export_model(
             contents,
             target,
             precision=precision,
-            limits=row.precisions[precision],
+            limits=row.precisions[precision].with_limits(tolerance, min_agreement),
             images=chosen,
             origin=origin,
-            tolerance=tolerance,
-            min_agreement=min_agreement,
-            batches=() if batch else (1, 2),
         )
         report.seconds = round(time.perf_counter() - started, 3)
         report.write(stage.report_path)

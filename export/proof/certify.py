@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from kattn.version import versions
 
 log = logging.getLogger("kattn.export")
 PACKAGES = ("keras", "tensorflow", "numpy")
+SMALL_BATCHES = (1, 2)
 
 
 def comparison_images(source: Source, images: Any, calibration: np.ndarray | None = None) -> tuple[np.ndarray, str]:
@@ -45,9 +45,6 @@ def certify(
     limits: Precision,
     images: np.ndarray,
     origin: str,
-    tolerance: float | None,
-    min_agreement: float | None,
-    batches: Sequence[int] = (),
 ) -> Report:
     """Run the written artefact in its own runtime, compare it with the model and describe it.
 
@@ -56,42 +53,42 @@ def certify(
         runner: Of the artefact, which is still under its temporary name.
         contents: What its exporter tells of it.
         final: The name it will get.
-        precision, limits: Of the artefact.
+        precision: Of the artefact.
+        limits: What it must keep to.
         images, origin: To compare on, and a phrase for where they came from.
-        tolerance, min_agreement: None takes the precision's default; a number sets it; for a tolerance infinity, for an
-            agreement 0 switches the check off.
-        batches: Batch sizes to run it at beside the comparison's own.
 
     Raises: ExportError if the artefact does not compute what the model computes.
     """
-    expected = source.predict(images.astype(source.dtype))
+    images = images.astype(source.dtype)
+    expected = source.predict(images)
     log.info("comparing %s on %s", final, origin)
-    limit = limits.tolerance if tolerance is None else tolerance
-    limit = None if limit is None or np.isinf(limit) else limit
-    agreement = limits.min_agreement if min_agreement is None else min_agreement
+    batches = () if runner.batch else SMALL_BATCHES  # beside the comparison's own
     smaller = [
         compare({name: value[:batch] for name, value in expected.items()}, runner(images[:batch], batch_size=batch))
         for batch in batches
     ]
     differences = compare(expected, runner(images))
+    tolerance = limits.tolerance
     notes: list[str] = []
-    if precision == "float32" and tolerance is None and limit is not None:
+    if tolerance is not None and limits.allow_rounding:
         largest = max(d.max_relative for found in (differences, *smaller) for d in found.values())
-        if largest > limit:
-            rounding = compare(expected, source.predict(_last_bit_changed(images.astype(source.dtype))))
-            limit, notes = tolerance_for_rounding(limit, largest, rounding)
+        if largest > tolerance:
+            rounding = compare(expected, source.predict(_last_bit_changed(images)))
+            tolerance, notes = tolerance_for_rounding(tolerance, largest, rounding)
     for found in smaller:
-        check_differences(found, tolerance=limit, min_agreement=None, precision=precision)
+        check_differences(found, tolerance=tolerance, min_agreement=None, precision=precision)
     try:
-        passed = check_differences(differences, tolerance=limit, min_agreement=agreement or None, precision=precision)
+        passed = check_differences(
+            differences, tolerance=tolerance, min_agreement=limits.min_agreement, precision=precision
+        )
     except ExportError as error:
         if contents.layers:
             worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in contents.layers)
             raise ExportError(f"{error} Error is added by: {worst}. float_layers= leaves layers in float32.") from error
         raise
     if batches:
-        sizes = {*batches, min(len(images), runner.batch or BATCH)}
-        passed["batch sizes run"] = ", ".join(str(size) for size in sorted(sizes))
+        sizes = sorted({*batches, min(len(images), BATCH)})
+        passed["batch sizes run"] = ", ".join(map(str, sizes))
     return Report(
         path=str(final),
         format=runner.format,
@@ -103,7 +100,7 @@ def certify(
         differences=differences,
         **summarise(differences),
         images=origin,
-        tolerance=limit,
+        tolerance=tolerance,
         ops=contents.ops,
         checks=contents.checks | passed,
         warnings=[*source.notes, *contents.warnings, *notes, *weak_comparison(expected)],

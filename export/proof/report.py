@@ -71,7 +71,7 @@ class Report:
         ops: Histogram of the artefact's operators.
         checks: Name of each check passed, to what was found.
         warnings: What does not make the artefact wrong and is worth knowing.
-        layers: int8: where the error starts and the operators that add most to it (`to_tflite.quantisation`).
+        layers: int8: where the error starts and the operators that add most to it (`to_tflite.errors_by_layer`).
         delegates: Accelerator to whether it takes the graph, and the operators and layers it leaves to the processor.
         versions: Of the packages that made and ran it, of Python and of the machine.
         seconds: The export took.

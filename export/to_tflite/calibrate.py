@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kattn.export.ranges import SHARES, Ranges
-from kattn.export.to_tflite.graph import open_interpreter, operator_names
+from kattn.export.to_tflite.graph import operator_names
+from kattn.export.to_tflite.interpreter import open_interpreter
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
 MIN, MAX = 4, 6
@@ -21,7 +22,7 @@ PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
 SAME_RANGE = ("REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "CONCATENATION")
 
 
-def with_true_ranges(content: bytes, batches: Iterable[np.ndarray], method: str) -> tuple[bytes, list[str]]:
+def with_measured_ranges(content: bytes, batches: Iterable[np.ndarray], method: str) -> tuple[bytes, list[str]]:
     """Give every activation of a calibrated file the range that integer kernels do best with.
 
     - The range that it has on the calibration images. TensorFlow's calibrator looks at the inputs of an operator once
@@ -108,16 +109,6 @@ class _Ranges:
                 self.ranges[i] = (-size * GIVEN, 0.0) if found[0] < 0 >= found[1] else (0.0, size * GIVEN)
                 changed.append(self.graph.Tensors(i).Name().decode())
         return changed
-
-
-def tensors_of(content: bytes) -> list[str]:
-    """Names of the tensors that the file's operators compute."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-    outputs = [operator.Outputs(j) for operator in operators for j in range(operator.OutputsLength())]
-    return [graph.Tensors(output).Name().decode() for output in outputs]
 
 
 def quantise(content: bytes, io_type: Any, float_tensors: Sequence[str] = ()) -> bytes:

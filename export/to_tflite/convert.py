@@ -14,8 +14,8 @@ from kattn.export.quiet import converting
 from kattn.export.source.names import INPUT, first_layers
 from kattn.export.source.preparing import Source
 from kattn.export.source.samples import spans_pixels
-from kattn.export.to_tflite.calibrate import quantise, tensors_of, with_true_ranges
-from kattn.export.to_tflite.graph import read_tflite
+from kattn.export.to_tflite.calibrate import quantise, with_measured_ranges
+from kattn.export.to_tflite.graph import parse_tflite, read_tflite
 from kattn.export.to_tflite.names import named_tensors
 
 INTEGER = ("int16", "int8")
@@ -87,13 +87,13 @@ def convert(
                 return Converted(named_tensors(content))
             assert samples is not None
             images = (batch[INPUT] for batch in _representative(source, samples, batch or 1))
-            calibrated, widened = with_true_ranges(content, images, method)
-            kept = [name for name in tensors_of(calibrated) if source.layer_of(name) in float_layers]
-            content = quantise(calibrated, number, kept)
+            calibrated, constant = with_measured_ranges(content, images, method)
+            names = [tensor.name for o in parse_tflite(calibrated).operators for tensor in o.outputs]
+            content = quantise(calibrated, number, [n for n in names if source.layer_of(n) in float_layers])
     except ExportError as error:
         raise _missing_16_bit(source, folder, error) or _named_error(source, error) from error
-    layers = ", ".join(dict.fromkeys(map(source.layer_of, widened)))
-    notes = [f"units that no calibration image woke were given a small range (layers: {layers})"] if widened else []
+    layers = ", ".join(dict.fromkeys(map(source.layer_of, constant)))
+    notes = [f"units that no calibration image woke were given a small range (layers: {layers})"] if constant else []
     return Converted(named_tensors(content), calibrated, notes)
 
 

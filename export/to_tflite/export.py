@@ -18,9 +18,10 @@ from kattn.export.quiet import converting
 from kattn.export.ranges import SHARES
 from kattn.export.to_saved_model.export import write_saved_model
 from kattn.export.to_tflite.convert import INTEGER, convert
-from kattn.export.to_tflite.graph import Tensor, TFLiteGraph, findings, read_tflite
+from kattn.export.to_tflite.errors_by_layer import tflite_errors
+from kattn.export.to_tflite.findings import findings
+from kattn.export.to_tflite.graph import Tensor, TFLiteGraph, read_tflite
 from kattn.export.to_tflite.names import named_tensors
-from kattn.export.to_tflite.quantisation import tflite_errors
 from kattn.export.to_tflite.trial_run import run_in_subprocess
 from kattn.export.to_tflite.xnnpack import xnnpack
 from kattn.layers.pieces.portable import portable_graphs

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from kattn.export.errors import ExportError, ExportInputError
-from kattn.export.proof.runner import Runner, as_dtype
+from kattn.export.proof.runner import Runner
 from kattn.export.to_tflite.graph import read_tflite
+from kattn.export.to_tflite.interpreter import to_numbers, to_tensor
 from kattn.export.to_tflite.trial_run import run_in_subprocess
 
 
@@ -36,15 +37,11 @@ class TFLiteRunner(Runner):
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """The images in the input's type, quantised by its scale and zero point."""
-        scale, zero_point = self.input["quantization"]
-        if scale:
-            images = images.astype("float32") / scale + zero_point
-        return as_dtype(images, self.input["dtype"])
+        return to_tensor(images, self.input)
 
     def decode(self, name: str, value: np.ndarray) -> np.ndarray:
         """An output in real numbers."""
-        scale, zero_point = self.details[name]["quantization"]
-        return ((value.astype("float32") - zero_point) * scale if scale else value).astype("float32")
+        return to_numbers(value, self.details[name])
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """One invocation; a dynamic batch is resized to the tensor's."""

@@ -48,7 +48,7 @@ def test_mistakes_are_named(folder, tmp_path):
     with pytest.raises(ExportInputError, match="threads must be at least 1"):
         bench(folder / "m.onnx", threads=0)
     (tmp_path / "m.pb").write_bytes(b"a graph")
-    with pytest.raises(ExportInputError, match=r"Known: a SavedModel folder, \.tflite, \.onnx, \.keras"):
+    with pytest.raises(ExportInputError, match=r"Known: a folder with saved_model\.pb, \.tflite, \.onnx, \.keras"):
         bench(folder / "m.onnx", tmp_path / "m.pb")
     with pytest.raises(ExportInputError, match=r"There is no artefact .*none\.onnx"):
         bench(folder / "none.onnx")

@@ -6,7 +6,6 @@ import pytest
 
 from kattn.export.proof.delegate_tables import DELEGATES
 from kattn.export.proof.delegates import support
-from kattn.export.to_tflite.quantisation import worst
 
 
 @pytest.mark.parametrize("name", DELEGATES)
@@ -30,16 +29,3 @@ def test_what_is_left_is_told_by_layer():
     assert found["GPU (OpenCL, OpenGL, Metal)"]["takes"] == "all"
     assert found["Core ML"]["takes"] == "none" and "floating point only" in found["Core ML"]["note"]
     assert set(found) == {name for name, delegate in DELEGATES.items() if delegate.format == "tflite"}
-
-
-def test_errors_are_counted_where_they_arise():
-    import numpy as np
-
-    exact = {name: np.ones(100) for name in "abc"}
-    rough = {"a": np.full(100, 1.01), "b": np.full(100, 1.5), "c": np.full(100, 1.55)}
-    rows = worst(
-        [("CONV", "first", "a", []), ("EXP", "second", "b", ["a"]), ("MUL", "third", "c", ["b"])], exact, rough
-    )
-    assert (rows[0]["layer"], rows[0]["found"]) == ("second", "starts here")
-    assert [row["layer"] for row in rows[1:]] == ["second", "third", "first"]
-    assert rows[1]["added"] == pytest.approx(0.49) and rows[2]["added"] == pytest.approx(0.05)

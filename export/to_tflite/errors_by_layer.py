@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-IMAGES = 8
+from kattn.export.to_tflite.graph import read_tflite
+from kattn.export.to_tflite.interpreter import open_interpreter, to_numbers, to_tensor
+
 WORST = 5
 STARTS = 0.1  # relative error from which a result counts as damaged
 
@@ -22,8 +24,6 @@ def tflite_errors(
 
     Returns: See `worst`.
     """
-    from kattn.export.to_tflite.graph import read_tflite
-
     graphs = [read_tflite(path) for path in (float_path, integer_path)]
     names = set.intersection(*({t.name for o in graph.operators for t in o.outputs} for graph in graphs))
     names.discard("")
@@ -76,8 +76,6 @@ def _relative(exact: np.ndarray, rough: np.ndarray) -> float:
 
 def _tensors(path: Path, images: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
     """Results of a file by name, in real numbers, for all images one after the other."""
-    from kattn.export.to_tflite.graph import open_interpreter
-
     interpreter = open_interpreter(model_path=str(path))
     (given,) = interpreter.get_input_details()
     # By name alone: kernels add nameless tensors of their own to work in, and weights are the same for every image.
@@ -85,17 +83,12 @@ def _tensors(path: Path, images: np.ndarray, names: set[str]) -> dict[str, np.nd
     kept: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images) - given["shape"][0] + 1, given["shape"][0]):
         batch = images[start : start + given["shape"][0]]
-        scale, zero_point = given["quantization"]
-        if scale:
-            limits = np.iinfo(given["dtype"])
-            batch = np.clip(np.round(batch / scale + zero_point), limits.min, limits.max)
-        interpreter.set_tensor(given["index"], batch.astype(given["dtype"]))
+        interpreter.set_tensor(given["index"], to_tensor(batch, given))
         interpreter.invoke()
         for detail in details:
             try:
-                value = interpreter.get_tensor(detail["index"]).astype("float32")
+                value = interpreter.get_tensor(detail["index"])
             except ValueError:  # a tensor without data, as of a part that does not run
                 continue
-            scale, zero_point = detail["quantization"]
-            kept.setdefault(detail["name"], []).append((value - zero_point) * scale if scale else value)
+            kept.setdefault(detail["name"], []).append(to_numbers(value, detail))
     return {name: np.stack(values) for name, values in kept.items()}

@@ -1,0 +1,88 @@
+"""What in a .tflite graph a delegate or a phone would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kattn.export.source.names import first_layers
+from kattn.export.to_tflite.graph import Operator, TFLiteGraph
+
+# Operators whose result depends on the shape of a tensor at run time; a delegate gives up on the graph, or on the rest
+# of it.
+DYNAMIC = ("SHAPE", "RANK", "WHERE", "RANGE", "UNIQUE")
+# Operators that take a shape or positions as a tensor: fine where that is a constant.
+CONSTANT_INPUTS = {
+    "RESHAPE": (1,),
+    "FILL": (0,),
+    "GATHER": (1,),
+    "GATHER_ND": (1,),
+    "BROADCAST_TO": (1,),
+    "SLICE": (1, 2),
+    "STRIDED_SLICE": (1, 2, 3),
+    "TILE": (1,),
+}
+HIGHEST_RANK = 4
+FLOATS = ("FLOAT32", "FLOAT16")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def findings(
+    graph: TFLiteGraph,
+    *,
+    fixed_batch: bool,
+    integer: bool,
+    layer_of: Callable[[str], str],
+    float_layers: Sequence[str] = (),
+) -> dict[str, str]:
+    """What a delegate or a phone would refuse: "operator: reason" to a sentence that names the layers; empty if clean.
+
+    Args:
+        fixed_batch: No shape may depend on the input at run time.
+        integer: Every operator must work on integers, save the conversion at the edges.
+        layer_of: Tensor name to Keras layer.
+        float_layers: Layers that were to stay in floating point.
+    """
+    found: dict[str, list[str]] = {}
+    for operator in graph.operators:
+        names = [tensor.name for tensor in (*operator.outputs, *operator.inputs)]
+        layers = [layer_of(name) for name in names]
+        reasons = [_foreign(operator), _large(operator)]
+        if fixed_batch:
+            reasons.append(_dynamic(operator))
+        if integer and not set(layers) & set(float_layers) and not (float_layers and operator.name in CONVERSIONS):
+            reasons.append(_floating(operator, graph))
+        for reason in filter(None, reasons):
+            # A tensor at the boundary has the output's name: one of the operator's other tensors tells the layer.
+            known = [layer for layer, name in zip(layers, names, strict=True) if layer != name] or layers
+            found.setdefault(f"{operator.name}: {reason}", []).append(known[0])
+    return {key: f"{key} (layers: {', '.join(first_layers(layers))})" for key, layers in found.items()}
+
+
+def _foreign(operator: Operator) -> str | None:
+    if operator.name.startswith("Flex"):
+        return "needs TensorFlow's own kernels, which no phone has"
+    return "an operator outside TensorFlow Lite" if operator.name.startswith("CUSTOM") else None
+
+
+def _large(operator: Operator) -> str | None:
+    large = any(len(tensor.shape) > HIGHEST_RANK for tensor in (*operator.inputs, *operator.outputs))
+    return f"a tensor of more than {HIGHEST_RANK} dimensions" if large else None
+
+
+def _dynamic(operator: Operator) -> str | None:
+    if operator.name in DYNAMIC:
+        return "depends on shapes at run time"
+    shapes = [operator.inputs[i] for i in CONSTANT_INPUTS.get(operator.name, ()) if i < len(operator.inputs)]
+    unknown = any(not tensor.constant for tensor in shapes) or any(
+        -1 in tensor.signature for tensor in operator.outputs
+    )
+    return "a shape or positions that are known at run time only" if unknown else None
+
+
+def _floating(operator: Operator, graph: TFLiteGraph) -> str | None:
+    if operator.name == "DEQUANTIZE":
+        return None if operator.outputs[0] in graph.outputs else "beside a part left in floating point"
+    if operator.name == "QUANTIZE":
+        given = operator.inputs[0]
+        return None if given.dtype not in FLOATS or given in graph.inputs else "beside a part left in floating point"
+    return "left in floating point" if any(t.dtype in FLOATS for t in (*operator.inputs, *operator.outputs)) else None
