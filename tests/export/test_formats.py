@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from support import toy_format
 
 import kattn
+from kattn.cli.main import main
 from kattn.export import bench, load
 from kattn.export.formats import FORMATS, KERAS, format_of
 from kattn.export.proof.runner import Runner
@@ -81,3 +83,31 @@ def test_a_toy_format_is_exported_loaded_evaluated_and_timed(toy, model, images,
     rows = bench(tmp_path / "m_float32.toy", tmp_path / "m_rounded.toy", calls=2, warmup=0)
     assert [row.format for row in rows] == ["toy", "toy"]
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".toy", ".toy"]
+
+
+def test_a_toy_format_through_the_command_line(toy, tmp_path, capsys):
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    keras.Model(image, keras.layers.Dense(10, "softmax")(x), name="net").save(tmp_path / "net.keras")
+
+    def answer(*command):
+        assert main([str(word) for word in command]) == 0
+        return capsys.readouterr().out
+
+    said = answer(
+        "export",
+        tmp_path / "net.keras",
+        "--to",
+        "toy",
+        "--precision",
+        "float32",
+        "rounded",
+        "--calibration",
+        "digits",
+        "--out",
+        tmp_path,
+    )
+    assert "net_float32.toy: toy float32" in said and "net_rounded.toy: toy rounded" in said
+    said = answer("evaluate", tmp_path / "net_rounded.toy", "--data", "digits")
+    assert "net_rounded.toy" in said and "accuracy" in said
+    assert "net_float32.toy" in answer("bench", tmp_path / "net_float32.toy")

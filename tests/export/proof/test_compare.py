@@ -81,7 +81,9 @@ def test_a_network_that_multiplies_rounding_errors_is_given_room_and_named():
 
 def test_an_export_of_such_a_network_says_so(model, images, tmp_path, monkeypatch):
     """Any network is one, where the tolerance is smaller than its rounding."""
-    strict = dataclasses.replace(FORMATS["onnx"], precisions={"float32": Precision(tolerance=1e-12, allow_rounding=True)})
+    strict = dataclasses.replace(
+        FORMATS["onnx"], precisions={"float32": Precision(tolerance=1e-12, allow_rounding=True)}
+    )
     monkeypatch.setitem(FORMATS, "onnx", strict)
     report = onnx(model, tmp_path / "m.onnx", images=images)
     assert report.tolerance is not None and 1e-12 < report.max_abs_diff <= report.tolerance < 1e-4
