@@ -35,7 +35,7 @@ def published(folder: Path, model: str):
 
     import kattn
     from kattn.zoo.weights import manifest
-    from kattn.zoo.weights.download import file_name
+    from kattn.zoo.weights.cache import file_name
 
     network = kattn.zoo.create(model)
     kattn.zoo.save_weights(network, folder / "own.weights.h5")
@@ -87,7 +87,7 @@ save_file(kattn.zoo.to_state_dict(kattn.zoo.create(sys.argv[1]), "timm"), sys.ar
 PEAK = """
 import resource, sys
 import numpy as np, keras, kattn
-from kattn.zoo.conversion import convert
+from kattn.zoo.converting import convert
 kattn.zoo.create("resnet20")  # what the framework loads at its first use is not the conversion's
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model = convert(sys.argv[1], sys.argv[2], out=sys.argv[3])

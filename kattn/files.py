@@ -35,7 +35,7 @@ def writing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     """Write a whole file, or leave what was there. Raises: OSError, see `writing`."""
     with writing(path) as temporary:
         temporary.write_bytes(content)

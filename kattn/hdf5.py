@@ -74,9 +74,14 @@ class Hdf5:
             self.shapes = {path: tuple(tensor.shape) for path, tensor in _tensors(file, largest_content(size))}
 
     def read(self, path: str) -> np.ndarray:
-        """The values of a tensor."""
+        """The values of a tensor; those that Keras stored as bfloat16, which NumPy does not know, as float32."""
         with self._readable():
-            return self._file[path][()]
+            value = self._file[path][()]
+            if value.dtype.kind == "V":
+                import ml_dtypes
+
+                value = value.view(ml_dtypes.bfloat16).astype("float32")
+            return value
 
     def attributes(self, path: str = "/") -> dict[str, Any]:
         """The attributes of a group or tensor; empty where there is no such group."""

@@ -19,7 +19,7 @@ from kattn.zoo.catalog import list_models as list_models
 
 # Functions that import Keras, by their module. __init__.pyi tells type checkers of them and of all builders.
 _FUNCTIONS = {
-    "convert": "weights.pairing",
+    "convert": "converting",
     "criss_cross": "networks.segmentation.heads",
     "dilate": "output_stride",
     "dual_attention": "networks.segmentation.heads",
@@ -32,10 +32,10 @@ _FUNCTIONS = {
     "sagan_discriminator": "networks.sagan",
     "sagan_generator": "networks.sagan",
     "san": "networks.super_resolution",
-    "save_weights": "weights.loading",
+    "save_weights": "weights.saving",
     "segmentation_losses": "networks.segmentation.losses",
     "spatial_transformer": "networks.spatial_transformer",
-    "to_state_dict": "weights.pairing",
+    "to_state_dict": "weights.state_dict",
 }
 
 

@@ -11,7 +11,8 @@ import keras
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
 from kattn.zoo.grammar.sites import Attention, Head, Sites, factory_options
-from kattn.zoo.weights.loading import Source, find_weights, load_weights
+from kattn.zoo.weights.finding import Source, find_weights
+from kattn.zoo.weights.loading import load_weights
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 STANDARD = {

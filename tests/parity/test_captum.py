@@ -6,7 +6,7 @@ import pytest
 from support.parity import collection, random_state
 
 import kattn
-from kattn.zoo.weights.pairing import load_tensors
+from kattn.zoo.weights.assigning import load_tensors
 
 
 def test_grad_cam_equals_captums_on_the_converted_network():

@@ -6,8 +6,8 @@ import pytest
 from support.models import randomise
 
 import kattn
+from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.manifest import find
-from kattn.zoo.weights.pairing import load_tensors
 
 SIZES = ((96, 128), (97, 65))
 ROWS = {

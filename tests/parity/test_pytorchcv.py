@@ -4,7 +4,7 @@ import pytest
 from support.parity import assert_same_logits, collection, random_state
 
 import kattn
-from kattn.zoo.weights.pairing import load_tensors
+from kattn.zoo.weights.assigning import load_tensors
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ where a bar stands between them, and the first that the file has counts. A word 
     swap_inputs    the input channels in the other order
     part           one tensor for several of ours, {p} counts them
     grouped_part   the same, in groups of the layer's cardinality
-    flatten        a dense layer behind a flattened map, which torch flattens channels first
 
 A left side that names a variable too (".../add_gamma") gives the whole name of theirs. Beside its layers a table has:
 
@@ -36,6 +35,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from kattn.zoo.weights.layouts import PART_LAYOUTS
+
 SOURCES = ("timm", "torchvision", "authors", "osmr", "keras_applications")
 # What a variable is called, by the collection's framework.
 SUFFIXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -56,7 +57,7 @@ SUFFIXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "moving_variance": ("moving_variance",),
     },
 }
-PART_LAYOUTS = ("part", "grouped_part")
+STYLES = tuple(SUFFIXES)
 IGNORED = (r".*\bnum_batches_tracked", r"top_level_model_weights\..*")  # counters of torch; an empty group of Keras 2
 _HOLE = re.compile(r"\\\{(\w+)\\\}")
 _USE = re.compile(r"\{(\w+?)([+-]\d+)?\}")
@@ -85,11 +86,13 @@ class Dialect:
         name: source.table, such as timm.resnet.
         style: Framework of the source, "torch" or "keras".
         rules: Pairs of a pattern of our paths and a template of theirs.
+        known: What all of their names look like, but for the head's.
     """
 
     name: str
     style: str
     rules: tuple[tuple[re.Pattern[str], str], ...]
+    known: re.Pattern[str]
     rename: tuple[tuple[re.Pattern[str], str], ...] = ()
     ignore: tuple[re.Pattern[str], ...] = ()
     rows: tuple[int, ...] = ()
@@ -114,6 +117,10 @@ class Dialect:
     def ignores(self, key: str) -> bool:
         """Whether a name of the file needs no place here."""
         return any(pattern.fullmatch(key) for pattern in self.ignore)
+
+    def knows(self, key: str) -> bool:
+        """Whether a name of the file could be one of the network's, whatever its depth; the head's do not count."""
+        return bool(self.known.fullmatch(self.source_name(key)))
 
     def find(self, path: str, style: str) -> Name | None:
         """Where our variable of this path lies; None where no row speaks of it."""
@@ -181,6 +188,7 @@ def _dialect(name: str, tables: dict[str, dict[str, Any]]) -> Dialect:
         name=name,
         style=table.get("style", "torch"),
         rules=tuple((_pattern(path), template) for path, template in layers.items()),
+        known=_known(template for path, template in layers.items() if path != "logits"),
         rename=tuple((re.compile(pattern), text) for pattern, text in table.get("rename", {}).items()),
         ignore=tuple(re.compile(pattern) for pattern in (*IGNORED, *table.get("ignore", ()))),
         rows=tuple(table.get("rows", ())),
@@ -192,3 +200,9 @@ def _dialect(name: str, tables: dict[str, dict[str, Any]]) -> Dialect:
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(_HOLE.sub(r"(?P<\1>\\d+)", re.escape(path)))
+
+
+def _known(templates: Iterable[str]) -> re.Pattern[str]:
+    names = {one.strip().partition(" ")[0] for template in templates for one in template.split("|")}
+    patterns = sorted(re.sub(r"\\\{.*?\\\}", r"\\d+", re.escape(name)) for name in names)
+    return re.compile(rf"(?:{'|'.join(patterns)})(?:\.\w+)?")

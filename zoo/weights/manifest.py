@@ -9,7 +9,6 @@ marked as the model's default for that data.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from kattn.suggest import closest
 
 MANIFEST = "weights.toml"
 TRAINED = "trained/weights.toml"  # written by kattn.publish.runs
@@ -145,7 +146,7 @@ def find(model: str, tag: str) -> Entry:
     for entry in published.values():
         if entry.default and entry.tag.split(".")[0] == tag:
             return entry
-    close = difflib.get_close_matches(tag, published, n=1, cutoff=0.8)
+    close = closest(tag, published, count=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
         f"weights={tag!r} does not exist for {model}; published: {', '.join(published) or 'none'}.{hint} "

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from support.misbehaving_server import serve
 
-from kattn.zoo.weights import download as fetching
-from kattn.zoo.weights import manifest
-from kattn.zoo.weights.download import FetchError, fetch, file_name
+from kattn.zoo.weights import download, manifest, transfer
+from kattn.zoo.weights.cache import FetchError, file_name
+from kattn.zoo.weights.download import fetch
 
 CONTENT = bytes(range(256)) * 512
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -44,8 +44,9 @@ def server():
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """As little of it as a test needs, and no environment from outside."""
-    monkeypatch.setattr(fetching, "TIMEOUT", 0.4)
-    monkeypatch.setattr(fetching, "WAITS", (0.0, 0.0))
+    for module in (download, transfer):
+        monkeypatch.setattr(module, "TIMEOUT", 0.4)
+    monkeypatch.setattr(transfer, "WAITS", (0.0, 0.0))
     for name in ("KATTN_CACHE", "KATTN_OFFLINE", "KATTN_MIRROR", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -184,7 +185,7 @@ def test_two_processes_at_once_fetch_once(server, tmp_path):
 
 
 def test_no_room_is_said_before_anything_is_written(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: _Usage)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: _Usage)
     one = entry(server.put("/w.h5", CONTENT))
     with pytest.raises(FetchError, match=r"room for 0 MB.*KATTN_CACHE"):
         fetch(one, tmp_path)

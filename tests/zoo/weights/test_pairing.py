@@ -9,10 +9,12 @@ from safetensors.numpy import load_file, save_file
 from support.models import largest_difference, pixels, randomise
 
 import kattn
+from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.dialects import dialects
 from kattn.zoo.weights.foreign_files import open_tensors
 from kattn.zoo.weights.manifest import entries
-from kattn.zoo.weights.pairing import Mismatch, load_tensors, to_state_dict
+from kattn.zoo.weights.pairing import Mismatch
+from kattn.zoo.weights.state_dict import to_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +286,7 @@ def test_data_in_another_file_is_not_read(tmp_path):
     ("arguments", "message"),
     [
         ({"out": "a.h5"}, r"out must end in \.weights\.h5"),
-        ({"dialect": "nobody"}, "does not exist. There are: timm.resnet"),
+        ({"dialect": "nobody"}, "Unknown dialect 'nobody'.*timm.resnet"),
         ({"model": "resnet21"}, "Closest: .*resnet20"),
     ],
 )

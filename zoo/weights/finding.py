@@ -1,0 +1,172 @@
+"""`weights=`: the file behind a tag or a path, and what it asks of the model before one is built."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kattn.hdf5 import open_hdf5
+from kattn.zoo.weights import manifest
+from kattn.zoo.weights.download import fetch
+from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
+from kattn.zoo.weights.foreign_files import open_tensors
+from kattn.zoo.weights.layouts import Shape
+from kattn.zoo.weights.recognition import count_classes
+from kattn.zoo.weights.saving import ABOUT
+
+logger = logging.getLogger("kattn")
+
+OWN_SUFFIXES = (".weights.h5", ".keras")
+SUFFIXES = tuple(dict.fromkeys((*OWN_SUFFIXES, *FOREIGN_SUFFIXES)))
+TAG = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?")
+NOT_IN_TENSORS = ("input_shape",)  # options whose numbers no tensor shows
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights that were found, and what the model must be for them.
+
+    Attributes:
+        shown: What messages call them.
+        path: The file.
+        classes: Of the trained network; None where the file does not tell.
+        options: How the model must be built.
+        mean, std: What the trained network normalised with; None: the model's own.
+        dialect: Table of names of a foreign file; None finds it.
+    """
+
+    shown: str
+    path: Path
+    classes: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    dialect: str | None = None
+
+
+def find_weights(
+    weights: Any,
+    model: str,
+    given: Mapping[str, Any] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Source:
+    """The file behind `weights=`, fetched where it must be, and what it asks of the model.
+
+    Args:
+        weights: A tag or a path.
+        model: Name in the zoo.
+        given: Options that the user set.
+        cache_dir: Where fetched files are kept.
+
+    Raises: FileNotFoundError for a path that does not exist; ValueError for a tag that is not published, a file of
+        another kind or model, or options that contradict it; OSError where it cannot be fetched.
+    """
+    if not isinstance(weights, str | os.PathLike):
+        raise ValueError(f"weights must be None, a tag or a path. Received: weights={weights!r}")
+    given = given or {}
+    text = str(os.fspath(weights))
+    if TAG.fullmatch(text) and not text.endswith(SUFFIXES) and not Path(text).exists():
+        return _published(text, model, given, cache_dir)
+    path, shown = Path(text), f"weights={text!r}"
+    if not path.is_file():
+        raise FileNotFoundError(f"{shown}: there is no such file.")
+    if not path.name.lower().endswith(SUFFIXES):
+        raise ValueError(f"{shown}: a weights file ends in {', '.join(SUFFIXES)}.")
+    if path.name.endswith(".weights.h5"):
+        return _own(path, shown, model, given)
+    if path.suffix == ".keras" or given.get("classes"):
+        return Source(shown, path)
+    with open_tensors(path) as tensors:
+        return Source(shown, path, count_classes(tensors.shapes))
+
+
+def _published(tag: str, model: str, given: Mapping[str, Any], cache_dir: str | os.PathLike[str] | None) -> Source:
+    entry = manifest.find(model, tag)
+    _require_agreement(entry.tag, model, entry.options, given)
+    path = fetch(entry, cache_dir)
+    if entry.options:
+        built = ", ".join(f"{key}={value!r}" for key, value in entry.options.items())
+        logger.info("%s: weights %s are of a network with %s; built so", model, entry.tag, built)
+    return Source(f"weights={tag!r}", path, entry.classes, entry.options, entry.mean, entry.std, entry.dialect or None)
+
+
+def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source:
+    """A file of kattn's, and what it says of its model."""
+    with open_hdf5(path, shown) as content:
+        text, shapes = content.attributes().get(ABOUT), content.shapes
+    if text is None:
+        return Source(shown, path)
+    try:
+        name, options = _read_about(text)
+    except (ValueError, TypeError, RecursionError) as problem:
+        raise ValueError(f"{shown}: what the file says of its model is damaged: {problem}. Get it anew.") from None
+    if name not in (None, model):
+        raise ValueError(f"{shown} do not belong to {model}: they are of {name}.")
+    classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
+    _require_tensors(shown, classes, options, shapes)
+    _require_agreement(path.name, model, options, given)
+    return Source(shown, path, classes, options, mean, std)
+
+
+def _read_about(text: Any) -> tuple[str | None, dict[str, Any]]:
+    """The model's name and options. Raises: ValueError for anything else than names, numbers and lists of them."""
+    about = json.loads(text)
+    if not isinstance(about, dict) or not isinstance(about.get("options", {}), dict):
+        raise ValueError("it is no table of options")
+    stored = about.get("options", {})
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    for key, value in options.items():
+        plain = all(one is None or isinstance(one, str | bool | int | float) for one in _flat(value))
+        if not plain or not all(math.isfinite(number) for number in _numbers(value)):
+            raise ValueError(f"{key} is {str(value)[:40]}")
+    for key in ("mean", "std"):
+        if options.get(key) is not None and len(_numbers(options[key])) != 3:
+            raise ValueError(f"{key} is {str(options[key])[:40]}, not three numbers")
+    return about.get("model"), options
+
+
+def _require_tensors(shown: str, classes: Any, options: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:
+    """Refuse options that would build a network far larger than the one whose tensors the file holds."""
+    if classes is not None and (type(classes) is not int or not any(classes in shape for shape in shapes.values())):
+        raise ValueError(
+            f"{shown}: the file says that it is it has {classes!r} classes, but no tensor in it has so many."
+        )
+    largest = max((size for shape in shapes.values() for size in shape), default=0)
+    largest = max(largest, len(shapes))  # of a layer, and of layers
+    for key, value in options.items():
+        if key not in NOT_IN_TENSORS and any(abs(number) > largest for number in _numbers(value)):
+            raise ValueError(
+                f"{shown}: the file says that it is of a network with {key}={value!r}, but it holds {len(shapes)} "
+                f"tensors of lengths up to {largest}."
+            )
+
+
+def _require_agreement(shown: str, model: str, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    def plain(value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+    for key, value in wanted.items():
+        if key in given and plain(given[key]) != plain(value):
+            raise ValueError(
+                f"{model}: the weights {shown} are of a network with {key}={value!r}. Received: {key}={given[key]!r}; "
+                "leave it out, or use other weights."
+            )
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, list | tuple):
+            yield from _flat(one)
+        else:
+            yield one
+
+
+def _numbers(value: Any) -> list[float]:
+    return [one for one in _flat(value) if isinstance(one, int | float) and not isinstance(one, bool)]

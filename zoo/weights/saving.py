@@ -1,0 +1,70 @@
+"""Weights files of kattn: Keras's own, which also remember how the model was built."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from kattn.files import write_bytes
+from kattn.hdf5 import MemoryFile
+
+ABOUT = "kattn"  # attribute of a weights file: how the model was built, as JSON
+
+
+def save_weights(
+    model: keras.Model, path: str | os.PathLike[str], *, half: bool = False, about: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a model's weights, whole or not at all; `model.load_weights(path)` reads them in any Keras.
+
+    Args:
+        model: Any Keras model.
+        path: Ending in `.weights.h5`.
+        half: Store kernels as float16, which halves the file. Vectors (biases, normalisations) stay as they are: a
+            variance can be too large or too small for half precision.
+        about: What `weights=path` shall know: {"model": its name, "options": how it was built}; of the options,
+            "classes", "mean" and "std" are those of the training.
+
+    Returns: The path.
+    Raises: ValueError for another suffix, or a kernel whose values half precision cannot hold; OSError where the file
+        cannot be written.
+    """
+    path = Path(path)
+    if not path.name.endswith(".weights.h5"):
+        raise ValueError(f"path must end in .weights.h5. Received: path={str(path)!r}")
+    memory: io.BytesIO = MemoryFile()
+    model.save_weights(memory)
+    if half:
+        whole, memory = memory, io.BytesIO()
+        with h5py.File(whole, "r") as file, h5py.File(memory, "w") as copy:
+            _halve(file, copy)
+    if about is not None:
+        with h5py.File(memory, "r+") as file:
+            file.attrs[ABOUT] = json.dumps(about)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, memory.getbuffer())
+    return path
+
+
+def _halve(group: h5py.Group, copy: h5py.Group) -> None:
+    for key, value in group.attrs.items():
+        copy.attrs[key] = value
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            _halve(item, copy.create_group(key))
+            continue
+        value = item[()]
+        if value.dtype == np.float32 and value.ndim > 1:
+            if np.abs(value).max(initial=0) > np.finfo(np.float16).max:
+                raise ValueError(f"{item.name} holds values beyond half precision; save with half=False.")
+            value = value.astype(np.float16)
+        stored = copy.create_dataset(key, data=value)
+        for name, attribute in item.attrs.items():
+            stored.attrs[name] = attribute
