@@ -15,7 +15,7 @@ from kattn.publish.repeating import command, percent, versions_of
 from kattn.zoo.tables import builder
 from kattn.zoo.tables import rows as rows_of
 from kattn.zoo.weights import manifest
-from kattn.zoo.weights.loading import save_weights
+from kattn.zoo.weights.saving import save_weights
 
 LICENSE = "Apache-2.0"
 HEADER = """\

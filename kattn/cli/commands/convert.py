@@ -12,12 +12,15 @@ EXAMPLE = "kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("file", help=".safetensors, torch's .pth and its kin, the .h5 of Keras 2, .npz; or .weights.h5")
+    parser.add_argument("file", help=".safetensors, torch's .pth and its kin, Keras's .h5 and .keras, .npz")
     parser.add_argument("--model", required=True, help="name in the zoo")
     parser.add_argument(
         "--out", required=True, help="ends in .weights.h5, or in .safetensors for a torch-layout state dict"
     )
     parser.add_argument("--dialect", help="table of names to follow, such as timm.resnet (default: the one that fits)")
+    parser.add_argument(
+        "--ema", action="store_true", help="of a checkpoint with averaged weights beside the trained: the averaged"
+    )
     parser.add_argument("--mean", type=numbers, metavar="R,G,B", help="what the training subtracted from RGB in 0-1")
     parser.add_argument("--std", type=numbers, metavar="R,G,B", help="what it divided by")
     parser.add_argument("--half", action="store_true", help="store kernels as float16")
@@ -26,7 +29,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the weights of another collection as kattn's, or kattn's as a torch-layout state dict."""
-    from kattn.zoo.weights.pairing import convert, to_state_dict
+    from kattn.zoo.converting import convert
+    from kattn.zoo.weights.state_dict import to_state_dict
 
     options = options_of(arguments.set)
     options |= {key: getattr(arguments, key) for key in ("mean", "std") if getattr(arguments, key)}
@@ -44,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.model,
             out=arguments.out,
             dialect=arguments.dialect,
+            ema=arguments.ema,
             half=arguments.half,
             **options,
         )

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from support import DATA
 from support.models import pixels, randomise
 
 from kattn.zoo import create, save_weights
@@ -272,7 +272,7 @@ def test_an_unknown_tag_lists_what_exists(published):
 
 # ---------------------------------------------------------------- for ever
 
-GOLDEN = Path(__file__).parents[1] / "data" / "weights"
+GOLDEN = DATA / "weights"
 
 
 def test_files_of_this_version_load_for_ever():
