@@ -20,7 +20,8 @@ class Augment:
         shift: Largest shift as a share of the side, both ways in both directions, black behind: 0.125 is the usual
             padding of 4 and random crop of 32x32 images, and 1 pixel of 8x8.
         flip: Mirror every other image, left to right.
-        rand_operations, rand_magnitude: RandAugment: operations an image (0 for none), and their strength, 0 to 30.
+        rand_operations, rand_magnitude: RandAugment: operations an image (0 for none), and their strength, 0 to 10.
+        rand_probability: With which each of these operations is done.
         erase: Probability of blanking one rectangle of 2 to 33 % of the image with noise (random erasing).
     """
 
@@ -29,6 +30,7 @@ class Augment:
     flip: bool = False
     rand_operations: int = 0
     rand_magnitude: float = 0.0
+    rand_probability: float = 1.0
     erase: float = 0.0
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -42,25 +44,36 @@ class Augment:
             images = images.copy()
             images[mirrored] = images[mirrored, :, ::-1]
         if self.rand_operations:
-            images = rand_augment(images, rng, self.rand_operations, self.rand_magnitude)
+            images = rand_augment(images, rng, self.rand_operations, self.rand_magnitude, self.rand_probability)
         if self.erase:
             images = erased(images, rng, self.erase)
         return images
 
 
-def cropped(images: np.ndarray, rng: np.random.Generator, least: float) -> np.ndarray:
-    """Of every image a window of its own, `least` to all of the area and 3:4 to 4:3 in shape, scaled to the whole size.
+def crop_box(height: int, width: int, rng: np.random.Generator, least: float) -> tuple[int, int, int, int]:
+    """A window of `least` to all of the area and 3:4 to 4:3 in shape: top, left, rows, columns.
+
+    A window that does not fit into the image is drawn again, ten times; then it is the largest middle window of an
+    allowed shape, as torchvision's RandomResizedCrop.
 
     Paper: Szegedy et al. Going deeper with convolutions. arXiv:1409.4842
     """
+    for _ in range(10):
+        area = rng.uniform(least, 1.0) * height * width
+        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        rows, columns = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
+        if 0 < rows <= height and 0 < columns <= width:
+            return int(rng.integers(0, height - rows + 1)), int(rng.integers(0, width - columns + 1)), rows, columns
+    rows, columns = min(height, round(width * 4 / 3)), min(width, round(height * 4 / 3))
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def cropped(images: np.ndarray, rng: np.random.Generator, least: float) -> np.ndarray:
+    """Of every image a window of its own (see `crop_box`), scaled to the whole size."""
     result = np.empty_like(images)
     _, height, width, channels = images.shape
     for i, image in enumerate(images):
-        area = rng.uniform(least, 1.0) * height * width
-        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
-        rows = min(height, max(1, round(np.sqrt(area / aspect))))
-        columns = min(width, max(1, round(np.sqrt(area * aspect))))
-        top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+        top, left, rows, columns = crop_box(height, width, rng, least)
         window = np.ascontiguousarray(image[top : top + rows, left : left + columns])
         picture = Image.fromarray(window[..., 0] if channels == 1 else window)
         scaled = picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -93,6 +106,18 @@ def erased(images: np.ndarray, rng: np.random.Generator, probability: float) -> 
     return images
 
 
+def cut_box(height: int, width: int, rng: np.random.Generator, share: float) -> tuple[int, int, int, int]:
+    """CutMix's rectangle of 1 - `share` of the area around any pixel, cut at the borders: top, bottom, left, right.
+
+    As in the authors' code: near a border less is replaced than was drawn, and the targets follow what is left.
+    """
+    rows, columns = int(height * np.sqrt(1 - share)), int(width * np.sqrt(1 - share))
+    row, column = int(rng.integers(height)), int(rng.integers(width))
+    top, bottom = np.clip([row - rows // 2, row + rows // 2], 0, height)
+    left, right = np.clip([column - columns // 2, column + columns // 2], 0, width)
+    return int(top), int(bottom), int(left), int(right)
+
+
 @dataclass(frozen=True)
 class Mix:
     """Images and one-hot targets blended with those of another image of the batch.
@@ -119,12 +144,11 @@ class Mix:
         other = rng.permutation(len(images))
         if cut:
             height, width = images.shape[1:3]
-            rows, columns = round(height * np.sqrt(1 - share)), round(width * np.sqrt(1 - share))
-            top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+            top, bottom, left, right = cut_box(height, width, rng, share)
             mixed = images.copy()
-            window = np.s_[:, top : top + rows, left : left + columns]
+            window = np.s_[:, top:bottom, left:right]
             mixed[window] = images[other][window]
-            share = 1 - rows * columns / (height * width)
+            share = 1 - (bottom - top) * (right - left) / (height * width)
         else:
             blend = share * images.astype("float32") + (1 - share) * images[other].astype("float32")
             mixed = np.rint(blend).astype("uint8")

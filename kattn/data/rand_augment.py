@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-STRONGEST = 30.0  # the paper's scale of magnitudes
+STRONGEST = 10.0  # the magnitude of the strongest form, in the paper's code and in timm
 SHEAR, TURN, ENHANCE = 0.3, 30.0, 0.9  # tangent, degrees, and change of a factor around 1, at the strongest
 SHIFT = 0.45  # share of the side at the strongest
 
@@ -41,14 +41,18 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def rand_augment(images: np.ndarray, rng: np.random.Generator, operations: int, magnitude: float) -> np.ndarray:
+def rand_augment(
+    images: np.ndarray, rng: np.random.Generator, operations: int, magnitude: float, probability: float = 1.0
+) -> np.ndarray:
     """Every image changed by so many operations drawn with replacement, each with a random sign.
 
     Args:
         images: uint8, (images, height, width, channels), 1 or 3 channels.
         rng: What the draws come from.
         operations: How many an image (the paper's N).
-        magnitude: Strength of all of them, 0 to 30 (the paper's M).
+        magnitude: Strength of all of them (the paper's M), 0 to 10: 10 is the strongest form of each, as in the paper's
+            code and in timm. What timm writes as "rand-m6" is 6.
+        probability: With which each drawn operation is done: 1 in the paper, 0.5 in timm.
 
     Returns: Changed copies. What moves in from outside is black.
     Raises: ValueError for images of other than 1 or 3 channels.
@@ -62,10 +66,11 @@ def rand_augment(images: np.ndarray, rng: np.random.Generator, operations: int, 
     names = list(OPERATIONS)
     drawn = rng.integers(0, len(names), (len(images), operations))
     signs = rng.choice((-1.0, 1.0), (len(images), operations))
+    done = rng.random((len(images), operations)) < probability
     changed = np.empty_like(images)
     for i, pixels in enumerate(images):
         image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        for number, sign in zip(drawn[i], signs[i], strict=True):
+        for number, sign in zip(drawn[i][done[i]], signs[i][done[i]], strict=True):
             image = OPERATIONS[names[number]](image, magnitude / STRONGEST, float(sign))
         changed[i] = np.asarray(image).reshape(pixels.shape)
     return changed

@@ -40,7 +40,8 @@ class Recipe:
             back to the whole size; 0 for none, 0.08 as usual for ImageNet.
         shift: Random shift, as a share of the image's side (0.125: the usual pad 4 and crop of 32x32).
         flip: Random mirroring, left to right; left out for data whose mirror images are something else (digits).
-        rand_operations, rand_magnitude: RandAugment: operations an image, 0 for none, and their strength, 0 to 30.
+        rand_operations, rand_magnitude: RandAugment: operations an image, 0 for none, and their strength, 0 to 10.
+        rand_probability: With which each of these operations is done: 1 in the paper, 0.5 in timm.
         erase: Probability of random erasing.
         mixup, cutmix: Strength alpha of the two; with both every batch takes one of them.
         clip_norm: Largest norm of the whole gradient, 0 for no clipping.
@@ -75,6 +76,7 @@ class Recipe:
     flip: bool = False
     rand_operations: int = 0
     rand_magnitude: float = 9.0
+    rand_probability: float = 1.0
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -103,9 +105,9 @@ class Recipe:
             self._within(name, 0, float("inf"))
         for name in ("momentum", "ema", "label_smoothing", "shift"):
             self._within(name, 0, 0.99999)
-        for name in ("body_rate", "floor", "erase", "crop"):
+        for name in ("body_rate", "floor", "erase", "crop", "rand_probability"):
             self._within(name, 0, 1)
-        self._within("rand_magnitude", 0, 30)
+        self._within("rand_magnitude", 0, 10)
         self._within("learning_rate", 1e-12, float("inf"))
         if any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones are shares of the run between 0 and 1. Received: {list(self.milestones)}")

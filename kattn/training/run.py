@@ -238,6 +238,7 @@ def batches_for(
         flip=recipe.flip and dataset.mirror,
         rand_operations=recipe.rand_operations,
         rand_magnitude=recipe.rand_magnitude,
+        rand_probability=recipe.rand_probability,
         erase=recipe.erase,
     )
     training = Batches(

@@ -56,7 +56,9 @@ def test_an_exported_file_has_a_runner_in_place_of_a_model(tmp_path):
     assert kind_of(tmp_path / "saved") == ARTEFACT
     opened = open_model(tmp_path / "saved", kinds=(ARTEFACT,))
     assert (opened.model, opened.runner.format) == (None, "saved_model")
-    with pytest.raises(ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras file or"):
+    with pytest.raises(
+        ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras file or"
+    ):
         open_model(tmp_path / "saved")
 
 
@@ -69,7 +71,11 @@ def test_a_name_of_the_zoo_is_opened_by_building_it():
     ("source", "kinds", "message"),
     [
         ("runs/none", ("run", "zoo"), r"There is no runs/none\. Expected: the folder of a run or the name of a model"),
-        ("none.keras", ("run", "keras"), r"There is no none\.keras\. Expected: the folder of a run or a \.keras file\."),
+        (
+            "none.keras",
+            ("run", "keras"),
+            r"There is no none\.keras\. Expected: the folder of a run or a \.keras file\.",
+        ),
         ("resnet20", ("run",), r"There is no resnet20\. Expected: the folder of a run\."),
         ("resnt20", ("run", "zoo"), "There is no file or folder resnt20. Unknown model 'resnt20'. Closest: resnet20"),
     ],

@@ -1,0 +1,49 @@
+"""`python tests/conformance/tables.py`: write the tables of the other packages' results that the suite compares with.
+
+Needs torch and torchvision; what it writes is committed, so that the suite needs neither.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+FILE = Path(__file__).with_name("tables.npz")
+DRAWS = 5000
+SIZE = 500, 375  # height and width of the image that is cropped
+
+
+def crops():
+    """Area, log of the shape and relative position of torchvision's random resized crops: (draws, 4)."""
+    import torch
+    from torchvision.transforms import RandomResizedCrop
+
+    torch.manual_seed(0)
+    image = torch.zeros(3, *SIZE)
+    found = [RandomResizedCrop.get_params(image, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(DRAWS)]
+    return np.array([described(*box, *SIZE) for box in found])
+
+
+def described(top, left, rows, columns, height, width):
+    """A window by what does not depend on the image's size."""
+    free = max(height - rows, 1), max(width - columns, 1)
+    return rows * columns / (height * width), np.log(columns / rows), top / free[0], left / free[1]
+
+
+def cuts():
+    """Replaced share, and whether centre and corner are covered, of the authors' CutMix boxes: (draws, 3)."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(DRAWS):
+        share = rng.beta(1.0, 1.0)
+        width = height = 32
+        cut = int(32 * np.sqrt(1.0 - share))
+        x, y = rng.integers(width), rng.integers(height)
+        x1, x2 = np.clip([x - cut // 2, x + cut // 2], 0, width)
+        y1, y2 = np.clip([y - cut // 2, y + cut // 2], 0, height)
+        covers = [y1 <= row < y2 and x1 <= column < x2 for row, column in ((16, 16), (0, 0))]
+        found.append(((x2 - x1) * (y2 - y1) / (width * height), *covers))
+    return np.array(found, float)
+
+
+if __name__ == "__main__":
+    np.savez_compressed(FILE, crops=crops().astype("float32"), cuts=cuts().astype("float32"))
