@@ -29,8 +29,9 @@ import keras
 import numpy as np
 
 import kattn
-from kattn.export.source.rebuilding import all_layers
-from kattn.insertion.places import SITES, find_places
+from kattn.graph.copies import all_layers
+from kattn.insertion.levels import SITES
+from kattn.insertion.places import find_places
 
 NETWORKS = (
     "ResNet50",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kattn import tuning as tuning
     from kattn import zoo as zoo
     from kattn.evaluation.evaluation import evaluate as evaluate
-    from kattn.graph.targets import targets_for as targets_for
+    from kattn.graph.outputs import targets_for as targets_for
     from kattn.insertion.inserting import insert as insert
     from kattn.profiling import profile as profile
     from kattn.training.run import train as train

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kattn.graph.calls import Call, follow
 from kattn.layers.pieces.dilated_pooling import DilatedPooling2D
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
@@ -41,7 +42,7 @@ def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = F
     if isinstance(output_stride, bool) or not isinstance(output_stride, int) or output_stride < 1:
         raise ValueError(f"output_stride must be an integer of at least 1. Received: output_stride={output_stride!r}")
     rewriter = _Rewriter(model.name, output_stride, dilate_first)
-    copy = keras.models.clone_model(model, clone_function=_same, call_function=rewriter)
+    copy = follow(model, rewriter.make)
     if rewriter.deepest < output_stride:
         raise ValueError(
             f"{model.name} has a stride of {rewriter.deepest} and no more: take output_stride={rewriter.deepest} or "
@@ -61,11 +62,6 @@ def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = F
             )
         new.assign(old)
     return copy
-
-
-def _same(layer: Any) -> Any:
-    """The layer itself: what it becomes depends on what it is called on."""
-    return layer
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,9 @@ class _Rewriter:
         self.kept: list[Any] = []  # a tensor's id is its own only as long as it lives
         self.layers: dict[int, tuple[Sampling, Callable[..., Any]]] = {}
 
-    def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        """The layer's successor on the new tensors."""
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    def make(self, call: Call) -> Any:
+        """Call the layer's successor on the new tensors."""
+        layer, tensors = call.layer, call.inputs
         before = max((self.sampling.get(id(x), Sampling()) for x in tensors), key=lambda s: s.nominal)
         after = self._after(layer, before)
         if id(layer) not in self.layers:
@@ -103,7 +99,7 @@ class _Rewriter:
         known, successor = self.layers[id(layer)]
         if known != before:
             raise ValueError(f"{self.name}: layer {layer.name} is shared between maps of different strides.")
-        outputs = successor(*args, **kwargs)
+        outputs = successor(*call.args, **call.kwargs)
         for y in keras.tree.flatten(outputs):
             self.kept.append(y)
             self.sampling[id(y)] = after

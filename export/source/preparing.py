@@ -16,7 +16,8 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.source.names import INPUT, PREDICTIONS
-from kattn.export.source.rebuilding import all_layers, reasons_to_rebuild, rebuild
+from kattn.export.source.rebuilding import reasons_to_rebuild, rebuild
+from kattn.graph.copies import all_layers
 from kattn.layers.pieces.portable import portable_graphs
 
 BATCH_BYTES = 64 * 2**20  # images of one batch while the model is run for comparison

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from kattn.export.errors import ExportInputError
-from kattn.graph.state import assign_state
+from kattn.graph.calls import Call
+from kattn.graph.copies import all_layers, copy_model
 from kattn.layers.pieces.grouped import GroupedConv2D
 
 HALF = ("float16", "bfloat16")
@@ -36,25 +37,17 @@ def reasons_to_rebuild(model: keras.Model) -> list[str]:
 
 
 def rebuild(model: keras.Model) -> keras.Model:
-    """A functional model with the same weights in float32 and with `GroupedConv2D` for Keras's grouped Conv2D."""
+    """A functional model with the same weights in float32 and with `GroupedConv2D` for Keras's grouped Conv2D.
+
+    Raises: ExportInputError for a layer whose configuration does not make it anew.
+    """
     image = model.inputs[0]
     dtype = "float32" if image.dtype in HALF else image.dtype
-    clone = keras.models.clone_model(
-        model,
-        input_tensors=keras.Input(batch_shape=image.shape, dtype=dtype, name="image"),
-        clone_function=_clone,
-        recursive=True,
-    )
-    assign_state(clone, model)
-    return clone
-
-
-def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """Every layer, with those inside nested models in place of the models."""
-    found: list[keras.Layer] = []
-    for layer in model.layers:
-        found.extend(all_layers(layer) if isinstance(layer, keras.Model) else [layer])
-    return found
+    inputs = keras.Input(batch_shape=image.shape, dtype=dtype, name="image")
+    try:
+        return copy_model(model, recipe=_recipe, make=_call_in_float32, inputs=inputs)[0]
+    except ValueError as error:
+        raise ExportInputError(f"The model could not be rebuilt in float32: {error}") from error
 
 
 def is_foreign_grouped(layer: keras.Layer) -> bool:
@@ -62,20 +55,12 @@ def is_foreign_grouped(layer: keras.Layer) -> bool:
     return type(layer) is keras.layers.Conv2D and layer.groups > 1 and layer.data_format == "channels_last"
 
 
-def _clone(layer: Any) -> Any:
-    if _half_cast(layer):
-        return type(layer)("float32")
-    if not isinstance(layer, keras.Layer):
-        return layer
-    cls = GroupedConv2D if is_foreign_grouped(layer) else type(layer)
-    try:
-        return cls.from_config(_in_float32(layer.get_config()))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ExportInputError(
-            f"Layer {layer.name!r} ({cls.__name__}) could not be rebuilt in float32: {reason}. Its get_config must "
-            "give its constructor's arguments."
-        ) from error
+def _recipe(layer: keras.Layer) -> tuple[type[keras.Layer], dict[str, Any]]:
+    return GroupedConv2D if is_foreign_grouped(layer) else type(layer), _in_float32(layer.get_config())
+
+
+def _call_in_float32(call: Call) -> Any:
+    return keras.ops.cast(call.args[0], "float32") if _half_cast(call.layer) else call.run()
 
 
 def _half_cast(operation: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kattn.data.loading import DataError, Dataset, Split, limited, load
-from kattn.graph.targets import MAIN_OUTPUT, class_count, main_output
+from kattn.graph.outputs import MAIN_OUTPUT, class_count, main_output
 
 CALIBRATION_BINS = 15
 

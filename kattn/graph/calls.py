@@ -1,32 +1,34 @@
-"""A functional model's graph, call by call, with nested models opened: what every explanation starts from."""
+"""A functional model's graph, call by call."""
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kattn.graph.targets import MAIN_OUTPUT
+from kattn.graph.inputs import inputs_of, is_functional, new_inputs, require_graph
+from kattn.graph.outputs import choose_output, named_outputs, outputs_of
+from kattn.suggest import closest
 
 
 @dataclass
 class Call:
-    """One call of one layer.
+    """One call of one layer or operation.
 
     Attributes:
-        name: The layer's name; inside a nested model "model/layer"; "layer#2" where the layer is called again.
-        layer: What is called.
+        name: The layer's name; inside a nested model "model/layer". Where a layer is called several times, the second
+            call that the graph runs is "layer#2", and so on.
+        layer: What is called: a layer, a nested model, or an operation of `keras.ops`.
         args, kwargs: What it is called with.
         outputs: What it gives.
-        kept: Further tensors, which whoever made the call keeps with it.
+        kept: Further tensors that belong to the call, such as its attention.
     """
 
     name: str
-    layer: keras.Layer
+    layer: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: Any = None
@@ -36,12 +38,62 @@ class Call:
         """Call the layer."""
         return self.layer(*self.args, **self.kwargs)
 
+    @property
+    def inputs(self) -> list[Any]:
+        """The Keras tensors among the arguments, in order."""
+        return _tensors((self.args, self.kwargs))
 
-Visit = Callable[[Call], Any]
+    @property
+    def results(self) -> list[Any]:
+        """The Keras tensors that the call gives, in order."""
+        return _tensors(self.outputs)
+
+    @property
+    def gives_map(self) -> bool:
+        """Whether the call gives one feature map."""
+        return len(self.results) == 1 and is_map(self.results[0])
+
+
+Make = Callable[[Call], Any]
+
+
+def follow(
+    model: keras.Model, make: Make = Call.run, *, inputs: Any = None, prefix: str = "", name: str | None = None
+) -> keras.Model:
+    """Make a model's calls once more, in the order in which its graph runs, on new inputs.
+
+    The layers are the model's own, and the model is left as it is. A nested model is one call.
+
+    Args:
+        model: Functional, or Sequential and built.
+        make: Makes a call and returns its outputs. It may return other tensors for the calls behind to take.
+        inputs: New input tensors in the structure of the model's inputs. None: `new_inputs(model)`.
+        prefix: What the names of the calls begin with.
+        name: Of the model that is returned. None: the model's own.
+
+    Returns: a functional model from the new inputs to what the calls gave. It is not compiled.
+    """
+    counts: Counter[str] = Counter()
+
+    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        counts[layer.name] += 1
+        number = f"#{counts[layer.name]}" if counts[layer.name] > 1 else ""
+        call = Call(f"{prefix}{layer.name}{number}", layer, args, kwargs)
+        call.outputs = make(call)
+        return call.outputs
+
+    # A model without the optimizer of a compiled one: a clone would get a copy of it.
+    bare = keras.Model(inputs_of(model), outputs_of(model), name=name or model.name)
+    return keras.models.clone_model(
+        bare,
+        input_tensors=new_inputs(model) if inputs is None else inputs,
+        clone_function=lambda layer: layer,
+        call_function=run,
+    )
 
 
 class Graph:
-    """The calls of a model in order, as Keras tensors that start from one image tensor.
+    """The layer calls of a model of one image, with nested models opened: what every explanation starts from.
 
     The layers are the model's own: nothing is copied, and the model is left as it is.
 
@@ -66,16 +118,16 @@ class Graph:
         *,
         output: str | int | None = None,
         image_shape: Sequence[int] | None = None,
-        visit: Visit | None = None,
+        visit: Make | None = None,
     ) -> None:
         require_graph(model)
         self.name = model.name
         image = model.inputs[0]
         shape = tuple(image.shape[1:]) if image_shape is None else tuple(image_shape)
         self.image = keras.Input(shape, dtype=image.dtype, name=image.name)
-        outputs, self.calls = _follow(model, visit or Call.run, [self.image], "")
-        self.outputs = _named(model, outputs)
-        self.output_name = _chosen(self.outputs, output, model.name)
+        outputs, self.calls = _opened(model, visit or Call.run, [self.image], "")
+        self.outputs = named_outputs(model, outputs)
+        self.output_name = choose_output(self.outputs, output, model.name)
         self.output = self.outputs[self.output_name]
 
     def model(self, outputs: Any) -> keras.Model:
@@ -95,12 +147,12 @@ class Graph:
         if found:
             raise ValueError(f"{name!r} is in several places: {', '.join(call.name for call in found)}. Name one.")
         names = [call.name for call in calls]
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[-5:]
+        close = closest(name, names) or names[-5:]
         raise ValueError(f"model {self.name!r} has no {what} {name!r}; closest: {', '.join(close) or 'none at all'}.")
 
     def source_of(self, tensor: Any) -> Call | None:
         """The call that gives a tensor; None for the image and for what a bare operation gives."""
-        return next((c for c in self.calls if any(t is tensor for t in keras.tree.flatten(c.outputs))), None)
+        return next((call for call in self.calls if any(t is tensor for t in call.results)), None)
 
     def maps(self) -> list[Call]:
         """The calls that give one feature map, (batch, height, width, channels), and lead to the output."""
@@ -108,74 +160,37 @@ class Graph:
         return [call for call in self.calls if is_map(call.outputs) and id(call.layer) in needed]
 
 
-def is_functional(model: Any) -> bool:
-    """Whether a model's graph can be read."""
-    if not isinstance(model, keras.Model):
-        return False
-    try:
-        return bool(model.inputs) and bool(model.outputs)
-    except (AttributeError, ValueError):
-        return False
-
-
-def require_graph(model: Any) -> None:
-    """Raise ValueError where a model is no graph from one input."""
-    if not is_functional(model):
-        raise ValueError(
-            "An explanation needs a functional or a built Sequential Keras model, whose graph can be read. "
-            f"Received: {type(model).__name__} {getattr(model, 'name', '')!r}. Wrap a subclassed model: "
-            "x = keras.Input(shape); keras.Model(x, model.call(x))."
-        )
-    if len(model.inputs) != 1:
-        raise ValueError(f"An explanation needs a model of one input; {model.name!r} has {len(model.inputs)}.")
-
-
 def is_map(tensor: Any) -> bool:
     """Whether something is one Keras tensor (batch, height, width, channels)."""
     return isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
 
 
-def _follow(model: keras.Model, visit: Visit, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
-    """Make a model's calls on new input tensors: its outputs, in their structure, and the calls."""
+def _opened(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
+    """A model's outputs on new inputs, and its layer calls with those of nested models among them."""
     calls: list[Call] = []
-    counts: Counter[str] = Counter()
 
-    def make(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(operation, keras.Layer):
-            return operation(*args, **kwargs)
-        counts[operation.name] += 1
-        name = prefix + operation.name + (f"#{counts[operation.name]}" if counts[operation.name] > 1 else "")
-        if is_functional(operation):
-            outputs, inner = _inlined(operation, visit, keras.tree.flatten(args[0]), f"{name}/")
+    def visit(call: Call) -> Any:
+        if is_functional(call.layer):
+            outputs, inner = _inlined(call.layer, make, keras.tree.flatten(call.args[0]), f"{call.name}/")
             calls.extend(inner)
             return outputs
-        call = Call(name, operation, args, kwargs)
-        call.outputs = visit(call)
+        if not isinstance(call.layer, keras.Layer):
+            return call.run()
         calls.append(call)
-        return call.outputs
+        return make(call)
 
-    if isinstance(model, keras.Sequential):
-        x = inputs[0]
-        for layer in model.layers:
-            x = make(layer, x)
-        return x, calls
-    # Without the optimizer of a compiled model, of which a clone would get a copy.
-    bare = keras.Model(model.inputs, model.output)
-    given = keras.tree.pack_sequence_as(bare.input, list(inputs))
-    traced = keras.models.clone_model(
-        bare, input_tensors=given, clone_function=lambda operation: operation, call_function=make
-    )
-    return traced.output, calls
+    given = keras.tree.pack_sequence_as(inputs_of(model), list(inputs))
+    return outputs_of(follow(model, visit, inputs=given, prefix=prefix)), calls
 
 
-def _inlined(model: keras.Model, visit: Visit, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
+def _inlined(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
     """A nested model's calls as calls of the graph around it.
 
-    Its graph is followed by itself first; the function from its inputs to all its tensors is then called by `call`,
+    Its graph is followed by itself first. The function from its inputs to all its tensors is then called by `call`,
     which, unlike calling the model, makes its calls one by one in the graph around it.
     """
     start = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
-    outputs, calls = _follow(model, visit, start, prefix)
+    outputs, calls = _opened(model, make, start, prefix)
     inner = [t for call in calls for t in keras.tree.flatten((call.args, call.kwargs, call.outputs, call.kept))]
     tensors = {id(t): t for t in [*inner, *keras.tree.flatten(outputs)] if isinstance(t, keras.KerasTensor)}
     new = {id(old): given for old, given in zip(start, inputs, strict=True)}
@@ -192,26 +207,5 @@ def _inlined(model: keras.Model, visit: Visit, inputs: Sequence[Any], prefix: st
     return moved(outputs), calls
 
 
-def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:
-    """The outputs by name: of a dict its keys, of a list the names of the layers that give them."""
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    flat = keras.tree.flatten(outputs)
-    if len(flat) == 1:
-        return {MAIN_OUTPUT: flat[0]}
-    names = [str(name) for name in model.output_names]
-    return {
-        name if names.count(name) == 1 else f"{name}_{i}": t
-        for i, (name, t) in enumerate(zip(names, flat, strict=True))
-    }
-
-
-def _chosen(outputs: dict[str, Any], wanted: str | int | None, model: str) -> str:
-    names = list(outputs)
-    if wanted is None:
-        return MAIN_OUTPUT if MAIN_OUTPUT in outputs else names[0]
-    if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
-        return names[wanted]
-    if wanted in outputs:
-        return str(wanted)
-    raise ValueError(f"model {model!r} has the outputs {', '.join(names)}. Received: output={wanted!r}")
+def _tensors(structure: Any) -> list[Any]:
+    return [t for t in keras.tree.flatten(structure) if isinstance(t, keras.KerasTensor)]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from kattn.graph.state import assign_state
-from kattn.insertion.places import CallNames, Place, Where, copied, find_places, is_functional
-from kattn.layers import LAYERS, ReZero, get
+from kattn.graph.calls import Call
+from kattn.graph.copies import all_inside, copy_model
+from kattn.graph.inputs import require_functional
+from kattn.insertion.blocks import Blocks, Mechanism
+from kattn.insertion.levels import Place
+from kattn.insertion.places import Where, find_places
+from kattn.layers import ReZero
 
 STARTS = ("identity", "paper")
 PROBES = 4  # random maps on which a mechanism must change nothing to count as an identity
@@ -18,7 +21,7 @@ PROBES = 4  # random maps on which a mechanism must change nothing to count as a
 
 def insert(
     model: keras.Model,
-    mechanism: str | Callable[..., keras.Layer],
+    mechanism: Mechanism,
     where: Where = "residual",
     start: str = "identity",
     *,
@@ -36,13 +39,16 @@ def insert(
     compiled. The model itself is left as it is.
 
     Args:
-        model: Functional, of one or several inputs and outputs, with models nested in it or not.
-        mechanism: Short name of a block that keeps the shape of a feature map (`kattn.layers.names()`), or a layer
-            class, or any function that takes `name`, `dtype` and the options and gives a layer.
+        model: Functional, or Sequential and built, of one or several inputs and outputs. Models nested in it are looked
+            into, also those that a TimeDistributed runs for each time step.
+        mechanism: Short name of a block that keeps the shape of a feature map (`kattn.layers.names()`), a layer class,
+            a function that makes a layer, or a layer, of whose configuration every place gets a copy with new weights.
+            A class or function is given the options, and `name` and `dtype` where it takes them.
         where: "residual", the end of every branch before it joins its shortcut (an addition, or the concatenation of a
             dense block); "output", behind every block that such a joint ends; "between_stages", the last map of every
             resolution but the last; the name of a layer ("model/layer" inside a nested model); a glob such as
-            "*_conv"; a function of a layer that gives whether; or a list of these.
+            "*_conv"; a function of a layer that gives whether; or a list of these. Whether layers are frozen does not
+            change the places.
         start: "identity": the new model gives what the old one gave, to the bit, until it is trained: where the block
             is not an identity at its own start, what it changes is added by a learned scale that starts at zero
             (`kattn.layers.ReZero`). In the first step of training only the scale moves, from the second on the block
@@ -56,102 +62,64 @@ def insert(
     Raises: ValueError for a model that is no graph, a `where` that matches nothing (with the closest names), a block
         that does not fit a map, a layer that cannot be copied; TypeError for an option that the block does not have.
     """
-    _require(model)
+    require_functional(model, "insert")
     if start not in STARTS:
         raise ValueError(f"start must be one of {', '.join(map(repr, STARTS))}. Received: start={start!r}")
-    make, title = _maker(mechanism, options)
+    blocks = Blocks(mechanism, options)
     places = find_places(model, where)
     if dry_run:
         return places
-    work = _Insertion(make, title, start, places)
-    new = work.copy(model, "", name or f"{model.name}_{title}")
-    for old, copy in work.pairs:
-        assign_state(copy, old)
-        if freeze_original:
+    insertion = _Insertion(blocks, start, places, {layer.name for layer in all_inside(model)})
+    new, pairs = copy_model(model, make=insertion.make, name=name or f"{model.name}_{blocks.title}")
+    if freeze_original:
+        for _, copy in pairs:
             copy.trainable = False
     return new
 
 
-def _require(model: Any) -> None:
-    if is_functional(model):
-        return
-    kind = "a Sequential" if isinstance(model, keras.Sequential) else f"a {type(model).__name__}"
-    advice = (
-        "Give its layers to a functional model: keras.Model(model.inputs, model.outputs)."
-        if isinstance(model, keras.Sequential)
-        else "Wrap a subclassed model: x = keras.Input(shape); keras.Model(x, model.call(x))."
-    )
-    raise ValueError(f"insert needs a functional Keras model, whose graph can be read. Received: {kind}. {advice}")
-
-
-def _maker(mechanism: Any, options: dict[str, Any]) -> tuple[Callable[..., keras.Layer], str]:
-    """What makes a block by name and dtype, and the short name for it."""
-    if isinstance(mechanism, keras.Layer) or not (isinstance(mechanism, str) or callable(mechanism)):
-        raise ValueError(
-            f"mechanism must be a short name ({', '.join(sorted(LAYERS))}), a layer class, or a function that makes a "
-            f"layer: every place gets a block of its own. Received: mechanism={mechanism!r}"
-        )
-    if isinstance(mechanism, str):
-        get(mechanism, **options)  # an unknown name or option is an error before anything is copied
-        mechanism, title = LAYERS[mechanism], mechanism
-        return lambda **common: mechanism(**options, **common), title
-    title = getattr(mechanism, "__name__", "attention").strip("<>").lower()
-    return lambda **common: mechanism(**options, **common), title
-
-
 class _Insertion:
-    """Copies a model, call by call, with blocks at its places."""
+    """Makes the calls of a model's copy, with blocks at some places.
 
-    def __init__(self, make: Callable[..., keras.Layer], title: str, start: str, places: list[Place]) -> None:
-        self.make = make
-        self.title = title
+    Args:
+        blocks: Makes the blocks.
+        start: "identity" or "paper".
+        places: Where the blocks go.
+        names: That are taken.
+    """
+
+    def __init__(self, blocks: Blocks, start: str, places: list[Place], names: set[str]) -> None:
+        self.blocks = blocks
         self.start = start
-        self.after = {place.name for place in places if place.argument is None}
-        self.before = {(place.name, place.argument) for place in places if place.argument is not None}
-        self.pairs: list[tuple[keras.Layer, keras.Layer]] = []
-        self.used: set[str] = set()
+        self.places = {(place.name, place.argument) for place in places}
+        self.names = names
 
-    def copy(self, model: keras.Model, prefix: str, name: str) -> keras.Model:
-        names = CallNames(prefix)
-        self.used |= {layer.name for layer in model.layers}
+    def make(self, call: Call) -> Any:
+        """Make a call, with blocks in front of the inputs and behind the result that are places."""
+        flat = keras.tree.flatten((call.args, call.kwargs))
+        tensors = [i for i, t in enumerate(flat) if isinstance(t, keras.KerasTensor)]
+        for number, i in enumerate(tensors):
+            if (call.name, number) in self.places:
+                flat[i] = self.attend(flat[i], call)
+        call.args, call.kwargs = keras.tree.pack_sequence_as((call.args, call.kwargs), flat)
+        outputs = call.run()
+        return self.attend(outputs, call) if (call.name, None) in self.places else outputs
 
-        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-            here = names.next(operation)
-            flat = keras.tree.flatten((args, kwargs))
-            tensors = [i for i, t in enumerate(flat) if isinstance(t, keras.KerasTensor)]
-            for number, i in enumerate(tensors):
-                if (here, number) in self.before:
-                    flat[i] = self.attend(flat[i], here, operation)
-            args, kwargs = keras.tree.pack_sequence_as((args, kwargs), flat)
-            outputs = operation(*args, **kwargs)
-            return self.attend(outputs, here, operation) if here in self.after else outputs
-
-        def clone(operation: Any) -> Any:
-            if not isinstance(operation, keras.Layer):
-                return operation  # keras.ops: nothing to copy
-            if is_functional(operation):
-                return self.copy(operation, f"{prefix}{operation.name}/", operation.name)
-            new = _clone(operation)
-            self.pairs.append((operation, new))
-            return new
-
-        new = copied(model, clone_function=clone, call_function=call)
-        return keras.Model(new.input, new.output, name=name) if new.name != name else new
-
-    def attend(self, x: Any, place: str, operation: Any) -> Any:
-        policy = getattr(operation, "dtype_policy", None)
+    def attend(self, x: Any, call: Call) -> Any:
+        """A block on a map of this call."""
+        policy = getattr(call.layer, "dtype_policy", None)
         dtype = policy if isinstance(policy, keras.DTypePolicy) and policy.name != "quantized" else None
-        base = self.free(f"{place.replace('/', '_').replace('#', '_')}_{self.title}")
+        title = self.blocks.title
+        base = self.free(f"{call.name.replace('/', '_').replace('#', '_')}_{title}")
         try:
-            layer = self.make(name=base, dtype=dtype)
+            layer = self.blocks.make(base, dtype)
             y = layer(x)
         except (ValueError, TypeError, IndexError) as problem:
             raise ValueError(
-                f"{self.title} does not fit {place} with maps {tuple(x.shape)}: {str(problem).splitlines()[0]}"
+                f"{title} does not fit {call.name} with maps {tuple(x.shape)}: {str(problem).splitlines()[0]}"
             ) from problem
         if not isinstance(y, keras.KerasTensor) or tuple(y.shape) != tuple(x.shape):
             given = keras.tree.map_structure(lambda t: tuple(t.shape), y)
-            raise ValueError(f"{self.title} does not fit {place}: of {tuple(x.shape)} it makes {given}.")
+            raise ValueError(f"{title} does not fit {call.name}: of {tuple(x.shape)} it makes {given}.")
         if self.start == "paper" or _is_identity(layer, x):
             return y
         return ReZero(name=self.free(f"{base}_scale"), dtype=dtype)([x, y])
@@ -159,10 +127,10 @@ class _Insertion:
     def free(self, name: str) -> str:
         """The name, or with a number behind it where it is taken."""
         number, found = 1, name
-        while found in self.used:
+        while found in self.names:
             number += 1
             found = f"{name}_{number}"
-        self.used.add(found)
+        self.names.add(found)
         return found
 
 
@@ -172,13 +140,3 @@ def _is_identity(layer: keras.Layer, x: Any) -> bool:
     maps = np.random.default_rng(0).standard_normal((PROBES, *shape)).astype("float32")
     x = keras.ops.cast(maps, layer.compute_dtype)
     return bool(keras.ops.all(keras.ops.equal(layer(x, training=False), x)))
-
-
-def _clone(layer: keras.Layer) -> keras.Layer:
-    try:
-        return type(layer).from_config(layer.get_config())
-    except Exception as problem:  # a layer of the user's may fail in any way
-        raise ValueError(
-            f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied: its get_config and from_config do not "
-            f"make it anew ({type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''})."
-        ) from problem

@@ -10,7 +10,7 @@ from typing import Any
 import kattn
 from kattn.data.loading import load
 from kattn.evaluation.evaluation import evaluate
-from kattn.graph.targets import main_output
+from kattn.graph.outputs import main_output
 from kattn.profiling import profile
 from kattn.publish import results, trained_weights
 from kattn.publish.repeating import command, percent, versions_of

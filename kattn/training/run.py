@@ -18,7 +18,7 @@ from kattn.data.augment import Augment, Mix
 from kattn.data.batches import Batches
 from kattn.data.loading import DataError, Dataset, load, source_names
 from kattn.evaluation.evaluation import AttributeEvaluation, Evaluation, evaluate, from_dict
-from kattn.graph.targets import class_count, main_output, targets_for
+from kattn.graph.outputs import class_count, main_output, targets_for
 from kattn.runs.folder import BEST, CONFIG, LAST, LOGS, METRICS, MODEL, STATE, RunError, RunFolder, bare
 from kattn.training.callbacks import Epoch, Progress, Saver, StopOnNaN
 from kattn.training.devices import Devices, devices_for

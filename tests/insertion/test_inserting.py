@@ -278,8 +278,8 @@ def test_names_globs_functions_and_lists(model):
 # ---------------------------------------------------------------- bad input
 
 
-def sequential():
-    return keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
+def unbuilt():
+    return keras.Sequential([layers.Conv2D(4, 3)], name="open")
 
 
 class Subclassed(keras.Model):
@@ -306,8 +306,8 @@ def uncopyable():
 @pytest.mark.parametrize(
     ("make", "mechanism", "where", "options", "message"),
     [
-        (sequential, "se", "residual", {}, "needs a functional Keras model, .* a Sequential. Give its layers to"),
-        (Subclassed, "se", "residual", {}, "needs a functional Keras model, .* a Subclassed. Wrap a subclassed model"),
+        (unbuilt, "se", "residual", {}, "insert needs a functional .* Sequential 'open'. It is not built: start it"),
+        (Subclassed, "se", "residual", {}, "insert needs a functional .* Subclassed '.*'. Wrap a subclassed model"),
         (resnet, "se", "stage1_block1_ad", {}, "matches nothing in small; closest: stage1_block1_add"),
         (resnet, "se", "nowhere_*", {}, "'nowhere_\\*' matches nothing in small; closest"),
         (resnet, "se", lambda layer: False, {}, "no feature map behind a layer for which the function"),

@@ -13,7 +13,7 @@ from keras import ops
 from kattn.explain.attending.attention_graph import AttentionGraph
 from kattn.explain.statistics.class_means import ClassMeans
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.targets import class_count
+from kattn.graph.outputs import class_count
 
 KINDS = ("channel_gate", "gate", "weights")
 

@@ -12,7 +12,7 @@ from keras import ops
 from kattn.explain.statistics.class_means import ClassMeans
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.calls import Call, Graph, is_map
-from kattn.graph.targets import class_count
+from kattn.graph.outputs import class_count
 
 
 def class_selectivity(

@@ -15,7 +15,7 @@ import numpy as np
 from kattn.data.loading import Dataset, Split, load
 from kattn.explain.images import check_shape, checked_images
 from kattn.graph.compiled import compiled
-from kattn.graph.targets import MAIN_OUTPUT
+from kattn.graph.outputs import MAIN_OUTPUT
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support.training import arrays, tiny_model, two_output_model
 
-from kattn.graph.targets import class_count, class_outputs, main_output, targets_for
+from kattn.graph.outputs import class_count, class_outputs, main_output, targets_for
 
 
 def test_one_output_takes_labels_as_they_are():

@@ -1,0 +1,154 @@
+"""Copies of a model: the same calls on new layers with the same values, with changes to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from kattn.graph.calls import Call, Make, follow
+from kattn.graph.inputs import is_functional, new_inputs
+
+Recipe = Callable[[keras.Layer], tuple[type[keras.Layer], dict[str, Any]]]
+
+
+def same_layer(layer: keras.Layer) -> tuple[type[keras.Layer], dict[str, Any]]:
+    """The class and the configuration of a layer's exact copy."""
+    return type(layer), layer.get_config()
+
+
+def copy_model(
+    model: keras.Model,
+    *,
+    recipe: Recipe = same_layer,
+    make: Make = Call.run,
+    inputs: Any = None,
+    name: str | None = None,
+) -> tuple[keras.Model, list[tuple[keras.Layer, keras.Layer]]]:
+    """A copy of a model with its values, models nested in it copied alike.
+
+    A layer that is called several times is copied once, also where a model shares it with one nested in it. The model
+    inside a TimeDistributed is a nested model. Operations of `keras.ops` have no state: they are taken as they are.
+
+    Args:
+        model: Functional, or Sequential and built. It is left as it is.
+        recipe: Gives the class and the configuration of a layer's copy.
+        make: Makes a call of a copy and returns what the calls behind it take: the place for changes.
+        inputs: New input tensors in the structure of the model's inputs. None: inputs of the same names and shapes.
+        name: Of the copy. None: the model's own.
+
+    Returns: the copy, which is functional and not compiled, and the pairs (layer, its copy) in the order of the calls.
+    Raises: ValueError for a layer that its configuration does not make anew.
+    """
+    copies: dict[int, Any] = {}
+    pairs: list[tuple[keras.Layer, keras.Layer]] = []
+
+    def copy_of(layer: Any, place: str) -> Any:
+        if id(layer) not in copies:
+            copies[id(layer)] = new_model(layer, f"{place}/") if is_functional(layer) else new_layer(layer, place)
+        return copies[id(layer)]
+
+    def new_model(old: keras.Model, prefix: str, inputs: Any = None, name: str | None = None) -> keras.Model:
+        def visit(call: Call) -> Any:
+            if isinstance(call.layer, keras.Layer):
+                call.layer = copy_of(call.layer, call.name)
+            return make(call)
+
+        given = new_inputs(old) if inputs is None else inputs
+        return follow(old, visit, inputs=given, prefix=prefix, name=name)
+
+    def new_layer(layer: keras.Layer, place: str) -> keras.Layer:
+        inner = model_inside(layer)
+        new = copy_layer(layer, recipe, None if inner is None else copy_of(inner, place))
+        if inner is None:
+            pairs.append((layer, new))
+        return new
+
+    new = new_model(model, "", inputs, name)
+    for old, copy in pairs:
+        assign_state(copy, old)
+        if not old.trainable:
+            copy.trainable = False  # a configuration freezes the layer itself, but not the layers in it
+    return new, pairs
+
+
+def copy_layer(layer: keras.Layer, recipe: Recipe = same_layer, inner: keras.Model | None = None) -> keras.Layer:
+    """A new layer from a layer's configuration, with values of its own.
+
+    Args:
+        layer: To copy.
+        recipe: As in `copy_model`.
+        inner: The model that the copy wraps, where the layer wraps one. None: a copy of the layer's own.
+
+    Raises: ValueError for a layer that its configuration does not make anew.
+    """
+    try:
+        kind, config = recipe(layer)
+        if inner is None:
+            return kind.from_config(config)
+        return kind(inner, **{key: value for key, value in config.items() if key != "layer"})
+    except Exception as problem:  # a layer of the user's may fail in any way
+        reason = " ".join(str(problem).split())[:200]
+        raise ValueError(
+            f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied: its get_config and from_config do not "
+            f"make it anew ({type(problem).__name__}: {reason})."
+        ) from problem
+
+
+def model_inside(layer: Any) -> keras.Model | None:
+    """The functional model that a TimeDistributed runs for each time step; None for all other layers."""
+    inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else None
+    return inner if is_functional(inner) else None
+
+
+def assign_state(target: keras.Layer, source: keras.Layer) -> None:
+    """Give a copy of a layer or model, built from its configuration, the values of the original.
+
+    Preprocessing layers compute with tensors that they derive from their variables once (an adapted Normalization its
+    mean and variance): these are derived anew.
+
+    Args:
+        target: The copy.
+        source: The original, with the same variables in the same order.
+    """
+    for mine, theirs in zip(target.variables, source.variables, strict=True):
+        mine.assign(keras.ops.convert_to_numpy(theirs))
+    for layer in all_inside(target):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def parameters(layer: keras.Layer) -> list[Any]:
+    """The weights of a layer or model that training changes as long as nothing is frozen: all but its statistics."""
+    learned = {id(v) for inner in all_inside(layer) for v in inner._trainable_variables}  # stays when a layer is frozen
+    return [weight for weight in layer.weights if id(weight) in learned]
+
+
+def all_layers(model: keras.Model) -> list[keras.Layer]:
+    """Every layer of a model, those of nested models in place of the models."""
+    found: list[keras.Layer] = []
+    for layer in model.layers:
+        nested = layer if isinstance(layer, keras.Model) else model_inside(layer)
+        found += [] if layer is nested else [layer]
+        found += [] if nested is None else all_layers(nested)
+    return found
+
+
+def all_inside(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """A layer and all that it holds, in attributes and collections."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, keras.Layer):
+        yield value
+        inside: Any = vars(value).values()
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, (list, tuple)):
+        inside = value
+    else:
+        return
+    for one in list(inside):
+        yield from all_inside(one, seen)
