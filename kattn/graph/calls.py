@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from kattn.graph.inputs import inputs_of, is_functional, new_inputs, require_graph
-from kattn.graph.outputs import choose_output, named_outputs, outputs_of
+from kattn.graph.inputs import as_functional, is_functional, new_inputs, require_graph
+from kattn.graph.outputs import choose_output, named_outputs
 from kattn.suggest import closest
 
 
@@ -82,10 +82,8 @@ def follow(
         call.outputs = make(call)
         return call.outputs
 
-    # A model without the optimizer of a compiled one: a clone would get a copy of it.
-    bare = keras.Model(inputs_of(model), outputs_of(model), name=name or model.name)
     return keras.models.clone_model(
-        bare,
+        as_functional(model, name),
         input_tensors=new_inputs(model) if inputs is None else inputs,
         clone_function=lambda layer: layer,
         call_function=run,
@@ -179,8 +177,9 @@ def _opened(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) 
         calls.append(call)
         return make(call)
 
-    given = keras.tree.pack_sequence_as(inputs_of(model), list(inputs))
-    return outputs_of(follow(model, visit, inputs=given, prefix=prefix)), calls
+    model = as_functional(model)
+    given = keras.tree.pack_sequence_as(model.input, list(inputs))
+    return follow(model, visit, inputs=given, prefix=prefix).output, calls
 
 
 def _inlined(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -85,15 +87,33 @@ def copy_layer(layer: keras.Layer, recipe: Recipe = same_layer, inner: keras.Mod
     """
     try:
         kind, config = recipe(layer)
-        if inner is None:
-            return kind.from_config(config)
-        return kind(inner, **{key: value for key, value in config.items() if key != "layer"})
+        left_out = {"name", "trainable", "dtype"} - accepted(kind, ("name", "trainable", "dtype"))
+        config = {key: value for key, value in config.items() if key not in left_out}
+        if inner is not None:
+            return kind(inner, **{key: value for key, value in config.items() if key != "layer"})
+        new = kind.from_config(config)
+        new.name = layer.name
+        return new
     except Exception as problem:  # a layer of the user's may fail in any way
         reason = " ".join(str(problem).split())[:200]
         raise ValueError(
             f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied: its get_config and from_config do not "
             f"make it anew ({type(problem).__name__}: {reason})."
         ) from problem
+
+
+def accepted(source: Any, names: Iterable[str]) -> set[str]:
+    """Which of some arguments a class or function takes by keyword."""
+    while isinstance(source, functools.partial):
+        source = source.func
+    if isinstance(source, type):
+        source = getattr(source, "__init__", source)  # the signature of a layer class is that of Keras's __new__
+    try:
+        taken = inspect.signature(source).parameters
+    except (TypeError, ValueError):  # written in C
+        return set()
+    anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
+    return set(names) if anything else set(names) & set(taken)
 
 
 def model_inside(layer: Any) -> keras.Model | None:

@@ -43,9 +43,16 @@ def require_graph(model: Any) -> None:
         raise ValueError(f"An explanation needs a model of one input; {model.name!r} has {len(model.inputs)}.")
 
 
-def inputs_of(model: keras.Model) -> Any:
-    """The inputs of a functional or built Sequential model, in their structure."""
-    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+def as_functional(model: keras.Model, name: str | None = None) -> keras.Model:
+    """The graph of a functional or built Sequential model as a functional model that is not compiled, with its layers.
+
+    Args:
+        model: It is left as it is.
+        name: Of the functional model. None: the model's own.
+    """
+    single = isinstance(model, keras.Sequential)
+    inputs, outputs = (model.inputs[0], model.outputs[0]) if single else (model.input, model.output)
+    return keras.Model(inputs, outputs, name=name or model.name)
 
 
 def new_inputs(model: keras.Model, size: int | None = None) -> Any:
@@ -55,6 +62,7 @@ def new_inputs(model: keras.Model, size: int | None = None) -> Any:
         model: Functional, or Sequential and built.
         size: Height and width of those maps whose size the model leaves open. None: they stay open.
     """
+    model = as_functional(model)
     names = {id(layer.output): layer.name for layer in model.layers if isinstance(layer, keras.layers.InputLayer)}
 
     def same(tensor: Any) -> Any:
@@ -63,4 +71,4 @@ def new_inputs(model: keras.Model, size: int | None = None) -> Any:
             shape = (shape[0], *(size if n is None else n for n in shape[1:3]), shape[3])
         return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=names.get(id(tensor), tensor.name))
 
-    return keras.tree.map_structure(same, inputs_of(model))
+    return keras.tree.map_structure(same, model.input)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from kattn.graph.copies import copy_layer
+from kattn.graph.copies import accepted, copy_layer
 from kattn.layers import LAYERS, get
 
 Mechanism = str | keras.Layer | Callable[..., keras.Layer]
@@ -30,29 +28,35 @@ class Blocks:
 
     def __init__(self, mechanism: Any, options: dict[str, Any]) -> None:
         self.options = options
-        self.made: list[keras.Layer] = []
         self.source: Callable[..., Any]
         if isinstance(mechanism, str):
             get(mechanism, **options)  # an unknown name or option is an error with the closest ones
-            self.title, self.source = mechanism, LAYERS[mechanism]
+            self.source = LAYERS[mechanism]
         elif isinstance(mechanism, keras.Layer):
-            self.title, self.source = type(mechanism).__name__.lower(), lambda: mechanism
+            if options:
+                raise TypeError(
+                    f"A layer has its options already: give its class, {type(mechanism).__name__}, to set "
+                    f"{', '.join(options)}."
+                )
+            self.source = lambda: mechanism
         elif callable(mechanism):
-            self.title = getattr(_unwrapped(mechanism), "__name__", "attention").strip("<>").lower()
             self.source = mechanism
         else:
             raise ValueError(
                 f"mechanism must be a short name ({', '.join(sorted(LAYERS))}), a layer class, a function that makes a "
                 f"layer, or a layer to copy. Received: mechanism={mechanism!r}"
             )
-        self.common = _accepted(self.source)
+        self.common = accepted(self.source, ("name", "dtype"))
         try:
-            self.make("probe", None)
+            first = self._from_source("block", None)
         except TypeError as problem:
             raise TypeError(
-                f"The mechanism {self.title!r} cannot be made with the options {options}: {problem}. A layer has its "
-                "options already; a function makes a layer from them, and from name= and dtype= where it takes these."
+                f"The mechanism {mechanism!r} cannot be made with the options {options}: {problem}. A class or "
+                "function must make a layer from them, and from name= and dtype= where it takes these."
             ) from problem
+        self.made = [first]
+        named = mechanism if isinstance(mechanism, str) else getattr(mechanism, "__name__", "<lambda>")
+        self.title = type(first).__name__.lower() if named == "<lambda>" else named.lower()
 
     def make(self, name: str, dtype: Any) -> keras.Layer:
         """A block of its own for one place.
@@ -61,30 +65,16 @@ class Blocks:
             name: What the block is called.
             dtype: Its policy, if the mechanism takes one: a layer and a function without `dtype` keep their own.
         """
-        common = {key: value for key, value in (("name", name), ("dtype", dtype)) if key in self.common}
-        layer = self.source(**self.options, **common)
-        if not isinstance(layer, keras.Layer):
-            raise ValueError(f"The mechanism {self.title!r} must make a layer. It made: {layer!r}")
+        layer = self._from_source(name, dtype)
         if layer.built or any(layer is one for one in self.made):
             layer = copy_layer(layer)
         self.made.append(layer)
         layer.name = name  # weights take it into their paths when they are created
         return layer
 
-
-def _accepted(source: Callable[..., Any]) -> set[str]:
-    """Which of the arguments `name` and `dtype` a class or function takes."""
-    found: Any = _unwrapped(source)
-    try:
-        taken = inspect.signature(vars(found).get("__init__", found) if isinstance(found, type) else found).parameters
-    except (TypeError, ValueError):  # a function that has no signature to read
-        return set()
-    anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
-    return {"name", "dtype"} if anything else {"name", "dtype"} & set(taken)
-
-
-def _unwrapped(source: Any) -> Any:
-    """What a partial calls."""
-    while isinstance(source, functools.partial):
-        source = source.func
-    return source
+    def _from_source(self, name: str, dtype: Any) -> keras.Layer:
+        common = {key: value for key, value in (("name", name), ("dtype", dtype)) if key in self.common}
+        layer = self.source(**self.options, **common)
+        if not isinstance(layer, keras.Layer):
+            raise ValueError(f"A mechanism must make a layer. {self.source!r} made: {layer!r}")
+        return layer

@@ -60,7 +60,8 @@ def insert(
 
     Returns: the new model; with dry_run a list of `Place`.
     Raises: ValueError for a model that is no graph, a `where` that matches nothing (with the closest names), a block
-        that does not fit a map, a layer that cannot be copied; TypeError for an option that the block does not have.
+        that does not fit a map, a layer that cannot be copied; ValueError or TypeError, as the block raises it, for an
+        option that it does not have.
     """
     require_functional(model, "insert")
     if start not in STARTS:

@@ -141,7 +141,8 @@ class Level:
         Features come from a kernel: a weight of two or more axes. Whether it is frozen does not matter.
         """
         done = self.before[id(call.results[0])]
-        layers = [one.layer for i, one in enumerate(self.calls) if done >> i & 1 and isinstance(one.layer, keras.Layer)]
+        earlier = [one.layer for i, one in enumerate(self.calls) if done >> i & 1]
+        layers = [one for one in earlier if isinstance(one, keras.Layer) and not isinstance(one, ACTIVATIONS)]
         return any(len(weight.shape) > 1 for layer in layers for weight in parameters(layer))
 
     def _before_expansion(self, call: Call) -> Call:
