@@ -41,7 +41,7 @@ __getattr__, __dir__ = face(
         "insertion": "",
         "layers": "",
         "profile": "profiling",
-        "targets_for": "graph.targets",
+        "targets_for": "graph.outputs",
         "train": "training.run",
         "training": "",
         "tune": "tuning.search",

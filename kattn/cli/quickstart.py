@@ -20,7 +20,7 @@ from kattn.explain.drawing.pictures import save_figure
 from kattn.export.benchmark import bench
 from kattn.export.formats import FORMATS
 from kattn.files import write_text
-from kattn.graph.targets import main_output
+from kattn.graph.outputs import main_output
 from kattn.runs.folder import RunFolder
 from kattn.training.run import train
 
