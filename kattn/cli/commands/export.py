@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kattn.cli.arguments import add_data_dir, add_weights
+from kattn.cli.arguments import add_data_dir, add_set, add_weights, options_of
 
 if TYPE_CHECKING:
     from kattn.export.formats import Format
@@ -85,6 +85,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of the formats", "each goes to those of the formats that have it")
     for name, settings in OPTIONS.items():
         group.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **settings)
+    add_set(group, "any other option of a format; repeatable")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -93,10 +94,10 @@ def run(arguments: argparse.Namespace) -> None:
     from kattn.runs.opening import RUN, open_model
 
     jobs = _jobs([FORMATS[name] for name in arguments.to], arguments.precision)
-    given = {name: value for name, value in vars(arguments).items() if name in OPTIONS}
+    given = {name: value for name, value in vars(arguments).items() if name in OPTIONS} | options_of(arguments.set)
     for name in given:
         if not any(name in row.options for row, _ in jobs):
-            raise ValueError(f"{' and '.join(row.title for row, _ in jobs)} have no option {name}=.")
+            raise ValueError(f"No option {name}= in {' or '.join(dict.fromkeys(row.title for row, _ in jobs))}.")
     if given.get("outputs") == ["all"]:
         given["outputs"] = "all"
     opened = open_model(arguments.path, weights=arguments.weights)
