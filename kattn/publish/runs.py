@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import kattn
 from kattn.data.loading import load
 from kattn.evaluation.evaluation import evaluate
+from kattn.export.formats import FORMATS
 from kattn.graph.outputs import main_output
 from kattn.profiling import profile
 from kattn.publish import results, trained_weights
@@ -45,10 +45,10 @@ def result_of(run: Any, machine: str, note: str) -> Result:
     train = load(data, splits=("train",)).train.images[:CALIBRATION_IMAGES].astype("float32")
     accuracy = {}
     with tempfile.TemporaryDirectory() as folder:
-        for kind, precision in (("tflite", "int8"), ("onnx", "float32")):
-            file = Path(folder) / f"model.{kind}"
-            getattr(kattn.export, kind)(run.model, file, precision=precision, calibration=train)
-            accuracy[kind] = evaluate(file, data).accuracy
+        for name, precision in (("tflite", "int8"), ("onnx", "float32")):
+            file = Path(folder) / FORMATS[name].file_name("model", precision)
+            FORMATS[name].export(run.model, file, precision=precision, calibration=train)
+            accuracy[name] = evaluate(file, data).accuracy
     cost = profile(run.model)
     images = config["data"]["images"]["train"]
     return Result(
