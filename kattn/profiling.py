@@ -6,11 +6,13 @@ import contextlib
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+
+from kattn.graph.copies import all_layers, parameters
 
 Shape = tuple[int, ...]
 
@@ -20,18 +22,20 @@ class Profile:
     """Cost of one forward pass of one image.
 
     Attributes:
-        parameters: Trainable values.
-        non_trainable: Other values (statistics of normalisations).
+        parameters: Values of all weights that training can change, frozen or not, nested models' too.
+        trainable_parameters: Those that are not frozen.
+        non_trainable: The other values: statistics of normalisations.
         macs: Multiply-adds of convolutions and dense layers; biases, normalisations and activations are free, as in the
             tables of the papers.
         matmul_macs: Multiply-adds of matrix products outside those layers (attention maps times values).
-        activation_bytes: Sum of the outputs of all layers of the model, in its compute precision: what a training step
-            has to keep, roughly.
+        activation_bytes: Sum of the outputs of all layers of the model and of models nested in it, in their compute
+            precision: what a training step has to keep, roughly.
         attention_parameters, attention_macs: The part in kattn's attention layers.
         by_layer: (name, class, multiply-adds) of the model's layers that have any.
     """
 
     parameters: int = 0
+    trainable_parameters: int = 0
     non_trainable: int = 0
     macs: int = 0
     matmul_macs: int = 0
@@ -44,9 +48,10 @@ class Profile:
         def share(part: int, whole: int) -> str:
             return f"{part:,} ({100 * part / max(whole, 1):.1f} % of it attention)"
 
+        frozen = "" if self.trainable_parameters == self.parameters else f"; {self.trainable_parameters:,} trainable"
         matmul = f"\nmatrix products  {self.matmul_macs:,} MACs" if self.matmul_macs else ""
         return (
-            f"parameters       {self.parameters:,} ({self.attention_parameters:,} in attention layers)\n"
+            f"parameters       {self.parameters:,} ({self.attention_parameters:,} in attention layers{frozen})\n"
             f"MACs             {self.macs:,} ({self.attention_macs:,} in attention layers){matmul}\n"
             f"activations      {self.activation_bytes / 2**20:.1f} MiB"
         )
@@ -64,17 +69,20 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
 
     Raises: ValueError where a size is open and `input_shape` does not give it, or the model is not built.
     """
+    learned = _values(parameters(model))
     result = Profile(
-        parameters=sum(math.prod(w.shape) for w in model.trainable_weights),
-        non_trainable=sum(math.prod(w.shape) for w in model.non_trainable_weights),
+        parameters=learned,
+        trainable_parameters=_values(model.trainable_weights),
+        non_trainable=_values(model.weights) - learned,
     )
     inputs = _inputs(model, input_shape)
-    top = {id(layer) for layer in getattr(model, "layers", [])}
+    top = {id(layer) for layer in model.layers}
+    kept = {id(layer) for layer in all_layers(model)}
     attention: list[keras.Layer] = []
     seen: set[int] = set()
 
     def count(layer: keras.Layer, args: tuple[Any, ...], outputs: Any, stack: list[keras.Layer]) -> None:
-        if id(layer) in top:
+        if id(layer) in kept:
             result.activation_bytes += sum(_bytes(y) for y in keras.tree.flatten(outputs))
         inside = next((one for one in stack if _is_attention(one)), None)
         if inside is not None and id(inside) not in seen:
@@ -97,7 +105,7 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
 
     with _observed(count, count_product), portable_graphs():  # whose products of pooled maps are layers
         _Probe(model)(inputs)
-    result.attention_parameters = sum(math.prod(w.shape) for layer in attention for w in layer.trainable_weights)
+    result.attention_parameters = sum(_values(parameters(layer)) for layer in attention)
     return result
 
 
@@ -130,7 +138,12 @@ def _inputs(model: keras.Model, input_shape: Shape | None) -> Any:
 def _is_attention(layer: keras.Layer) -> bool:
     from kattn.layers import LAYERS
 
-    return isinstance(layer, tuple(LAYERS.values()))
+    wrapped = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
+    return isinstance(wrapped, tuple(LAYERS.values()))
+
+
+def _values(weights: Iterable[Any]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def _bytes(tensor: Any) -> int:
@@ -141,11 +154,13 @@ def _bytes(tensor: Any) -> int:
 def _layer_macs(layer: keras.Layer, args: tuple[Any, ...], outputs: Any) -> int:
     from kattn.layers.pieces.spectral_norm import SpectralNorm
 
-    # Runs its layer's computation with another kernel, not the layer.
-    layer = layer.layer if isinstance(layer, SpectralNorm) else layer
+    # These run their layer's computation without calling the layer: with another kernel, or once a time step.
+    per_step = isinstance(layer, keras.layers.TimeDistributed)
+    inner = layer.layer if per_step or isinstance(layer, SpectralNorm) else layer
     for kind, rule in _rules():
-        if isinstance(layer, kind):
-            return rule(layer, tuple(int(s) for s in args[0].shape), tuple(int(s) for s in outputs.shape))
+        if isinstance(inner, kind):
+            shapes = [tuple(int(size) for size in tensor.shape) for tensor in (args[0], outputs)]
+            return rule(inner, *((x[0] * x[1], *x[2:]) if per_step else x for x in shapes))
     return 0
 
 
