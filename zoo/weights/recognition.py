@@ -103,14 +103,15 @@ def _by_table(shapes: Mapping[str, Shape]) -> int | None:
 
 
 def _by_kind(shapes: Mapping[str, Shape]) -> int | None:
-    """The classes of the last dense layer that stands beside the convolutions and not among them."""
+    """The classes of the dense layer that no other one follows, of those beside the convolutions and not among them."""
     body = {_first(key) for key, shape in shapes.items() if len(shape) > 2}
-    found = None
+    ends: dict[str, tuple[int, int]] = {}  # features in and out
     for layer, kernel in _dense(shapes).items():
         bias = shapes.get(f"{layer}.bias", ())
         if _first(layer) not in body and len(bias) == 1 and bias[0] in kernel:
-            found = bias[0]
-    return found
+            ends[layer] = (kernel[kernel[0] == bias[0]], bias[0])
+    last = [out for layer, (_, out) in ends.items() if all(ends[other][0] != out for other in ends if other != layer)]
+    return last[-1] if last else None
 
 
 def find_head(
@@ -126,16 +127,17 @@ def find_head(
         features: That the head begins with; None for any number.
     """
     inside = {_first(key) for key in body}
+    free = {key for key in left if key not in outside}
+    waiting = {layer: kernel[:: 1 if style == "keras" else -1] for layer, kernel in _dense(left).items()}
     head: list[str] = []
-    for layer, kernel in _dense(left).items():
-        into, out = kernel if style == "keras" else kernel[::-1]
-        if features in (None, into) and _first(layer) not in inside:
-            head.append(layer)
-            features = out
-    kernels = {f"{layer}.{kernel}" for layer in head for kernel in _KERNELS}
-    if any(len(shape) > 1 and key not in kernels and key not in outside for key, shape in left.items()):
-        return []
-    return [] if any(_first(key) in inside for key in left if key not in outside) else head
+    while fitting := [layer for layer, (into, _) in waiting.items() if features in (None, into)]:
+        # Of several that fit, one that leads on; the order in a file need not be that of the layers.
+        wanted = {layer: {into for one, (into, _) in waiting.items() if one != layer} for layer in fitting}
+        head.append(next((layer for layer in fitting if waiting[layer][1] in wanted[layer]), fitting[0]))
+        features = waiting.pop(head[-1])[1]
+    known = {f"{layer}.{kernel}" for layer in head for kernel in _KERNELS}
+    foreign = any(len(left[key]) > 1 and key not in known for key in free)
+    return [] if foreign or any(_first(key) in inside for key in free | known & left.keys()) else head
 
 
 def _dense(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
