@@ -10,7 +10,10 @@ import keras
 
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
-from kattn.zoo.grammar.sites import Attention, Head, Sites, factory_options
+from kattn.zoo.grammar.assembly import Head
+from kattn.zoo.grammar.factories import factory_options
+from kattn.zoo.grammar.placing import Sites
+from kattn.zoo.grammar.sites import Attention
 from kattn.zoo.weights.finding import Source, find_weights
 from kattn.zoo.weights.loading import load_weights
 

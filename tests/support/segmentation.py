@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kattn.zoo import criss_cross, dual_attention, encoding, object_context, psa
-from kattn.zoo.grammar.sites import conv_bn
+from kattn.zoo.grammar.convolutions import conv_bn
 
 SIZE = 33  # 8 n + 1, as the authors' crops
 

@@ -8,7 +8,7 @@ from support.models import largest_difference, pixels, randomise
 
 from kattn.zoo import create, dilate, features, list_models
 from kattn.zoo.backbones.table import BACKBONES
-from kattn.zoo.grammar.sites import conv, depthwise_bn
+from kattn.zoo.grammar.convolutions import conv, depthwise_bn
 
 WITH_UNITS = [name for name in BACKBONES if name.startswith("attention")]  # their units stride inside
 

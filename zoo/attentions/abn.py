@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kattn.layers.attention_branch import AttentionBranch
-from kattn.zoo.grammar.sites import Head
+from kattn.zoo.grammar.assembly import Head
 
 
 def apply_map(x: Any, attention: Any, mechanism: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration
-from kattn.zoo.grammar.sites import conv_bn
+from kattn.zoo.grammar.convolutions import conv_bn
 
 
 class AFIConv:

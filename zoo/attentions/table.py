@@ -17,7 +17,8 @@ from kattn.layers.split_attention import SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite
 from kattn.zoo.attentions.abn import attention_branch
 from kattn.zoo.attentions.afi import AFIConv
-from kattn.zoo.grammar.sites import Attention, as_conv
+from kattn.zoo.grammar.factories import as_conv
+from kattn.zoo.grammar.sites import Attention
 
 SE_PAPER = "Hu, Shen, Sun. Squeeze-and-Excitation Networks. CVPR 2018. arXiv:1709.01507"
 CBAM_PAPER = "Woo, Park, Lee, Kweon. CBAM: Convolutional Block Attention Module. ECCV 2018. arXiv:1807.06521"

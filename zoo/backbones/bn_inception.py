@@ -16,7 +16,9 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.row import Backbone
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, symmetric_padding
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import conv_bn, symmetric_padding
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Ioffe, Szegedy. Batch Normalization. ICML 2015. arXiv:1502.03167"
 

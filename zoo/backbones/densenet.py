@@ -21,7 +21,9 @@ import keras
 
 from kattn.zoo.backbones.resnet import imagenet_stem
 from kattn.zoo.backbones.row import BLOCK_SITES, CIFAR, Backbone
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, bn_act, conv
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993"
 SITES = (*(site for site in BLOCK_SITES if site != "inner"), "stage_input", "between_stages", "tail")

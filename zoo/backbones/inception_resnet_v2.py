@@ -20,7 +20,9 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.row import ALL_SITES, Backbone, require_size
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv, conv_bn
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import conv, conv_bn
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet. AAAI 2017. arXiv:1602.07261"
 SMALLEST = 75  # what the unpadded convolutions leave a pixel of

@@ -13,7 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from kattn.zoo.backbones.row import ALL_SITES, Backbone
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
+from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = (
     "Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets: Efficient Convolutional Neural "

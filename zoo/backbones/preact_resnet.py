@@ -16,7 +16,8 @@ import keras
 
 from kattn.zoo.backbones import resnet
 from kattn.zoo.backbones.row import Backbone
-from kattn.zoo.grammar.sites import BlockSites, bn_act, conv
+from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.placing import BlockSites
 
 PAPER = "He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027"
 

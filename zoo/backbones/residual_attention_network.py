@@ -23,7 +23,9 @@ from kattn.layers.pieces.pre_activation import PreActivationBottleneck
 from kattn.layers.residual_attention import ResidualAttention
 from kattn.layers.residual_attention_next import ResidualAttentionNeXt
 from kattn.zoo.backbones.row import Backbone
-from kattn.zoo.grammar.sites import Head, Sites, Stage, assemble, bn_act, conv_bn, unchanged
+from kattn.zoo.grammar.assembly import Head, Stage, assemble, unchanged
+from kattn.zoo.grammar.convolutions import bn_act, conv_bn
+from kattn.zoo.grammar.placing import Sites
 
 PAPER = "Wang et al. Residual Attention Network for Image Classification. CVPR 2017. arXiv:1704.06904"
 WIDTHS = (256, 512, 1024)

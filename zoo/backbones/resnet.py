@@ -17,7 +17,9 @@ import keras
 from keras import ops
 
 from kattn.zoo.backbones.row import CIFAR, Backbone
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, run_stage, unchanged
+from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage, unchanged
+from kattn.zoo.grammar.convolutions import conv_bn
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385"
 

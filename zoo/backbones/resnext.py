@@ -12,7 +12,8 @@ from typing import Any
 from kattn.zoo.backbones.resnet import bottleneck, resnet
 from kattn.zoo.backbones.resnet import imagenet as resnet_imagenet
 from kattn.zoo.backbones.row import CIFAR, Backbone
-from kattn.zoo.grammar.sites import BlockSites, conv_bn
+from kattn.zoo.grammar.convolutions import conv_bn
+from kattn.zoo.grammar.placing import BlockSites
 
 PAPER = (
     "Xie, Girshick, Dollar, Tu, He. Aggregated Residual Transformations for Deep Neural Networks. CVPR 2017. "

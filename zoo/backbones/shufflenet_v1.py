@@ -17,17 +17,9 @@ import keras
 
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
 from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
-from kattn.zoo.grammar.sites import (
-    BlockSites,
-    Head,
-    Sites,
-    Stage,
-    assemble,
-    conv_bn,
-    depthwise_bn,
-    run_stage,
-    symmetric_padding,
-)
+from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn, symmetric_padding
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Zhang, Zhou, Lin, Sun. ShuffleNet. CVPR 2018. arXiv:1707.01083"
 SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise

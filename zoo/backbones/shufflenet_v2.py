@@ -20,7 +20,9 @@ from keras import ops
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
 from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
 from kattn.zoo.backbones.shufflenet_v1 import STEM_WIDTH, imagenet_stem
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn, depthwise_bn, run_stage
+from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Ma, Zhang, Zheng, Sun. ShuffleNet V2. ECCV 2018. arXiv:1807.11164"
 SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise

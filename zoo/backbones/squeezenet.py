@@ -15,7 +15,8 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.row import Backbone, require_size
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360"
 STAGES = (  # (squeeze, expand) of each fire module

@@ -17,7 +17,9 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.row import Backbone, require_size
-from kattn.zoo.grammar.sites import Head, Sites, Stage, assemble, bn_act, conv
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.placing import Sites
 
 PAPER = "Simonyan, Zisserman. Very Deep Convolutional Networks. ICLR 2015. arXiv:1409.1556"
 WIDTHS = (64, 128, 256, 512, 512)

@@ -14,7 +14,7 @@ from typing import Any
 
 from kattn.zoo.backbones import preact_resnet, resnet
 from kattn.zoo.backbones.row import Backbone
-from kattn.zoo.grammar.sites import BlockSites
+from kattn.zoo.grammar.placing import BlockSites
 
 PAPER = "Zagoruyko, Komodakis. Wide Residual Networks. BMVC 2016. arXiv:1605.07146"
 

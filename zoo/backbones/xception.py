@@ -15,7 +15,9 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.row import ALL_SITES, Backbone, require_size
-from kattn.zoo.grammar.sites import BlockSites, Head, Sites, Stage, assemble, conv_bn
+from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import conv_bn
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Chollet. Xception. CVPR 2017. arXiv:1610.02357"
 SMALLEST = 7  # what the unpadded stem leaves a pixel of

@@ -1,1 +1,1 @@
-"""Where attention goes in a network: sites, placing, assembly, and the convolutions backbones are written with."""
+"""The language backbones are written in: sites for attention, their placing, stages and heads, convolutions."""

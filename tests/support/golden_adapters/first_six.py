@@ -13,7 +13,7 @@ from kattn import layers
 from kattn.zoo.attentions.abn import apply_map
 from kattn.zoo.attentions.table import ATTENTIONS
 from kattn.zoo.backbones import resnet
-from kattn.zoo.grammar.sites import BlockSites, Sites
+from kattn.zoo.grammar.placing import BlockSites, Sites
 
 Config = dict[str, Any]
 

@@ -9,7 +9,7 @@ import keras
 
 from kattn.layers.pieces.conv_norm import ConvNormActivation
 from kattn.layers.pieces.resize_like import ResizeLike
-from kattn.zoo.grammar.sites import Head
+from kattn.zoo.grammar.assembly import Head
 from kattn.zoo.levels import features
 from kattn.zoo.output_stride import dilate
 from kattn.zoo.tables import builder

@@ -1,0 +1,125 @@
+"""Convolutions with their padding, normalisation and activation: what blocks are written with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
+
+KernelSize = int | tuple[int, int]
+
+
+def kernel_initializer() -> keras.initializers.Initializer:
+    """He's initializer by fan-out. Each layer needs its own: one instance draws the same numbers again in Keras 3."""
+    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+
+
+def symmetric_padding(x: Any, kernel_size: KernelSize, *, name: str) -> Any:
+    """Zeros on all sides, as many as an odd kernel needs."""
+    height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    if height == width == 1:
+        return x
+    return keras.layers.ZeroPadding2D((height // 2, width // 2), data_format="channels_last", name=f"{name}_pad")(x)
+
+
+def pad(x: Any, kernel_size: KernelSize, strides: int, padding: str, *, name: str) -> tuple[Any, str]:
+    """The map, padded where Keras would pad it otherwise than the references, and the padding left to Keras.
+
+    Args:
+        padding: "same" pads all sides alike, as torch and Caffe do; Keras's "same" does not where a convolution
+            strides. "end" is Keras's "same": it pads an even size at the bottom and the right, as TensorFlow's own
+            networks do. "valid" pads nothing.
+    """
+    if padding == "same" and strides > 1:
+        return symmetric_padding(x, kernel_size, name=name), "valid"
+    return x, "same" if padding == "end" else padding
+
+
+def conv(
+    x: Any,
+    filters: int,
+    kernel_size: KernelSize,
+    strides: int = 1,
+    *,
+    groups: int = 1,
+    use_bias: bool = False,
+    padding: str = "same",
+    separable: bool = False,
+    name: str,
+) -> Any:
+    """A convolution without activation.
+
+    Args:
+        padding: See `pad`.
+        separable: A depthwise convolution, then a 1x1 convolution to the filters.
+    """
+    x, padding = pad(x, kernel_size, strides, padding, name=name)
+    options: dict[str, Any] = {
+        "strides": strides,
+        "padding": padding,
+        "use_bias": use_bias,
+        "data_format": "channels_last",
+        "name": name,
+    }
+    if separable:
+        initializers = {f"{part}_initializer": kernel_initializer() for part in ("depthwise", "pointwise")}
+        return keras.layers.SeparableConv2D(filters, kernel_size, **initializers, **options)(x)
+    options["kernel_initializer"] = kernel_initializer()
+    if groups > 1:
+        return GroupedConv2D(filters, kernel_size, groups=groups, **options)(x)
+    return keras.layers.Conv2D(filters, kernel_size, **options)(x)
+
+
+def bn_act(x: Any, activation: str | None = "relu", *, epsilon: float = BN_EPSILON, name: str) -> Any:
+    """Batch normalisation, then an activation or none."""
+    x = batch_norm(epsilon=epsilon, name=f"{name}_bn")(x)
+    return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
+def conv_bn(
+    x: Any,
+    filters: int,
+    kernel_size: KernelSize,
+    strides: int = 1,
+    *,
+    activation: str | None = "relu",
+    norm: bool = True,
+    epsilon: float = BN_EPSILON,
+    name: str,
+    **options: Any,
+) -> Any:
+    """Convolution without bias, batch normalisation, activation.
+
+    Args:
+        norm: False: only the convolution; the next block normalises and activates, as in DenseNet.
+        epsilon: Of the normalisation.
+        options: Of `conv`: groups, padding, separable.
+    """
+    x = conv(x, filters, kernel_size, strides, name=name, **options)
+    return bn_act(x, activation, epsilon=epsilon, name=name) if norm else x
+
+
+def depthwise_bn(
+    x: Any,
+    kernel_size: int = 3,
+    strides: int = 1,
+    *,
+    activation: str | None = "relu",
+    padding: str = "same",
+    name: str,
+) -> Any:
+    """Depthwise convolution without bias (`padding` as in `pad`), batch normalisation, activation."""
+    x, padding = pad(x, kernel_size, strides, padding, name=name)
+    x = keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides,
+        padding=padding,
+        use_bias=False,
+        depthwise_initializer=kernel_initializer(),
+        data_format="channels_last",
+        name=name,
+    )(x)
+    return bn_act(x, activation, name=name)

@@ -1,0 +1,92 @@
+"""Factories: what stands at a site. Those of the plain network, and what can be asked of any."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kattn.zoo.grammar.convolutions import conv_bn
+
+# Called with a mechanism's options and a name; gives a callable on tensors, such as a layer.
+Factory = Callable[..., Any]
+
+# Parameters of factories that the backbone sets, not its user. A layer that also returned its attention
+# (return_attention) could not stand in a network.
+NOT_OPTIONS = {"self", "name", "dtype", "filters", "strides", "groups", "x", "last_stage", "head", "return_attention"}
+
+
+def identity(**_: Any) -> Callable[[Any], Any]:
+    """The plain network at every site that maps a tensor to a tensor."""
+    return lambda x: x
+
+
+def plain_conv(**_: Any) -> Callable[..., Any]:
+    """The plain network at the sites that are a convolution."""
+
+    def apply(
+        x: Any,
+        filters: int,
+        kernel_size: int,
+        strides: int,
+        *,
+        name: str,
+        at: Any,
+        later_strides: int = 1,
+        **options: Any,
+    ) -> Any:
+        return conv_bn(x, filters, kernel_size, strides, name=name, **options)
+
+    return apply
+
+
+def plain_tail(x: Any, last_stage: Callable[..., Any], head: Callable[[Any], Any]) -> Any:
+    """The plain network's end: the last stage, then the head."""
+    return head(last_stage(x))
+
+
+def as_conv(layer: type[keras.layers.Layer]) -> Factory:
+    """A `spatial_conv` factory from a layer class that replaces the 3x3 convolution and its normalisation.
+
+    The layer takes the filters, strides and groups of the convolution that it replaces, as SKNet's does in a ResNeXt.
+    """
+
+    def factory(**options: Any) -> Callable[..., Any]:
+        def apply(x: Any, filters: int, kernel_size: int, strides: int, *, name: str, groups: int = 1, **_: Any) -> Any:
+            return layer(filters, strides=strides, groups=groups, name=f"{name}_{layer_name(layer)}", **options)(x)
+
+        return apply
+
+    factory.__wrapped__ = layer  # type: ignore[attr-defined]  # its options are the layer's
+    return factory
+
+
+def unwrapped(factory: Factory) -> Factory:
+    """The layer class or function behind partials and `as_conv`."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return inspect.unwrap(factory)
+
+
+def layer_name(factory: Factory) -> str:
+    """How the layers that a factory makes end their names: SqueezeExcite gives "squeeze_excite"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", unwrapped(factory).__name__).lower()
+
+
+def factory_options(factory: Factory) -> list[inspect.Parameter]:
+    """The keyword options of a factory; what a partial sets is the default."""
+    preset: dict[str, Any] = {}
+    while isinstance(factory, functools.partial):
+        preset = {**factory.keywords, **preset}
+        factory = factory.func
+    target = unwrapped(factory)
+    target = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    return [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=preset.get(p.name, p.default))
+        for p in inspect.signature(target).parameters.values()
+        if p.name not in NOT_OPTIONS and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
