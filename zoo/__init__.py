@@ -14,11 +14,14 @@ import importlib
 import importlib.util
 from typing import Any
 
+from kattn.lazy import face
+from kattn.suggest import unknown
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 
-# Functions that import Keras, by their module. __init__.pyi tells type checkers of them and of all builders.
-_FUNCTIONS = {
+# Functions that import Keras, by the module that defines them. __init__.pyi tells type checkers of them and of all
+# builders.
+FUNCTIONS = {
     "convert": "converting",
     "criss_cross": "networks.segmentation.heads",
     "dilate": "output_stride",
@@ -37,11 +40,19 @@ _FUNCTIONS = {
     "spatial_transformer": "networks.spatial_transformer",
     "to_state_dict": "weights.state_dict",
 }
+# What users of other collections look for here.
+ELSEWHERE = {
+    "preprocess_input": "Models take RGB pixels 0-255 and normalise them inside; include_preprocessing=False leaves "
+    "that to you.",
+    "decode_predictions": "Predictions are scores in the order of the training data's classes.",
+}
+_function, _ = face(__name__, FUNCTIONS)
 
 
 def create(name: str, **options: Any) -> Any:
     """A model by its name: `create("afi_resnet50", classes=10)` is `afi_resnet50(classes=10)`.
 
+    Returns: A functional Keras model.
     Raises: ValueError for an unknown name, with the closest ones, or for a mechanism that the backbone has no place
         for; TypeError for an option that the model does not have, with those it has.
     """
@@ -51,18 +62,25 @@ def create(name: str, **options: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
-    # "from kattn.zoo import tables" asks here first: dunders and the package's own modules are no models.
-    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kattn.zoo.tables import builder
+    if name in FUNCTIONS:
+        return _function(name)
+    absent = f"module {__name__!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        raise AttributeError(absent)
+    if name in ELSEWHERE:
+        raise AttributeError(f"{absent}. {ELSEWHERE[name]}")
+    if importlib.util.find_spec(f"{__name__}.{name}"):
+        return importlib.import_module(f"{__name__}.{name}")
+    from kattn.zoo.tables import NoPlace, builder
 
     try:
         return builder(name)
-    except ValueError as problem:
-        raise AttributeError(str(problem)) from None
+    except NoPlace as reason:
+        raise AttributeError(f"{absent}: {reason}") from None
+    except ValueError:
+        problem = unknown("model or function", name, __dir__(), "All names: dir(kattn.zoo)")
+        raise AttributeError(f"{absent}: {problem}") from None
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_FUNCTIONS, *list_models()])
+    return sorted({"create", "info", "list_models", *FUNCTIONS, *list_models()})

@@ -11,8 +11,8 @@ from kattn.publish.counting import counted
 from kattn.publish.models_page import page
 from kattn.publish.stubs import stub_text
 from kattn.zoo import catalog
-from kattn.zoo.catalog import TABLE, natural
-from kattn.zoo.tables import builder, pairs, rows
+from kattn.zoo.catalog import TABLE, described, natural
+from kattn.zoo.tables import builder, pairs
 
 WRITTEN_EVERY = 50  # models: a run that is stopped goes on from there
 
@@ -47,27 +47,17 @@ def generate(known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """All rows, in natural order, written as they come; those known are kept."""
     names = sorted(pairs(), key=lambda pair: natural(pair[0]))
     table = []
-    for number, (name, attention, backbone) in enumerate(names, start=1):
+    for number, (name, *_) in enumerate(names, start=1):
         if name not in known:
             print(f"{number}/{len(names)} {name}", flush=True)
-        table.append(known.get(name) or row_of(name, attention, backbone))
+        table.append(known.get(name) or row_of(name))
         if number % WRITTEN_EVERY == 0 or number == len(names):
             checkout.write_table(TABLE, table + [known[n] for n, *_ in names[number:] if n in known])
     return table
 
 
-def row_of(name: str, attention_name: str, backbone_name: str) -> dict[str, Any]:
+def row_of(name: str) -> dict[str, Any]:
     """One row, by building the model."""
-    attention, backbone = rows(name)
-    cost = counted(builder(name))
-    return {
-        "name": name,
-        "attention": "" if attention_name == "none" else attention_name,
-        "backbone": backbone_name,
-        "parameters": cost.parameters,
-        "macs": cost.macs,
-        "matmul_macs": cost.matmul_macs,
-        "input_shape": "x".join(map(str, backbone.input_shape)),
-        "classes": backbone.classes,
-        "papers": " | ".join(filter(None, (backbone.paper, attention.paper))),
-    }
+    row = vars(described(name, counted(builder(name)))).copy()
+    del row["weights"]
+    return row | {"input_shape": "x".join(map(str, row["input_shape"])), "papers": " | ".join(row["papers"])}

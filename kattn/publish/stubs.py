@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from kattn.zoo.builder import STANDARD, backbone_options
 from kattn.zoo.catalog import natural
+from kattn.zoo.options import STANDARD
 from kattn.zoo.tables import pairs, rows
 
 HEADER = '''\
@@ -52,7 +52,7 @@ def stub_text() -> str:
     functions: list[tuple[str, str]] = []
     for name, attention_name, _ in pairs():
         attention, backbone = rows(name)
-        own = {option.name: option for option in backbone_options(backbone)}
+        own = backbone.user_options()
         options = own | attention.options()
         if not options:
             functions.append((name, "Options"))

@@ -69,7 +69,9 @@ class Space:
     """
 
     def __init__(self, model: str, choices: Mapping[str, Any], recipe: Recipe) -> None:
-        self.parts = _parts(model)
+        from kattn.zoo.tables import parts
+
+        self.parts = parts(model)
         if not isinstance(choices, Mapping) or not choices:
             raise ValueError(f"space is {{name: list of choices}}, with one name at least. Received: {choices!r}")
         self.choices: dict[str, Choices] = {name: _checked(name, given) for name, given in choices.items()}
@@ -141,7 +143,7 @@ class Space:
 
     def _builders(self) -> dict[str, tuple[str, ...]]:
         """Options to choose from, of every model that the space names."""
-        from kattn.zoo.builder import STANDARD
+        from kattn.zoo.options import STANDARD
         from kattn.zoo.tables import builder
 
         found = {}
@@ -156,16 +158,6 @@ class Space:
 def written(value: Any) -> str:
     """A value for people and for tables."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def _parts(model: str) -> tuple[str, str]:
-    from kattn.zoo.catalog import unknown_model
-    from kattn.zoo.tables import pairs
-
-    for name, mechanism, backbone in pairs():
-        if name == model:
-            return mechanism, backbone
-    raise unknown_model(str(model))
 
 
 def _checked(name: str, given: Any) -> Choices:

@@ -20,13 +20,13 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.resnet import imagenet_stem
-from kattn.zoo.backbones.row import BLOCK_SITES, CIFAR, Backbone
+from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import bn_act, conv
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993"
-SITES = (*(site for site in BLOCK_SITES if site != "inner"), "stage_input", "between_stages", "tail")
+SITES = all_but("inner")
 
 
 def dense_layer(x: Any, growth: int, at: BlockSites, *, bottleneck: bool) -> Any:

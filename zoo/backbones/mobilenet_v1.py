@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kattn.zoo.backbones.row import ALL_SITES, Backbone
-from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.backbones.row import Backbone, all_but
+from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
@@ -43,15 +43,10 @@ def mobilenet_v1(x: Any, sites: Sites, head: Head, *, alpha: float = 1.0) -> Any
     """
     if alpha <= 0:
         raise ValueError(f"alpha must be above 0. Received: alpha={alpha}")
-
-    def stage(number: int, channels: int, pairs: int) -> Stage:
-        def build(x: Any, strides: int, prefix: str) -> Any:
-            filters = scaled(channels, alpha)
-            return run_stage(x, pair, pairs, sites, number, filters=filters, strides=strides, prefix=prefix)
-
-        return Stage(build, strides=1 if number == 1 else 2)
-
-    stages = [stage(i, channels, pairs) for i, (channels, pairs) in enumerate(STAGES, start=1)]
+    stages = [
+        stage_of_blocks(pair, pairs, sites, i, filters=scaled(channels, alpha), strides=1 if i == 1 else 2)
+        for i, (channels, pairs) in enumerate(STAGES, start=1)
+    ]
     x = conv_bn(x, scaled(32, alpha), 3, 2, name="stem_conv")
     return assemble(x, stages, sites, head, stem_strides=2)
 
@@ -61,7 +56,7 @@ BACKBONES: dict[str, Backbone] = {
         mobilenet_v1,
         stages=len(STAGES),
         paper=PAPER,
-        sites=tuple(site for site in ALL_SITES if site not in ("spatial_conv", "shortcut")),
+        sites=all_but("spatial_conv", "shortcut"),
         options=("alpha",),
     ),
 }

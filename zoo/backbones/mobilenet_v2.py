@@ -21,13 +21,13 @@ from typing import Any
 import keras
 
 from kattn.zoo.backbones.resnet import project
-from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
+from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Sandler, Howard, Zhu, Zhmoginov, Chen. MobileNetV2. CVPR 2018. arXiv:1801.04381"
-SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")
+SITES = all_but("spatial_conv")
 
 Row = tuple[int, int, int]  # expansion, channels, blocks
 IMAGENET_STAGES: tuple[tuple[Row, ...], ...] = (

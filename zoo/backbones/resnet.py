@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 from kattn.zoo.backbones.row import CIFAR, Backbone
-from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage, unchanged
+from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks, unchanged
 from kattn.zoo.grammar.convolutions import conv_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
@@ -43,10 +43,10 @@ def imagenet_stem(
     """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2.
 
     Args:
-        stem_widths: Filters of the 3x3 convolutions that stand for the 7x7, of which the first strides: (32, 32, 64) in
-            ResNet-D, (24, 32, 64) in timm's ResNet-T.
-        stem_pool: Padding of the pooling: "symmetric", or "end" as in the Caffe definitions; "conv": no pooling, the
-            last of the stem's 3x3 convolutions strides instead.
+        stem_widths: Filters of the 3x3 convolutions that replace the 7x7; the first of them has stride 2. (32, 32, 64)
+            in ResNet-D, (24, 32, 64) in timm's ResNet-T.
+        stem_pool: Padding of the pooling: "symmetric", or "end" as in the Caffe definitions. "conv": no pooling; the
+            last of the 3x3 convolutions has stride 2 instead.
     """
     if stem_pool not in STEM_POOLS or (stem_pool == "conv" and stem_widths is None):
         raise ValueError(
@@ -61,7 +61,7 @@ def imagenet_stem(
             x = conv_bn(x, width, 3, strides, name=f"stem_conv{i}")
     if stem_pool == "conv":
         return x
-    # Zeros do no harm to a maximum behind a ReLU; torch pads with minus infinity.
+    # Behind a ReLU zeros change no maximum; torch pads with minus infinity.
     pad = POOL_PADDING[stem_pool]
     x = keras.layers.ZeroPadding2D(pad, data_format="channels_last", name="stem_pool_pad")(x)
     return keras.layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
@@ -71,9 +71,9 @@ def project(x: Any, filters: int, strides: int, name: str, kind: str = "B") -> A
     """The shortcut where the shape changes.
 
     Args:
-        kind: "B": a strided 1x1 convolution. "A": every `strides`-th pixel, zeros for the channels that are new, half
-            of them on either side as in the public CIFAR weights; "A_end": the zeros behind the channels, as in the
-            first authors' torch code. "D": an average pool that strides, then a 1x1 convolution (ResNet-D).
+        kind: "B": a strided 1x1 convolution. "A": every `strides`-th pixel, with zeros as new channels, half of them
+            on either side as in the public CIFAR weights; "A_end": all zeros behind the channels, as in the authors'
+            first torch code. "D": a strided average pooling, then a 1x1 convolution (ResNet-D).
     """
     if kind not in SHORTCUTS:
         raise ValueError(f"shortcut must be one of {', '.join(SHORTCUTS)}. Received: shortcut={kind!r}")
@@ -87,7 +87,7 @@ def project(x: Any, filters: int, strides: int, name: str, kind: str = "B") -> A
             x = keras.layers.MaxPooling2D(1, strides, data_format="channels_last", name=f"{name}_subsample")(x)
         return ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, new - before)))
     if kind == "D" and strides > 1:
-        # The mean of what there is at the border of an odd size, as in torch with ceil_mode and without its padding.
+        # At the border of an odd size: the mean of the pixels there are, as torch's with ceil_mode and no padding.
         pool = keras.layers.AveragePooling2D(strides, strides, "same", data_format="channels_last", name=f"{name}_pool")
         x, strides = pool(x), 1
     return conv_bn(x, filters, 1, strides, activation=None, name=name)
@@ -143,15 +143,15 @@ def resnet(
     stem_widths: Sequence[int] | None = None,
     stem_pool: str = "symmetric",
 ) -> Any:
-    """Stem, stages of blocks that halve the map and change the width, head.
+    """Stem, stages of blocks, head. Each stage but the first halves the map.
 
     Args:
         block: (x, filters, strides, at) to x.
         depths, widths: Blocks and filters of each stage.
-        stem: x to what the first stage takes.
+        stem: The image to the first stage's input.
         stem_strides: Its stride.
         finish: See `assemble`.
-        shortcut: Where a block changes the shape: see `project`.
+        shortcut: Of the blocks that change the shape: see `project`.
         stem_widths, stem_pool: See `imagenet_stem`.
     """
     if len(depths) != sites.count or len(widths) != sites.count:
@@ -162,14 +162,10 @@ def resnet(
         block = functools.partial(block, shortcut=shortcut)
     if stem_widths is not None or stem_pool != "symmetric":
         stem = functools.partial(stem, stem_widths=stem_widths, stem_pool=stem_pool)
-
-    def stage(number: int, depth: int, width: int) -> Stage:
-        def build(x: Any, strides: int, prefix: str) -> Any:
-            return run_stage(x, block, depth, sites, number, filters=width, strides=strides, prefix=prefix)
-
-        return Stage(build, strides=1 if number == 1 else 2)
-
-    stages = [stage(i, depth, width) for i, (depth, width) in enumerate(zip(depths, widths, strict=True), start=1)]
+    stages = [
+        stage_of_blocks(block, depth, sites, i, filters=width, strides=1 if i == 1 else 2)
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True), start=1)
+    ]
     return assemble(stem(x), stages, sites, head, stem_strides=stem_strides, finish=finish)
 
 

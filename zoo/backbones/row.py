@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-BLOCK_SITES = ("input", "first_conv", "integrated", "spatial_conv", "inner", "residual", "shortcut", "output")
-ALL_SITES = (*BLOCK_SITES, "stage_input", "between_stages", "tail")
+from kattn.zoo.grammar.factories import factory_options
+from kattn.zoo.grammar.sites import SITES, Attention
 
+# Why a network lacks a site, where the backbone gives no reason of its own.
 NO_SITE = {
     "input": "its blocks have no residual branch whose input could be gated",
     "first_conv": "it has no stage of equal blocks whose first convolutions could share their maps",
@@ -26,7 +28,7 @@ NO_SITE = {
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row of a backbone table.
+    """One row of the table of backbones.
 
     Attributes:
         network: (x, sites, head, **options) to the outputs, for a normalised image x.
@@ -34,11 +36,10 @@ class Backbone:
         paper: Where it was published.
         input_shape: Default (height, width, channels).
         classes: Default number of classes.
-        mean: Per-channel mean of RGB in 0-1 that pixels are normalised with.
-        std: Its standard deviation.
+        mean, std: Of RGB in 0-1, that pixels are normalised with.
         sites: The sites that the network calls.
         options: Names of the network's keyword options that users may set.
-        reasons: Why it lacks a site, where this network's reason is another than its kind's.
+        reasons: Site to why the network lacks it, where NO_SITE does not tell it well.
     """
 
     network: Callable[..., Any]
@@ -48,13 +49,26 @@ class Backbone:
     classes: int = 1000
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    sites: tuple[str, ...] = ALL_SITES
+    sites: tuple[str, ...] = tuple(SITES)
     options: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def missing(self, attention: Attention) -> list[str]:
+        """The sites that the attention stands at and the network does not have."""
+        return [site for site in attention.used_sites() if site not in self.sites]
 
     def why_not(self, site: str) -> str:
         """Why the network has no such site."""
         return self.reasons.get(site, NO_SITE[site])
+
+    def user_options(self) -> dict[str, inspect.Parameter]:
+        """The keyword options that the network offers its users."""
+        return {option.name: option for option in factory_options(self.network) if option.name in self.options}
+
+
+def all_but(*sites: str) -> tuple[str, ...]:
+    """All sites but these."""
+    return tuple(site for site in SITES if site not in sites)
 
 
 CIFAR: dict[str, Any] = {

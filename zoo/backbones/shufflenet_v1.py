@@ -16,13 +16,13 @@ from typing import Any
 import keras
 
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
-from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
-from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
+from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn, symmetric_padding
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Zhang, Zhou, Lin, Sun. ShuffleNet. CVPR 2018. arXiv:1707.01083"
-SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise
+SITES = all_but("spatial_conv")  # the 3x3 convolutions are depthwise
 STEM_WIDTH = 24
 DEPTHS = (4, 8, 4)
 WIDTHS = {2: (200, 400, 800), 3: (240, 480, 960)}
@@ -70,14 +70,10 @@ def unit(x: Any, filters: int, strides: int, at: BlockSites, *, groups: int, cif
 def shufflenet(x: Any, sites: Sites, head: Head, *, groups: int, cifar: bool = False) -> Any:
     """Stem, three stages that halve the map and double the width, head."""
     block = functools.partial(unit, groups=groups, cifar=cifar)
-
-    def stage(number: int, depth: int, width: int) -> Stage:
-        def build(x: Any, strides: int, prefix: str) -> Any:
-            return run_stage(x, block, depth, sites, number, filters=width, strides=strides, prefix=prefix)
-
-        return Stage(build, strides=2)
-
-    stages = [stage(i, *row) for i, row in enumerate(zip(DEPTHS, WIDTHS[groups], strict=True), start=1)]
+    stages = [
+        stage_of_blocks(block, depth, sites, i, filters=width, strides=2)
+        for i, (depth, width) in enumerate(zip(DEPTHS, WIDTHS[groups], strict=True), start=1)
+    ]
     stem, stem_strides = (cifar_stem, 1) if cifar else (imagenet_stem, 4)
     return assemble(stem(x), stages, sites, head, stem_strides=stem_strides)
 

@@ -18,14 +18,14 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
-from kattn.zoo.backbones.row import ALL_SITES, CIFAR, Backbone
+from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.backbones.shufflenet_v1 import STEM_WIDTH, imagenet_stem
-from kattn.zoo.grammar.assembly import Head, Stage, assemble, run_stage
+from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Ma, Zhang, Zheng, Sun. ShuffleNet V2. ECCV 2018. arXiv:1807.11164"
-SITES = tuple(site for site in ALL_SITES if site != "spatial_conv")  # the 3x3 convolutions are depthwise
+SITES = all_but("spatial_conv")  # the 3x3 convolutions are depthwise
 DEPTHS = (4, 8, 4)
 
 
@@ -54,16 +54,13 @@ def shufflenet_v2(
 ) -> Any:
     """Stem, three stages that halve the map and double the width, a 1x1 convolution, head."""
 
-    def stage(number: int, depth: int, width: int) -> Stage:
-        def build(x: Any, strides: int, prefix: str) -> Any:
-            return run_stage(x, unit, depth, sites, number, filters=width, strides=strides, prefix=prefix)
-
-        return Stage(build, strides=2)
-
     def widen(x: Any) -> Any:
         return conv_bn(x, last_width, 1, name="last_conv")
 
-    stages = [stage(i, *row) for i, row in enumerate(zip(DEPTHS, widths, strict=True), start=1)]
+    stages = [
+        stage_of_blocks(unit, depth, sites, i, filters=width, strides=2)
+        for i, (depth, width) in enumerate(zip(DEPTHS, widths, strict=True), start=1)
+    ]
     stem, stem_strides = (cifar_stem, 1) if cifar else (imagenet_stem, 4)
     return assemble(stem(x), stages, sites, head, stem_strides=stem_strides, widen=widen)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from kattn.zoo.backbones.row import ALL_SITES, Backbone, require_size
+from kattn.zoo.backbones.row import Backbone, all_but, require_size
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import conv_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
@@ -80,6 +80,6 @@ BACKBONES: dict[str, Backbone] = {
         input_shape=(299, 299, 3),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        sites=tuple(site for site in ALL_SITES if site != "spatial_conv"),  # its 3x3 convolutions are depthwise
+        sites=all_but("spatial_conv"),  # its 3x3 convolutions are depthwise
     )
 }

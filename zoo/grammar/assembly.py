@@ -85,23 +85,19 @@ def _at_least_float32() -> str | None:
     return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
 
 
-def run_stage(
-    x: Any,
-    block: Callable[..., Any],
-    blocks: int,
-    sites: Sites,
-    number: int,
-    *,
-    filters: int,
-    strides: int,
-    prefix: str = "",
-) -> Any:
+def stage_of_blocks(
+    block: Callable[..., Any], blocks: int, sites: Sites, number: int, *, filters: int, strides: int
+) -> Stage:
     """A stage of equal blocks, `block(x, filters, strides, at)`. The first takes the stride, the others stride 1."""
-    stage = sites.stage(number, blocks, prefix)
-    x = stage.stage_input(x)
-    for i in range(1, blocks + 1):
-        x = block(x, filters, strides if i == 1 else 1, stage.block(i))
-    return x
+
+    def build(x: Any, strides: int, prefix: str) -> Any:
+        stage = sites.stage(number, blocks, prefix)
+        x = stage.stage_input(x)
+        for i in range(1, blocks + 1):
+            x = block(x, filters, strides if i == 1 else 1, stage.block(i))
+        return x
+
+    return Stage(build, strides)
 
 
 def assemble(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kattn.layers.spatial_transformer import IDENTITY, SpatialTransformerSampler
-from kattn.zoo.builder import normalise
+from kattn.zoo.inputs import normalise
 from kattn.zoo.tables import builder, rows
 from kattn.zoo.weights.loading import load_weights
 
@@ -71,7 +71,7 @@ def spatial_transformer(
         )
     name = name or f"spatial_transformer_{backbone}"
     image = keras.Input(shape, name="image")
-    x = normalise(image, row) if include_preprocessing else image
+    x = normalise(image, row.mean, row.std) if include_preprocessing else image
     theta = localise(x, filters, hidden)
     sampled = SpatialTransformerSampler(size, align_corners, name="sampler")([x, theta])
     network = builder(backbone)(

@@ -1,0 +1,81 @@
+"""The options of a builder: those of every model, of the backbone and of the attention; its signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.factories import unwrapped
+from kattn.zoo.grammar.sites import Attention
+
+# Options of every model, with their types and defaults.
+STANDARD = {
+    "weights": ("str | pathlib.Path | None", None),
+    "include_top": ("bool", True),
+    "input_shape": ("tuple[int | None, int | None, int] | None", None),
+    "input_tensor": ("keras.KerasTensor | None", None),
+    "pooling": ("str | None", None),
+    "classes": ("int | None", None),
+    "classifier_activation": ("str | None", "softmax"),
+    "include_preprocessing": ("bool", True),
+    "mean": ("Sequence[float] | None", None),
+    "std": ("Sequence[float] | None", None),
+    "freeze": ("int | None", None),
+    "cache_dir": ("str | pathlib.Path | None", None),
+    "name": ("str | None", None),
+}
+STANDARD_DOC = """\
+    weights: None (random), the tag of published weights ("imagenet"; `kattn.zoo.info` lists them), or a path:
+        .weights.h5, .keras, or a file of another collection (.safetensors, torch's .pth, the .h5 of Keras 2).
+    include_top: False leaves pooling and classifier out.
+    input_shape: (height, width, channels); height and width may be None. Default: {input_shape}.
+    input_tensor: A Keras tensor to build on, instead of a new input.
+    pooling: None, "avg" or "max": pooling of the last map, with include_top=False.
+    classes: Number of classes. Default: the weights', else {classes}.
+    classifier_activation: Of the classifier; None gives logits.
+    include_preprocessing: True takes RGB pixels 0-255 and normalises them inside the model; False leaves that to you.
+    mean, std: Of RGB in 0-1, to normalise with. Default: the weights', else {mean} and {std}.
+    freeze: With weights: the last stage, from 1, that keeps them; 0 is the stem. Default: everything is trained.
+    cache_dir: Folder for fetched weights. Default: KATTN_CACHE, else the user's cache.
+    name: Of the model. Default: {name}."""
+PLACING_DOC = {
+    "stages": "Stages (counted from 1) that get the attention. Default: the paper's.",
+    "position": "Where it stands: input, inner, residual, shortcut, output, stage_input, between_stages.",
+}
+
+
+def signature_of(own: dict[str, inspect.Parameter]) -> inspect.Signature:
+    """The signature of a builder, keyword options only: every model's, then its own."""
+    standard = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for key, (annotation, default) in STANDARD.items()
+    ]
+    return inspect.Signature([*standard, *own.values()], return_annotation="keras.Model")
+
+
+def check_options(name: str, given: Iterable[str], own: Iterable[str]) -> None:
+    """Raise a TypeError for options that the model does not have, with those it has."""
+    if unknown := sorted(set(given) - STANDARD.keys() - set(own)):
+        raise TypeError(
+            f"{name} has no option {', '.join(unknown)}. Options of this model: {', '.join(sorted(own)) or 'none'}. "
+            f"Options of every model: {', '.join(STANDARD)}."
+        )
+
+
+def docstring_of(name: str, attention: Attention, backbone: Backbone) -> str:
+    """The docstring of a builder."""
+    lines = [f"{name}: a functional Keras model.", "", "Args:"]
+    facts = {key: getattr(backbone, key) for key in ("input_shape", "classes", "mean", "std")}
+    lines.append(STANDARD_DOC.format(name=name, **facts))
+    mechanism = attention.options()
+    for key, option in (backbone.user_options() | mechanism).items():
+        of_part = f"Of the mechanism. Default: {option.default!r}." if key in mechanism else "Of the backbone."
+        lines.append(f"    {key}: {PLACING_DOC.get(key, of_part)}")
+    for site in attention.used_sites():
+        target = unwrapped(getattr(attention, site))
+        lines.append(f"    (see help({target.__module__}.{target.__qualname__}))")
+    lines += ["", f"Backbone: {backbone.paper}"]
+    if attention.paper:
+        lines.append(f"Attention: {attention.paper}")
+    return "\n".join(lines)
