@@ -8,8 +8,8 @@ import keras
 def freeze(model: keras.Model, last: int, stages: int) -> None:
     """Make everything up to the end of a stage untrainable.
 
-    A frozen batch normalisation works with its stored statistics also in training, and leaves them as they are: so does
-    Keras with every layer that is not trainable.
+    A frozen batch normalisation uses its stored statistics also in training and does not change them, as Keras does
+    with every layer that is not trainable.
 
     Args:
         model: Of the zoo.
@@ -26,6 +26,6 @@ def freeze(model: keras.Model, last: int, stages: int) -> None:
     else:
         first = next(layer for layer in model.layers if layer.name.startswith("stage1_"))
         end = first.input
-    # What leads to the end of the stage, and so neither ABN's branch nor anything behind.
+    # Only the layers that lead to the end of the stage: neither ABN's branch nor anything behind it.
     for layer in keras.Model(model.inputs, end).layers:
         layer.trainable = False

@@ -13,12 +13,11 @@ def features(model: keras.Model, levels: Iterable[str] | None = None) -> keras.M
 
     Args:
         model: A zoo model, built or loaded, with or without its top.
-        levels: Names such as ("C3", "C4", "C5"): level Ck has stride 2**k against the input. Default: all that the
-            model
-            has, from its first stage on (an ImageNet ResNet: C2 to C5; a CIFAR ResNet: C0 to C2).
+        levels: Names such as ("C3", "C4", "C5"): level Ck has stride 2**k against the input. Default: all levels of
+            the model (an ImageNet ResNet: C2 to C5; a CIFAR ResNet: C0 to C2).
 
     Returns: A functional model whose output is the dict {level: (batch, height, width, channels)}.
-    Raises: ValueError for a level that the model does not have, or a model that is none of the zoo's.
+    Raises: ValueError for a level that the model does not have, or a model that is not of the zoo.
     """
     found = sorted(
         (layer.name for layer in model.layers if re.fullmatch(r"C\d+", layer.name)), key=lambda n: int(n[1:])

@@ -12,7 +12,7 @@ from kattn.zoo.grammar.assembly import Head
 
 
 def apply_map(x: Any, attention: Any, mechanism: str) -> Any:
-    """g, g * M or g * (1 + M)."""
+    """The map M applied to g: g, g * M or g * (1 + M) for "none", "mul" and "residual"."""
     if mechanism == "none":
         return x
     gated = keras.layers.Multiply(name="attention_gate")([x, attention])
@@ -29,20 +29,19 @@ def attention_branch(
     map_kernel_size: int = 3,
     map_norm: bool = True,
 ) -> Any:
-    """A copy of the last stage at stride 1 feeds the attention branch; its map gates what the last stage itself takes.
+    """A copy of the last stage, at stride 1, feeds the attention branch; the branch's map gates the last stage's input.
 
     Args:
         x: Output of the second-to-last stage, g.
-        last_stage: The last stage as a function; each call makes a copy with weights of its own.
-        head: The network's head; its classes are the width of the branch.
+        last_stage: The last stage as a function. Each call makes a copy with weights of its own.
+        head: The network's head. The branch is as wide as it has classes.
         mechanism: "residual" g * (1 + M), the default; "mul" g * M; "none" g, the paper's ablation.
         attention_map: Add the map M, (batch, height, width, 1), to the outputs.
         map_kernel_size: 3 as in the authors' code; the paper describes a 1x1 convolution.
         map_norm: Batch normalisation of the map, as in the authors' code.
 
-    Returns: {"predictions", "attention_predictions"} and, if asked for, "attention_map"; the features alone when the
-        head
-        has no classifier.
+    Returns: {"predictions", "attention_predictions"} and, if asked for, "attention_map"; only the features where the
+        head has no classifier.
     """
     if mechanism not in ("residual", "mul", "none"):
         raise ValueError(f'mechanism must be "residual", "mul" or "none". Received: mechanism={mechanism!r}')

@@ -14,16 +14,16 @@ class AFIConv:
     """The first convolutions of one stage's blocks.
 
     Block 1 keeps its full-width convolution. Every later block computes c = filters // 2 maps X and concatenates them
-    with R, the integration of what the stage has so far: [X, R].
+    with R, the integration of the stage's earlier maps: [X, R].
 
-    What block 1 offers are the consecutive c-wide slices of its activated convolution, two in a ResNet. Where they are
+    Block 1 offers the consecutive slices of c channels of its activated convolution: two in a ResNet. Where there are
     fewer than two (MobileNetV2, whose width grows with the run), a block's own X is integrated too. So the module of
-    block i scores i maps, which reproduces the paper's parameter counts to the digit and its multiply counts on CIFAR
-    (2 + 3 + 4 + 5 maps in a stage of five blocks; MobileNetV2's 2.67 G), where the text says one map less. Where the
-    convolution comes before the block's stride, the slices are average-pooled to the stage's resolution.
+    block i scores i maps. This gives the paper's parameter counts to the digit and its multiply counts on CIFAR
+    (2 + 3 + 4 + 5 maps in a stage of five blocks; MobileNetV2's 2.67 G); its text says one map less. Where the block
+    has its stride behind this convolution, the slices are average-pooled to the stage's resolution.
 
-    A block keeps its width where half of it is no whole number, or none that the convolution's groups divide: R takes
-    the next smaller width that they do, X the rest.
+    Where half the width is no whole number, or the convolution's groups do not divide it, R takes the next smaller
+    width that they divide, and X the rest.
 
     Args:
         reduction: Hidden width of the scoring network is c // reduction, at least 1.
@@ -51,7 +51,7 @@ class AFIConv:
         groups = options.get("groups", 1)
         width = filters // 2 // groups * groups
         if width < 1 or not self.maps or self.maps[0].shape[-1] < width:
-            # The stage's first block; or the first one wide enough to offer anything (a width can more than double).
+            # The stage's first block; or the first one that is wide enough (a width can more than double).
             y = conv_bn(x, filters, kernel_size, strides, name=name, **options)
             self.maps = [_shrink(y, later_strides, name)]
             self.with_own = False
@@ -74,6 +74,6 @@ def _shrink(x: Any, strides: int, name: str) -> Any:
 
 
 def _whole_slices(x: Any, width: int) -> Any:
-    """Without the channels that do not fill another slice."""
+    """As many channels as fill whole slices."""
     whole = x.shape[-1] // width * width
     return x if x.shape[-1] == whole else x[..., :whole]

@@ -1,4 +1,7 @@
-"""The table of attentions: which factory stands at which site. A combination is a row, not code."""
+"""The table of attentions: which factory stands at which site. A combination is a row, not code.
+
+A new attention is a row here. Models, options, listing, features, weights, training and export follow from it.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +37,16 @@ AFI_PAPER = "Pan, Xu, Pan, Wen, Lin, Bai, Xu. AFINet: Attentive Feature Integrat
 ABN_PAPER = "Fukui, Hirakawa, Yamashita, Fujiyoshi. Attention Branch Network. CVPR 2019. arXiv:1812.10025"
 
 
-# Networks differ in how many stages stand before stride 4, so the rules count from the last stage, c5, back.
+# Networks differ in how many stages they have before stride 4, so the rules count back from the last stage, c5.
 
 
 def last_three(stage: int, count: int) -> bool:
-    """GC's "all": c3, c4 and c5 of a network with stages c2 to c5, all stages of one with three."""
+    """GC's "all": c3, c4 and c5 of a network with stages c2 to c5; all stages of a network with three."""
     return stage > count - 3
 
 
 def last_four(stage: int, count: int) -> bool:
-    """c2 to c5: BAM's three boundaries lie between them, at strides 4, 8 and 16, and none before (MobileNet)."""
+    """c2 to c5: BAM stands at the three boundaries between them, at strides 4, 8 and 16, and at none before."""
     return stage > count - 4
 
 
@@ -53,12 +56,12 @@ def middle_two(stage: int, count: int) -> bool:
 
 
 def next_to_last(number: int, count: int) -> bool:
-    """The one before the last; the only one where there is one."""
+    """The one before the last, or the only one."""
     return number == max(1, count - 1)
 
 
 def spread(block: int, count: int) -> bool:
-    """The non-local authors' choice: every second block of a stage of four or six, every seventh of one of 23."""
+    """The non-local authors' choice: every second block of a stage of 4 or 6 blocks, every seventh of a stage of 23."""
     return block % min(count, max(2, count // 3)) == 0
 
 
@@ -78,15 +81,15 @@ ATTENTIONS: dict[str, Attention] = {
     "gc": Attention(residual=GlobalContext, stages=last_three, paper=GC_PAPER),
     "eca": Attention(residual=EfficientChannelAttention, paper=ECA_PAPER),
     "ge": Attention(residual=GatherExcite, paper=GE_PAPER),
-    # Between blocks, as the authors: their block is a residual one itself.
+    # Between blocks, as in the authors' code: the mechanism is a residual block itself.
     "nl": Attention(output=NonLocal, stages=middle_two, blocks=spread, paper=NL_PAPER),
-    # One, before the last block of c4, where the GC paper compares it with one non-local block.
+    # One in the network, before the last block of c4, where the GC paper compares it with one non-local block.
     "snl": Attention(output=SimplifiedNonLocal, stages=next_to_last, blocks=next_to_last, paper=GC_PAPER),
-    # These two are convolutions.
+    # These two replace the 3x3 convolution.
     "sk": Attention(spatial_conv=as_conv(SelectiveKernel), paper=SK_PAPER),
     "splat": Attention(spatial_conv=as_conv(SplitAttention), paper=SPLIT_PAPER),
-    # The printed sizes and the counts of the reference fit the first of the authors' two placements: the end of the
-    # residual branch of each stage's first block. position="stage_input" is the other.
+    # The authors give two places. The printed sizes and the reference's counts fit the first of them: the end of the
+    # residual branch of each stage's first block. The other is position="stage_input".
     "c3": Attention(residual=c3, blocks=first, paper=C3_PAPER),
     "afi": Attention(first_conv=AFIConv, paper=AFI_PAPER),
     # The AFI paper's Table 9: the second mechanism stands on the result R of every AFI module.

@@ -1,8 +1,8 @@
 """BN-Inception as in the SE authors' Caffe file: ten inception modules.
 
-A module is one block without a shortcut: `residual` and `output` both stand at the end, behind the concatenation, where
-the authors put SE. Stages go by resolution; the first is the pair of convolutions at stride 4, which is no module and
-has no block, but does have a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet.
+A module is one block without a shortcut. `residual` and `output` both stand at its end, behind the concatenation, where
+the authors put SE. A stage is what has one resolution. The first is the pair of convolutions at stride 4: it has no
+block, but a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet.
 
 Ioffe, Szegedy. Batch Normalization. ICML 2015. arXiv:1502.03167
 Code: hujie-frank/SENet (SE-BN-Inception)
@@ -46,15 +46,15 @@ STAGES: tuple[tuple[Module, ...], ...] = (
 
 
 def max_pool(x: Any, strides: int, name: str) -> Any:
-    """3x3 max-pooling; on an even size it hangs over the bottom and the right, as Caffe's, which rounds up.
+    """3x3 max-pooling. On an even size the last windows reach beyond the bottom and the right: Caffe rounds up.
 
-    On an odd size it hangs over all sides, where Caffe's would not fit the strided convolutions beside it.
+    On an odd size windows reach beyond all sides. Caffe's would not fit the strided convolutions beside it.
     """
     return keras.layers.MaxPooling2D(3, strides, "same", data_format="channels_last", name=name)(x)
 
 
 def mean_pool(x: Any, name: str) -> Any:
-    """3x3 mean that counts the zeros of its padding, as Caffe does."""
+    """3x3 mean. It counts the zeros of its padding, as Caffe does."""
     x = symmetric_padding(x, 3, name=name)
     return keras.layers.AveragePooling2D(3, 1, data_format="channels_last", name=name)(x)
 

@@ -2,13 +2,13 @@
 
 Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993
 
-A dense block is the stage and a dense layer the block of the sites: its residual branch makes the new maps, its
-shortcut is what the layer received, and a concatenation stands for the sum. A transition belongs to no stage, so ABN
-copies the last dense block as it is: there is no stride to drop.
+For the sites, a dense block is a stage and a dense layer is a block: its residual branch makes the new maps, its
+shortcut is the layer's input, and a concatenation takes the place of the sum. A transition belongs to no stage, so
+ABN's copy of the last dense block has no stride to drop.
 
-AFI was not published for DenseNet. The convolution that it halves is the one from which the layer makes its maps: the
-bottleneck's 1x1, with the normalisation and ReLU that follow it; without a bottleneck the layer's only convolution,
-whose maps are integrated as they are, because whoever takes them normalises and activates them.
+AFI was not published for DenseNet. Here it halves the convolution from which the layer makes its maps: the
+bottleneck's 1x1, with the normalisation and ReLU behind it; without a bottleneck, the layer's only convolution. The
+latter's maps are integrated as they are, because the layers that use them normalise and activate them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SITES = all_but("inner")
 
 
 def dense_layer(x: Any, growth: int, at: BlockSites, *, bottleneck: bool) -> Any:
-    """`growth` new maps from all that there are, appended to them."""
+    """`growth` new maps, made of all earlier ones and appended to them."""
     y = at.input(bn_act(x, name=f"{at.name}_preact"))
     if bottleneck:
         y = at.first_conv(y, 4 * growth, 1)

@@ -1,10 +1,10 @@
 """Inception-ResNet-v2 in the form of TF-slim, which all published weights have.
 
-Stages go by resolution; the first is the pair of convolutions at stride 4, which has no residual block, but does have
-a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet. Mixed-5b and the reductions
-head their stages and are no residual blocks. In ABN's copy of the last stage the reduction pads, which keeps the size.
+A stage is what has one resolution. The first is the pair of convolutions at stride 4: it has no residual block, but a
+boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet. Mixed-5b and the reductions
+begin their stages and are no residual blocks. In ABN's copy of the last stage the reduction pads and keeps the size.
 
-AFI: every block starts with a 1x1 convolution in each branch; each branch is a run of first convolutions of its own.
+AFI: every branch of a block starts with a 1x1 convolution. Each branch is a run of first convolutions of its own.
 
 Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning.
 AAAI 2017. arXiv:1602.07261
@@ -25,7 +25,7 @@ from kattn.zoo.grammar.convolutions import conv, conv_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet. AAAI 2017. arXiv:1602.07261"
-SMALLEST = 75  # what the unpadded convolutions leave a pixel of
+SMALLEST = 75  # of smaller images the unpadded convolutions leave nothing
 EPSILON = 1e-3  # TF-slim's
 conv_block = functools.partial(conv_bn, epsilon=EPSILON)
 
@@ -34,7 +34,7 @@ Branch = tuple[int, tuple[tuple[int, int | tuple[int, int]], ...]]
 BLOCK35: tuple[Branch, ...] = ((32, ()), (32, ((32, 3),)), (32, ((48, 3), (64, 3))))
 BLOCK17: tuple[Branch, ...] = ((192, ()), (128, ((160, (1, 7)), (192, (7, 1)))))
 BLOCK8: tuple[Branch, ...] = ((192, ()), (192, ((224, (1, 3)), (256, (3, 1)))))
-# A reduction's branches beside its max-pooling: filters, of which the last strides.
+# A reduction's branches beside its max-pooling: filters. The last convolution of each branch has the stride.
 REDUCTION_A = ((384,), (256, 256, 384))
 REDUCTION_B = ((256, 384), (256, 288), (256, 288, 320))
 
@@ -65,7 +65,7 @@ def residual_block(
 
 
 def mixed_5b(x: Any, strides: int, name: str) -> Any:
-    """A pooling that strides, then the one inception module without a shortcut."""
+    """A strided pooling, then the network's only inception module without a shortcut."""
     x = max_pool(x, name=f"{name}_pool", strides=strides)
     single = conv_block(x, 96, 1, name=f"{name}_1x1")
     y5 = conv_block(conv_block(x, 48, 1, name=f"{name}_5x5_reduce"), 64, 5, name=f"{name}_5x5")
@@ -108,7 +108,7 @@ def inception_resnet_v2(x: Any, sites: Sites, head: Head) -> Any:
             at = sites.stage(number, blocks, prefix)
             x = begin(at.stage_input(x), strides, f"{at.name}_begin")
             for i in range(1, blocks + 1):
-                if number == sites.count and i == blocks:  # the network's last block is neither scaled nor activated
+                if number == sites.count and i == blocks:  # the network's last block: no scale, no activation
                     x = residual_block(x, branches, 1.0, at.block(i), activation=None)
                 else:
                     x = residual_block(x, branches, scale, at.block(i))

@@ -2,10 +2,10 @@
 
 Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets. 2017. arXiv:1704.04861
 
-A pair is the block. It has no shortcut; `residual` and `output` both stand at its end, as SE's authors take the whole
-transformation of a network without shortcuts for the branch. A stage is what has one resolution, which here is also
-what has one width: BAM's boundaries, ABN's last stage and AFI's runs agree. AFI was not published for this network: of
-a pair it halves the pointwise convolution, the one that makes new maps.
+A pair is the block. It has no shortcut. `residual` and `output` both stand at its end: in networks without shortcuts,
+SE's authors gate the whole transformation. A stage is what has one resolution. Here it also has one width, so BAM's
+boundaries, ABN's last stage and AFI's runs agree. AFI was not published for this network. Here it halves a pair's
+pointwise convolution, the one that makes new maps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))  # channels, pairs
 
 
 def scaled(channels: int, alpha: float) -> int:
-    """alpha * channels, rounded down as the sizes printed for alpha = 0.7 tell; not to multiples of eight."""
+    """alpha * channels, rounded down, not to multiples of eight: so the sizes printed for alpha = 0.7 come out."""
     return max(1, int(alpha * channels))
 
 

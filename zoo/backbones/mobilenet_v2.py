@@ -3,13 +3,13 @@
 Sandler, Howard, Zhu, Zhmoginov, Chen. MobileNetV2: Inverted Residuals and Linear Bottlenecks. CVPR 2018.
 arXiv:1801.04381
 
-The stages go by resolution: BAM stands at their boundaries and ABN copies the last one. A run of AFI is one row of the
-paper's table, blocks of equal width, and the convolution that it halves is the expansion, as in the AFI paper's
-AFI-MobileNetV2. The sites `residual` and `output` are called in every block, also where the shape allows no sum: ECA's
-authors gate every block's linear end.
+A stage is what has one resolution: BAM stands at the boundaries and ABN copies the last stage. A run of AFI is one row
+of the paper's table, which is blocks of equal width; AFI halves the expansion, as in the AFI paper's AFI-MobileNetV2.
+The sites `residual` and `output` are called in every block, also where the shape allows no sum: ECA's authors gate
+every block's linear end.
 
-The CIFAR form is the one behind the AFI paper's counts: stride 1 in the stem and in the 24-channel row, an expansion
-also where its factor is 1, ReLU instead of ReLU6, and a projection as shortcut where only the width changes.
+The CIFAR form is that of the AFI paper's counts: stride 1 in the stem and in the 24-channel row, an expansion also
+where its factor is 1, ReLU instead of ReLU6, and a projection as shortcut where only the width changes.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def mobilenet_v2(
     """Stem, stages of rows, a 1x1 convolution to 1280 channels, head.
 
     Args:
-        alpha: Factor of all widths but the last, which grows with it and does not shrink; 0.35 to 1.4 in the paper.
-        padding: Of the convolutions that stride: "same", alike on all sides, as in the torch collections; "end", as in
-            the authors' TensorFlow code.
+        alpha: Factor of all widths, 0.35 to 1.4 in the paper. The last width grows with it and does not shrink.
+        padding: Of the strided convolutions: "same", alike on all sides, as in the torch collections; "end", at the
+            bottom and the right, as in the authors' TensorFlow code.
     """
     if padding not in ("same", "end"):
         raise ValueError(f"padding must be same or end. Received: padding={padding!r}")

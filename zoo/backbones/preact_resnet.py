@@ -2,9 +2,9 @@
 
 He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027
 
-As the paper says of the first and the last unit: the stem's activation serves both paths of the first block, which has
-none of its own, and the last sum is activated before the pooling. Where the shape changes, both paths share the
-activation and the shortcut is a bare 1x1 convolution. The authors' CIFAR bottlenecks stride in the first 1x1.
+As in the paper, the first block has no activation of its own: the stem's serves both of its paths. The last sum is
+activated before the pooling. Where the shape changes, both paths share the activation, and the shortcut is a 1x1
+convolution without normalisation. The authors' CIFAR bottlenecks have their stride in the first 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PAPER = "He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 
 
 
 def pre_activate(x: Any, at: BlockSites) -> Any:
-    """What the residual branch takes: the first block of the network finds it activated by the stem."""
+    """The residual branch's input; the stem has already activated that of the network's first block."""
     first = at.stage.number == 1 and at.number == 1
     return x if first else bn_act(x, name=f"{at.name}_preact")
 
 
 def project(x: Any, activated: Any, filters: int, strides: int, at: BlockSites) -> Any:
-    """The sum as it is, or a 1x1 convolution of the activated one where the shape changes."""
+    """The block's input as it is; where the shape changes, a 1x1 convolution of the activated input."""
     if strides == 1 and x.shape[-1] == filters:
         return x
     return conv(activated, filters, 1, strides, name=f"{at.name}_shortcut")
@@ -46,7 +46,7 @@ def finish(x: Any) -> Any:
 
 
 def basic_block(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
-    """Two 3x3 convolutions; the normalisation and ReLU of the second end the first one's site."""
+    """Two 3x3 convolutions. The normalisation and ReLU in front of the second belong to the first one's site."""
     activated = pre_activate(x, at)
     shortcut = at.shortcut(project(x, activated, filters, strides, at))
     y = at.inner(at.first_conv(at.input(activated), filters, 3, strides))

@@ -1,9 +1,10 @@
 """Residual attention networks: Attention-56, Attention-92 and AttentionNeXt-56.
 
-A stage is a residual unit that sets the width and, but for the first, halves the map, then attention modules; the last
-stage is three units. The modules are these networks' attention. Their mask's activation is the option `attention`:
-"mixed" is the paper's f1, the only one that was released, "channel" f2 and "spatial" f3. Mechanisms between the stages
-or at the end (BAM, ABN) have their place; one inside residual blocks would meet only the six units outside of modules.
+A stage is a residual unit, then attention modules. The unit sets the width and, except in the first stage, halves the
+map. The last stage is three units. The modules are these networks' attention. Their mask's activation is the option
+`attention`: "mixed" is the paper's f1, the only one that was released, "channel" f2 and "spatial" f3. Mechanisms
+between the stages or at the end (BAM, ABN) have a place. One inside residual blocks has none: only six units lie
+outside the modules.
 
 Wang, Jiang, Qian, Yang, Li, Zhang, Wang, Tang. Residual Attention Network for Image Classification. CVPR 2017.
 arXiv:1704.06904
@@ -34,7 +35,7 @@ LAST_WIDTH, LAST_UNITS = 2048, 3
 
 
 def stem(x: Any) -> Any:
-    """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2, that rounds up: an even size hangs over at its end."""
+    """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2. On even sizes it rounds up."""
     x = conv_bn(x, 64, 7, 2, name="stem_conv")
     return keras.layers.MaxPooling2D(3, 2, "same", data_format="channels_last", name="stem_pool")(x)
 

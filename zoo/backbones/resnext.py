@@ -27,7 +27,12 @@ def cifar_stem(x: Any, kernel_size: int = 3) -> Any:
 
 
 def grouped(groups: int, group_width: int, v1: bool = False) -> Callable[..., Any]:
-    """A bottleneck of so many groups of this width (32x4d: 32, 4), wider in proportion to the stage's filters."""
+    """A bottleneck with a grouped 3x3 convolution.
+
+    Args:
+        groups: Number of groups, 32 in 32x4d.
+        group_width: Width of each in the first stage, 4 in 32x4d; it grows with the filters.
+    """
 
     def block(x: Any, filters: int, strides: int, at: BlockSites, **options: Any) -> Any:
         width = groups * group_width * filters // 64
@@ -53,7 +58,7 @@ BACKBONES: dict[str, Backbone] = {
     "resnext101_64x4d": imagenet(grouped(64, 4), 3, 4, 23, 3),
     "resnext50_32x4d_v1": imagenet(grouped(32, 4, v1=True), 3, 4, 6, 3),
     "resnext101_32x4d_v1": imagenet(grouped(32, 4, v1=True), 3, 4, 23, 3),
-    # The network of the AFI paper's counts starts with a 1x1 convolution, as the code base that it used.
+    # The network of the AFI paper's counts starts with a 1x1 convolution, as in the code base that it used.
     "resnext29_32x4d": cifar29(grouped(32, 4), stem=functools.partial(cifar_stem, kernel_size=1)),
     "resnext29_8x64d": cifar29(grouped(8, 64)),
 }

@@ -1,8 +1,7 @@
 """ShuffleNet: grouped 1x1 convolutions with a channel shuffle between them; ImageNet form and CIFAR form.
 
-AFI's runs of blocks of equal width, BAM's boundaries and ABN's last stage fall together here, since the width changes
-where the map shrinks. A stage's first unit concatenates its pooled input to its branch; at stride 1 (ABN's copy) it
-still does.
+The width changes where the map shrinks, so AFI's runs of equal blocks, BAM's boundaries and ABN's last stage agree. A
+stage's first unit concatenates its pooled input to its branch, also at stride 1 (ABN's copy).
 
 Zhang, Zhou, Lin, Sun. ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices. CVPR 2018.
 arXiv:1707.01083
@@ -40,16 +39,16 @@ def cifar_stem(x: Any) -> Any:
 
 
 def pooled(x: Any, strides: int, name: str) -> Any:
-    """3x3 mean that counts the zeros of its padding."""
+    """3x3 mean. It counts the zeros of its padding."""
     x = symmetric_padding(x, 3, name=f"{name}_shortcut")
     return keras.layers.AveragePooling2D(3, strides, data_format="channels_last", name=f"{name}_shortcut")(x)
 
 
 def unit(x: Any, filters: int, strides: int, at: BlockSites, *, groups: int, cifar: bool) -> Any:
-    """Grouped 1x1 to a quarter of the filters, shuffle, depthwise 3x3, grouped 1x1; no activation behind the depthwise.
+    """Grouped 1x1 to a quarter of the filters, shuffle, depthwise 3x3 without activation, grouped 1x1.
 
-    A stage's first unit has filters - inputs in its branch, and in the CIFAR form a quarter of those inside. The first
-    unit of all has too few inputs to group.
+    The branch of a stage's first unit has as many filters as the concatenation lacks; in the CIFAR form a quarter of
+    those inside. The network's first unit has too few inputs to group.
     """
     first = at.number == 1
     branch = filters - x.shape[-1] if first else filters

@@ -1,8 +1,7 @@
 """ShuffleNet V2: half of the channels pass a unit untouched, then both halves are shuffled; ImageNet and CIFAR forms.
 
-AFI: a stage is a run of blocks of equal width, and its first unit, which also shrinks the map, is AFI's plain first
-block. BAM's boundaries and ABN's last stage go by resolution, which gives the same stages. At stride 1 (ABN's copy) a
-stage's first unit keeps its two branches.
+A stage has one resolution and one width: BAM's boundaries, ABN's last stage and AFI's runs agree. A stage's first
+unit, which also shrinks the map, is AFI's plain first block. At stride 1 (ABN's copy) it keeps its two branches.
 
 Ma, Zhang, Zheng, Sun. ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design. ECCV 2018.
 arXiv:1807.11164
@@ -35,7 +34,7 @@ def cifar_stem(x: Any) -> Any:
 
 
 def unit(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
-    """1x1, depthwise 3x3, 1x1 on one half of the channels; a stage's first unit takes all of them in both branches."""
+    """1x1, depthwise 3x3, 1x1 on half of the channels. In a stage's first unit both branches take all channels."""
     if at.number == 1:
         branch, shortcut = x, depthwise_bn(x, 3, strides, activation=None, name=f"{at.name}_shortcut_conv1")
         shortcut = conv_bn(shortcut, filters // 2, 1, name=f"{at.name}_shortcut_conv2")

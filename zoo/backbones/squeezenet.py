@@ -1,8 +1,8 @@
 """SqueezeNet 1.1: fire modules, no normalisation.
 
 A fire module is one block without a shortcut: `residual` and `output` both stand at its end. The max-pooling before a
-stage belongs to it as its stride: BAM stands before the pooling, where its published size puts it, and ABN's copy of
-the last stage runs without it.
+stage is the stage's stride: BAM stands before the pooling, which fits its published size, and ABN's copy of the last
+stage has none.
 
 Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360; 1.1 is the authors' later release.
 """
@@ -37,7 +37,7 @@ def conv_relu(
     initializer: Any = "he_uniform",
     name: str,
 ) -> Any:
-    """Convolution with bias, ReLU; nothing normalises, so the weights start by fan-in."""
+    """Convolution with bias, ReLU. Nothing normalises the maps, so the weights start by fan-in."""
     x = keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -51,9 +51,9 @@ def conv_relu(
 
 
 def max_pool(x: Any, name: str) -> Any:
-    """3x3 max-pooling with stride 2 that rounds up: a last window may hang over the bottom and the right.
+    """3x3 max-pooling with stride 2 that rounds up: the last windows may reach beyond the bottom and the right.
 
-    Repeating the last row and column under the overhang changes no maximum, and none is used where the size is odd.
+    The last row and column are repeated there, which changes no maximum. Where the size is odd no window reaches out.
     """
     height, width = x.shape[1:3]
     if height is None or width is None or height % 2 != width % 2:

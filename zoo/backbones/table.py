@@ -1,4 +1,8 @@
-"""The table of backbones: each file's rows."""
+"""The table of backbones: each file's rows.
+
+A new backbone is a file with its rows, and a line here. Models with every attention that has a place in it, options,
+listing, features, weights, training and export follow from it.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """VGG: 3x3 convolutions in five stages, three dense layers; with and without batch normalisation.
 
-A stage is one block: `residual` and `output` stand behind its last convolution, where the published cost of SE-VGG-16
-puts SE. The max-pooling before a stage belongs to it as its stride, so BAM stands before the pooling and ABN's copy of
-the last stage runs without it. The dense layers fix the input size; without the top any size will do.
+A stage is one block. `residual` and `output` stand behind its last convolution: the published cost of SE-VGG-16 fits
+this place. The max-pooling before a stage is the stage's stride, so BAM stands before the pooling, and ABN's copy of
+the last stage has none. The dense layers fix the input size; without the top any size works.
 
 Simonyan, Zisserman. Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR 2015. arXiv:1409.1556
 """
@@ -73,7 +73,7 @@ def vgg(x: Any, sites: Sites, head: Head, *, depths: Sequence[int], norm: bool) 
 
 
 def row(norm: bool, *depths: int) -> Backbone:
-    """The paper's ImageNet form; the variant with normalisation keeps the biases."""
+    """The paper's ImageNet form. With normalisation the convolutions keep their biases."""
     reason = "AFI integrates maps along a residual path, and VGG has no shortcut"
     return Backbone(
         functools.partial(vgg, depths=depths, norm=norm),

@@ -1,8 +1,8 @@
 """Xception: separable convolutions in pre-activation blocks, as in the author's Keras code.
 
-Stages go by resolution, and a stage's first block strides by a pooling at its end. AFI's stage is the run of nine
-blocks of 728 filters; what it halves is their first separable convolution. The two separable convolutions without a
-shortcut behind the last block belong to the last stage. In ABN's copy of it the pooling has stride 1.
+A stage is what has one resolution. The stride is a pooling at the end of its first block. AFI works in the run of nine
+blocks of 728 filters and halves their first separable convolution. The two separable convolutions behind the last
+block have no shortcut and belong to the last stage. In ABN's copy of it the pooling has stride 1.
 
 Chollet. Xception: Deep Learning with Depthwise Separable Convolutions. CVPR 2017. arXiv:1610.02357
 """
@@ -20,7 +20,7 @@ from kattn.zoo.grammar.convolutions import conv_bn
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Chollet. Xception. CVPR 2017. arXiv:1610.02357"
-SMALLEST = 7  # what the unpadded stem leaves a pixel of
+SMALLEST = 7  # of smaller images the unpadded stem leaves nothing
 EPSILON = 1e-3  # the author's code
 STAGES = (  # filters of each block's separable convolutions
     ((128, 128),),

@@ -24,9 +24,9 @@ def sagan_generator(
 ) -> keras.Model:
     """Generator: a latent vector to an image in -1..1, through spectrally normalised transposed convolutions.
 
-    4x4 with filters * image_size / 8 channels, then doubled in size and halved in channels up to half the image's
-    size, each with batch normalisation and ReLU; self-attention on the last two (16x16 and 32x32 of a 64x64 image);
-    one more doubling to the image, with tanh.
+    It starts with 4x4 and filters * image_size / 8 channels. Each step doubles the size and halves the channels, with
+    batch normalisation and ReLU, up to half the image's size. The last two maps (16x16 and 32x32 of a 64x64 image)
+    pass self-attention. One more doubling, with tanh, gives the image.
 
     Args:
         image_size: Side of the image, a power of two from 16 (the reference: 64).
@@ -76,8 +76,9 @@ def sagan_discriminator(
 ) -> keras.Model:
     """Discriminator: an image in -1..1 to one score, through spectrally normalised convolutions.
 
-    Halved in size and doubled in channels down to 4x4, each with leaky ReLU (0.1); self-attention on the last two (8x8
-    and 4x4); a plain 4x4 convolution to the score, without a sigmoid: for the hinge or the Wasserstein loss.
+    Each step halves the size and doubles the channels, with leaky ReLU (0.1), down to 4x4. The last two maps (8x8 and
+    4x4) pass self-attention. A plain 4x4 convolution gives the score, without a sigmoid: for the hinge or the
+    Wasserstein loss.
 
     Args:
         image_size: Side of the image, a power of two from 16 (the reference: 64).
@@ -94,7 +95,7 @@ def sagan_discriminator(
     x = image = keras.Input((image_size, image_size, channels), name="image")
     attention: dict[str, Any] = {}
     for step in range(steps):
-        # On even sides Keras pads one on each, as the reference.
+        # On even sizes Keras pads one pixel on each side, as the reference does.
         conv = keras.layers.Conv2D(
             filters << step, 4, strides=2, padding="same", data_format="channels_last", name="conv"
         )
@@ -116,7 +117,7 @@ def _steps(image_size: int) -> int:
 
 
 def _attend(x: Any, size: int, maps: dict[str, Any], form: str, spectral_norm: bool, return_attention: bool) -> Any:
-    """Self-attention, whose weights are kept in `maps` where they are asked for."""
+    """Self-attention. With return_attention its weights go into `maps`."""
     name = f"attention_{size}"
     layer = SAGANAttention(form=form, spectral_norm=spectral_norm, return_attention=return_attention, name=name)
     if not return_attention:

@@ -31,36 +31,36 @@ def spatial_transformer(
     name: str | None = None,
     **options: Any,
 ) -> keras.Model:
-    """A zoo model behind a spatial transformer, which is trained with it from the labels alone.
+    """A zoo model behind a spatial transformer. The labels alone train both.
 
     image -> localisation network -> theta;   image sampled where theta points -> backbone -> predictions
 
     The localisation network: for each of `filters` a 2x2 max-pooling, a 5x5 convolution and ReLU; a dense layer of
-    `hidden`, ReLU; a dense layer to the six entries of theta that starts with weight 0 and the identity as bias, so
-    that the network starts as its backbone. The paper's differ from task to task. It trains them at a lower rate than
-    the classifier: their layers are named "localise_*".
+    `hidden`, ReLU; a dense layer to the six entries of theta. The last starts with weight 0 and the identity as bias,
+    so that the network starts as its backbone. The paper's localisation networks differ from task to task and are
+    trained at a lower rate than the classifier. Their layers are named "localise_*" here.
 
     Args:
         backbone: Name of a zoo model, with or without an attention.
-        size: Height and width of what the backbone gets, one number for both; None for the image's. Less is a
-            network that looks at a part of a large image; at the start it is shown all of it at that size.
+        size: (height, width) of the backbone's image, or one number for both; None: the image's. With a smaller size
+            the network learns to look at a part of a large image; at first it sees all of it, scaled down.
         filters: Of the localisation network's convolutions.
         hidden: Width of its dense layer.
         align_corners: See SpatialTransformerSampler.
-        return_transform: Give {"predictions", ..., "transform"}, the latter theta, (batch, 6), row by row.
+        return_transform: Give {"predictions", ..., "transform"}; "transform" is theta, (batch, 6), row by row.
         input_shape: (height, width, channels), all known: the localisation network has weights for each position.
             Default: the backbone's.
         classes, classifier_activation: As of every zoo model.
-        include_preprocessing: True takes RGB pixels 0-255 and normalises them before all else, so that what lies
-            outside the image counts as a pixel of the mean colour.
+        include_preprocessing: True takes RGB pixels 0-255 and normalises them first, so that points outside the image
+            have the mean colour.
         weights: None (random) or a path (.weights.h5, .keras).
         name: Of the model.
         options: Of the backbone and its attention.
 
-    Raises: ValueError for an open input size, or what the backbone refuses.
+    Raises: ValueError for an open input size; whatever the backbone raises.
     Paper: Jaderberg, Simonyan, Zisserman, Kavukcuoglu. Spatial Transformer Networks. NIPS 2015. arXiv:1506.02025
     Code: none by the authors.
-    TFLite: the sampler looks its pixels up: kattn.export.tflite(model, path, allow=("GATHER",)).
+    TFLite: the sampler reads pixels by position: kattn.export.tflite(model, path, allow=("GATHER",)).
     """
     row = rows(backbone)[1]
     shape = tuple(row.input_shape if input_shape is None else input_shape)
@@ -100,7 +100,7 @@ def localise(x: Any, filters: Sequence[int], hidden: int) -> Any:
     x = keras.layers.Flatten(data_format="channels_last", name="localise_flatten")(x)
     x = keras.layers.Dense(hidden, activation="relu", name="localise_dense")(x)
     start = keras.initializers.Constant(np.array(IDENTITY, "float32"))
-    # float32 under any policy: half of float16's digits would move pixels.
+    # In float32 under any policy: float16 has too few digits for positions.
     theta = keras.layers.Dense(
         6, kernel_initializer="zeros", bias_initializer=start, dtype="float32", name="localise_theta"
     )

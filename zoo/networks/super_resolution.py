@@ -44,9 +44,9 @@ def rcan(
         filters: Channels of all features.
         reduction: Of the channel attention.
         input_shape: (height, width, channels) of the small image; height and width may be None.
-        mean: Of each channel in 0..1, subtracted first and added last; one number for all will do.
-        train_mean_shift: The authors' code means to freeze both shifts and does not: its weights have them trained.
-            False freezes them.
+        mean: Of each channel in 0..1, or one number for all. It is subtracted first and added last.
+        train_mean_shift: False freezes both shifts. The authors' code means to, but does not: in its weights they are
+            trained.
         weights: None (random) or a path (.weights.h5, .keras).
         name: Of the model.
 
@@ -161,7 +161,7 @@ def _network(
     train_mean_shift: bool,
     weights: Any,
 ) -> keras.Model:
-    """What the three have in common, around their body."""
+    """The network around its body, alike for all three: mean shift, head, upsampler, tail, mean shift back."""
     image = _image(input_shape)
     channels = image.shape[-1]
     if len(mean) not in (1, channels):
@@ -179,7 +179,7 @@ def _network(
 def _restoration(
     name: str, body: Callable[[Any], Any], filters: int, input_shape: Sequence[int | None], weights: Any
 ) -> keras.Model:
-    """The same size out as in: the network learns what to add to the image."""
+    """The network at scale 1: it learns what to add to the image."""
     image = _image(input_shape)
     x = body(same_conv(filters, 3, name="head")(image))
     x = same_conv(image.shape[-1], 3, name="tail")(x)
@@ -189,14 +189,14 @@ def _restoration(
 def _image(input_shape: Sequence[int | None]) -> Any:
     if len(input_shape) != 3 or input_shape[-1] is None:
         raise ValueError(
-            "input_shape must be (height, width, channels), height and width None where they are open. "
+            "input_shape must be (height, width, channels); height and width may be None. "
             f"Received: input_shape={tuple(input_shape)}"
         )
     return keras.Input(tuple(input_shape), name="image")
 
 
 def _factors(scale: int) -> list[int]:
-    """3 is one step, a power of two as many steps of two."""
+    """The upsampler's steps: one of 3, or steps of 2."""
     if scale == 3:
         return [3]
     if scale < 2 or scale & (scale - 1):

@@ -19,7 +19,7 @@ InputShape = Sequence[int | None]
 
 
 class SegmentationNetwork:
-    """A dilated backbone, and what all five heads end with."""
+    """A dilated backbone in front of a head, and the classifiers behind it."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SegmentationNetwork:
         return self.level(-1)
 
     def auxiliary(self, channels: int, **options: Any) -> Any:
-        """What the auxiliary classifier takes: a 3x3 convolution of the level before the last."""
+        """The auxiliary classifier's input: a 3x3 convolution of the level before the last."""
         return ConvNormActivation(channels, 3, name="auxiliary_conv", **options)(self.level(-2))
 
     def finish(

@@ -1,12 +1,12 @@
 """Segmentation networks whose head is an attention block: PSANet, EncNet, OCNet, DANet and CCNet, on any backbone.
 
-All five take RGB pixels 0-255 and give class probabilities of each pixel. The backbone's last strides become dilation
-(`kattn.zoo.dilate`), by default down to stride 8 as in all five releases; the head's logits are enlarged to the image
-with aligned corners. Sides of 8 n + 1 pixels lie best on that map. The authors' ResNets start with three 3x3
+All five take RGB pixels 0-255 and give class probabilities for each pixel. The backbone's last strides become
+dilations (`kattn.zoo.dilate`), by default down to stride 8 as in all five releases. The head's logits are enlarged to
+the image with aligned corners; sides of 8 n + 1 pixels fit that map best. The authors' ResNets start with three 3x3
 convolutions where `resnet101` has one of 7x7.
 
-The outputs of training beside the prediction (`auxiliary=True`) come as a dict; `segmentation_losses` has their losses.
-`keras.Model(model.input, model.output["predictions"])` is the network without them, and what export keeps.
+With `auxiliary=True` the networks also give the outputs that only training needs, as a dict; `segmentation_losses` has
+their losses. `keras.Model(model.input, model.output["predictions"])` is the network without them: export keeps that.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ def psa(
         backbone: Name of a zoo model, with or without an attention, or a model of the zoo, whose weights are taken.
         classes: Number of classes.
         channels: Width inside the attention and before the classifier; half of it before the auxiliary one.
-        mode, shrink, mask_size, compact: Of PointwiseSpatialAttention. Its weights belong to the size of its mask,
-            which by default follows input_shape (59x59 for 465 pixels): another size wants a mask_size.
+        mode, shrink, mask_size, compact: Of PointwiseSpatialAttention. Its weights depend on the size of its mask,
+            which by default follows from input_shape (59x59 for 465 pixels). Weights of another size need mask_size.
         dropout: Rate at which channels are dropped before the classifiers.
         output_stride: Of the backbone's last map, see `kattn.zoo.dilate`. A CIFAR network's own is 4.
         auxiliary: Also give "auxiliary_predictions", from the level before the last: a dict of outputs.
-        input_shape: (height, width, channels); None where any will do. Of a backbone given as a model: its own.
+        input_shape: (height, width, channels); height and width may be None. A backbone given as a model has its own.
         classifier_activation: Of all predictions; None gives logits.
-        include_preprocessing: True takes pixels 0-255 and normalises them inside; a backbone given as a model has
-            decided it.
+        include_preprocessing: True takes pixels 0-255 and normalises them inside. A backbone given as a model already
+            does or does not.
         weights: None (the backbone's, else random) or a path (.weights.h5, .keras) of the whole network.
         name: Of the model.
 
     Shapes: (batch, height, width, 3) to (batch, height, width, classes), or a dict of such.
     Paper: Zhao, Zhang, Liu, Shi, Loy, Lin, Jia. PSANet: Point-wise Spatial Attention Network for Scene Parsing.
         ECCV 2018.
-    Code: hszhao/semseg; like it, the convolution that loses its stride is dilated too.
+    Code: hszhao/semseg. As there, the convolution that loses its stride is dilated too.
     TFLite: one GATHER by constant positions: kattn.export.tflite(model, path, allow=("GATHER",)).
     """
     net = SegmentationNetwork("psa", backbone, classes, output_stride, True, input_shape, include_preprocessing)
@@ -97,20 +97,20 @@ def encoding(
     weights: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> keras.Model:
-    """EncNet: a channel gate from an encoding of the whole map, with a head that says which classes occur.
+    """EncNet: a channel gate from an encoding of the whole map, and a head that predicts which classes occur.
 
     Args:
         channels: Width of the head.
         codes: Codewords of ContextEncoding.
-        lateral: Fuse the two levels before the last into the head, as the release does on PASCAL only.
-        auxiliary: Also give "auxiliary_predictions", from the level before the last, a quarter as wide, and
+        lateral: Fuse the two levels before the last into the head; the release does so on PASCAL only.
+        auxiliary: Also give "auxiliary_predictions", from the level before the last at a quarter of its width, and
             "presence_logits" (batch, classes) for SemanticEncodingLoss: a dict of outputs.
         backbone, classes, dropout, output_stride, input_shape, classifier_activation, include_preprocessing, weights,
-            name: As in `psa`. The size may stay open; 150 are the classes of ADE20K.
+            name: As in `psa`. ADE20K has 150 classes.
 
     Shapes: (batch, height, width, 3) to (batch, height, width, classes), or a dict with such.
     Paper: Zhang, Dana, Shi, Zhang, Wang, Tyagi, Agrawal. Context Encoding for Semantic Segmentation. CVPR 2018.
-        arXiv:1803.08904. It has a second presence loss, on stage 3, which the code does not.
+        arXiv:1803.08904. It has a second presence loss, on stage 3; the code has not.
     Code: zhanghang1989/PyTorch-Encoding
     """
     net = SegmentationNetwork("encoding", backbone, classes, output_stride, False, input_shape, include_preprocessing)
@@ -144,21 +144,22 @@ def object_context(
     weights: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> keras.Model:
-    """OCNet: a 3x3 convolution, then context gathered from all positions that are alike.
+    """OCNet: a 3x3 convolution, then each position gathers context from the positions that are like it.
 
     Args:
         channels: Width of the head and of the auxiliary one.
-        form: "base" (whole map), "pyramid" (whole map and tiles) or "asp" (half the map, beside dilated convolutions).
+        form: "base" (whole map), "pyramid" (whole map and tiles) or "asp" (half the channels, beside dilated
+            convolutions).
         dropout: Rate at which channels are dropped at the end of the block and before the auxiliary classifier. None:
-            0.05, in "asp" 0.1, as the code.
+            0.05, in "asp" 0.1, as in the code.
         backbone, classes, output_stride, auxiliary, input_shape, classifier_activation, include_preprocessing, weights,
-            name: As in `psa`. The size may stay open.
+            name: As in `psa`.
 
     Shapes: (batch, height, width, 3) to (batch, height, width, classes), or a dict of such.
     Memory: N^2 values of attention for N positions of the last map (769 pixels at stride 8: 354 MB), see the layers.
     Paper: Yuan, Wang. OCNet: Object Context Network for Scene Parsing. 2018. arXiv:1809.00916v1
-    Code: openseg-group/OCNet.pytorch; like it, the convolution that loses its stride is dilated too, and the
-        convolutions before the block and before the auxiliary classifier have no activation in the "pyramid".
+    Code: openseg-group/OCNet.pytorch. As there, the convolution that loses its stride is dilated too, and in "pyramid"
+        the convolutions before the block and before the auxiliary classifier have no activation.
     """
     if form not in ("base", "pyramid", "asp"):
         raise ValueError(f'form must be "base", "pyramid" or "asp". Received: form={form!r}')
@@ -204,7 +205,7 @@ def dual_attention(
         negate: Of the channel attention: True as in the code, False as in the paper.
         auxiliary: Also give "position_predictions" and "channel_predictions", of the single branches: a dict.
         backbone, classes, dropout, output_stride, input_shape, classifier_activation, include_preprocessing, weights,
-            name: As in `psa`. The size may stay open.
+            name: As in `psa`.
 
     Shapes: (batch, height, width, 3) to (batch, height, width, classes), or a dict of such.
     Memory: N^2 values of attention for N positions of the last map (768 pixels at stride 8: 340 MB), see
@@ -237,19 +238,19 @@ def criss_cross(
     weights: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> keras.Model:
-    """CCNet: attention along the row and the column of each position, twice, which reaches all positions.
+    """CCNet: attention along the row and the column of each position. Applied twice it reaches all positions.
 
     Args:
         channels: Width of the head and of the auxiliary one; None for a quarter of the last map's (512 in the code).
-        recurrence: How often the attention is applied. 2 is the published number; the code's default is none at all.
+        recurrence: How often the attention is applied. 2 is the published number; the code's default is 0.
         backbone, classes, dropout, output_stride, auxiliary, input_shape, classifier_activation, include_preprocessing,
-            weights, name: As in `psa`. The size may stay open.
+            weights, name: As in `psa`.
 
     Shapes: (batch, height, width, 3) to (batch, height, width, classes), or a dict of such.
     Memory: N (H + W) values of attention for N = H W positions of the last map (769 pixels at stride 8: 7 MB).
     Paper: Huang, Wang, Huang, Huang, Wei, Liu. CCNet: Criss-Cross Attention for Semantic Segmentation. ICCV 2019.
         arXiv:1811.11721
-    Code: speedinghzl/CCNet; like it, the convolution that loses its stride is dilated too.
+    Code: speedinghzl/CCNet. As there, the convolution that loses its stride is dilated too.
     """
     net = SegmentationNetwork("criss_cross", backbone, classes, output_stride, True, input_shape, include_preprocessing)
     head = CrissCrossHead(channels=channels, recurrence=recurrence, name="criss_cross")

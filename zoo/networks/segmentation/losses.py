@@ -1,4 +1,4 @@
-"""What the segmentation networks are trained with: the loss of each output, and its weight."""
+"""Losses of the segmentation networks: one for each output, and its weight."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def segmentation_losses(
 
     Args:
         model: Of `psa`, `encoding`, `object_context`, `dual_attention` or `criss_cross`.
-        ignore_class: Label of pixels that do not count; None if all do.
+        ignore_class: Label of pixels that do not count; None: all count.
         auxiliary_weight: Of "auxiliary_predictions". None: 0.4, and 0.2 beside presence logits (EncNet), as in the
-            releases. DANet's outputs count alike.
+            releases. DANet's three outputs count alike.
         presence_weight: Of the presence logits' loss.
 
     Labels are (batch, height, width) integers. On the torch backend build the network with classifier_activation=None:
     the cross-entropy of Keras 3.15 cannot be differentiated there on maps of probabilities.
 
+    Returns: {"loss": ...} for a model of one output, else {"loss": {output: loss}, "loss_weights": {output: weight}}.
     Raises: ValueError for predictions that are neither logits nor probabilities.
     """
 
@@ -44,7 +45,7 @@ def segmentation_losses(
         if activation not in (keras.activations.softmax, keras.activations.linear):
             raise ValueError(
                 f"{model.name}: there is no loss here for {output} with the activation {activation.__name__}; build "
-                'with classifier_activation="softmax" or None.'
+                'the network with classifier_activation="softmax" or None.'
             )
         logits = activation is keras.activations.linear
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits, ignore_class=ignore_class, name=output)
