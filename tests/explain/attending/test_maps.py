@@ -4,23 +4,14 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from support.explaining import around
 from support.models import pixels, randomise
 
 import kattn.layers as kl
-from kattn.explain import attention, attention_values, with_attention
-from kattn.zoo import create
+from kattn.explain import attention, attention_values
+from kattn.explain.attending.maps import last_of_each_size
 
 IMAGES = pixels((2, 8, 12, 6)) / 255
-
-
-def around(layer, shape=(8, 12, 6)):
-    """A classifier around one layer, or around a list of maps for AFI."""
-    x = keras.Input(shape, name="image")
-    y = layer(x) if not isinstance(layer, kl.AttentiveFeatureIntegration) else layer([x, x * 2.0, x * x])
-    y = layers.GlobalAveragePooling2D()(keras.tree.flatten(y)[0])
-    model = keras.Model(x, layers.Dense(3)(y), name="around")
-    randomise(model)
-    return model
 
 
 def returned(layer, *inputs):
@@ -172,41 +163,10 @@ def test_a_model_without_attention_over_positions_says_what_it_has():
         attention(around(kl.CBAM(reduction=2, name="here")), IMAGES, layers="her")
 
 
-def test_with_attention_adds_the_map_and_changes_no_prediction():
-    model = create("cbam_resnet20", input_shape=(16, 16, 3), classes=4)
-    randomise(model)
-    images = pixels((2, 16, 16, 3))
-    both = with_attention(model)
-    assert list(both.output) == ["predictions", "attention_map"]
-    answer = both(images)
-    np.testing.assert_allclose(np.asarray(answer["predictions"]), np.asarray(model(images)), atol=1e-6)
-    assert answer["attention_map"].shape == (2, 4, 4, 1)
-    name = "stage1_block2_cbam"
-    expected = attention(model, images, layers=name)[name]
-    chosen = with_attention(model, layer=name)(images)["attention_map"]
-    np.testing.assert_allclose(np.asarray(chosen)[..., 0], expected, atol=1e-6)
-    with pytest.raises(ValueError, match="image size open"):
-        with_attention(create("cbam_resnet20", input_shape=(None, None, 3)))
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [kl.CBAM(reduction=2, name="here"), pytest.param(kl.NonLocal(name="here"), marks=pytest.mark.slow)],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_the_model_with_its_map_exports_in_every_format(layer, tmp_path):
-    pytest.importorskip("tensorflow")
-    import kattn
-
-    both = with_attention(around(layer, (8, 8, 6)))
-    images = pixels((4, 8, 8, 6)) / 255
-    expected = np.asarray(both(images)["attention_map"])
-    exports = (
-        (kattn.export.saved_model, "m"),
-        (kattn.export.tflite, "m.tflite"),
-        (kattn.export.onnx, "m.onnx"),
-    )
-    for export, name in exports:
-        export(both, tmp_path / name, outputs="all", images=images)
-        answer = kattn.export.load(tmp_path / name)(images)
-        np.testing.assert_allclose(answer["attention_map"], expected, atol=1e-5)
+def test_the_last_attention_on_each_size_of_map_is_one_a_level():
+    x = keras.Input((8, 12, 6), name="image")
+    y = kl.CBAM(reduction=2, name="first")(x)
+    y = kl.SqueezeExcite(reduction=2, name="no_positions")(kl.CBAM(reduction=2, name="second")(y))
+    y = kl.CBAM(reduction=2, name="small")(layers.AveragePooling2D(2)(y))
+    model = keras.Model(x, layers.GlobalAveragePooling2D()(y))
+    assert last_of_each_size(model, (8, 12, 6)) == ["second", "small"]

@@ -1,34 +1,15 @@
-"""Pictures keep their pixels and say their scale; figures of statistics draw what they are given."""
+"""Overlays keep their pixels; files are whole, undated, and never written through a link."""
+
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.models import pixels
 
-from kattn.explain import (
-    channels_figure,
-    contact_sheet,
-    correlation_figure,
-    faithfulness_figure,
-    gate_figure,
-    grid_figure,
-    overlay,
-    sampling_grid,
-    save_figure,
-    selectivity_figure,
-    weights_figure,
-)
-from kattn.explain.statistics.drivers import Drivers
-from kattn.explain.statistics.faithfulness import Curves
-from kattn.explain.statistics.gates import GateStatistics
-
-
-def texts(figure):
-    """All that can be read in a figure."""
-    figure.canvas.draw()
-    import matplotlib.text
-
-    return {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
+from kattn.explain import overlay, save_figure
+from kattn.explain.drawing.pictures import new_figure
+from kattn.explain.drawing.text import label
 
 
 def test_overlay_mixes_pixels_and_colours():
@@ -50,72 +31,36 @@ def test_overlay_mixes_pixels_and_colours():
             overlay(**{"image": image, "heat": np.ones((4, 5)), **wrong})
 
 
-def test_a_contact_sheet_holds_images_captions_and_scales(tmp_path):
-    images = pixels((2, 8, 8, 3))
-    columns = {"grad_cam": np.linspace(0, 1, 128).reshape(2, 8, 8), "gate": np.full((2, 8, 8), 0.5)}
-    sheet = contact_sheet(
-        images, columns, captions=["a cat", "a dog"], column_captions={"gate": ["b 90%", "c 80%"]}, title="Two"
-    )
-    assert {"image", "grad_cam", "gate", "a cat", "a dog", "b 90%", "c 80%", "Two", "0", "1", "0.5"} <= texts(sheet)
-    png, svg = save_figure(sheet, tmp_path / "new" / "s.png"), save_figure(sheet, tmp_path / "s.svg")
-    with Image.open(png) as file:
-        assert file.size[0] > 200 and "a cat" in svg.read_text()
-    for wrong, message in (
-        ({"columns": {"x": np.zeros((2, 8, 9))}}, "column 'x' must be maps"),
-        ({"captions": ["one"]}, "1 captions"),
-        ({"images": images[:0]}, "images must be"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            contact_sheet(**{"images": images, "columns": columns, **wrong})
+def titled(text):
+    figure = new_figure(2, 2)
+    figure.suptitle(label(text))
+    return figure
+
+
+def test_a_figure_is_the_same_file_each_time_in_a_new_folder(tmp_path):
+    for ending in ("png", "svg", "pdf"):
+        one, two = (save_figure(titled("a"), tmp_path / folder / f"f.{ending}") for folder in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+    with Image.open(tmp_path / "one" / "f.png") as file:
+        assert file.size == (220, 220)
     with pytest.raises(ValueError, match=r"\.png, \.svg, \.pdf"):
-        save_figure(sheet, tmp_path / "s.gif")
+        save_figure(titled("a"), tmp_path / "s.gif")
 
 
-def test_gates_are_drawn_by_class_and_layer():
-    rng = np.random.default_rng(0)
-    means = {f"layer{i}": rng.uniform(size=(3, 8)) for i in range(9)} | {"afi": rng.uniform(size=(3, 2, 8))}
-    statistics = GateStatistics(means, means, np.array([4, 9, 1]), ("ant", "bee", "cow"))
-    seen = texts(gate_figure(statistics, classes=2))
-    assert {"ant", "bee", "all", "layer0", "afi"} <= seen and "cow" not in seen
-    assert len({text for text in seen if text.startswith("layer")}) == 5
-    np.testing.assert_allclose(statistics.overall("afi"), np.average(means["afi"], axis=0, weights=[4, 9, 1]))
+def test_a_figure_takes_the_place_of_a_link_and_leaves_nothing_where_it_fails(tmp_path):
+    (tmp_path / "other.txt").write_text("mine")
+    (tmp_path / "f.png").symlink_to(tmp_path / "other.txt")
+    save_figure(titled("a"), tmp_path / "f.png")
+    assert not (tmp_path / "f.png").is_symlink() and (tmp_path / "other.txt").read_text() == "mine"
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(OSError, match=r"folder\.png could not be written"):
+        save_figure(titled("a"), tmp_path / "folder.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.png", "folder.png", "other.txt"]
 
 
-def test_selectivity_of_two_models_stands_side_by_side():
-    index = {"conv": np.linspace(0, 1, 11), "only_here": np.zeros(4)}
-    seen = texts(selectivity_figure({"plain": index, "afi": {"conv": np.full(11, 0.25)}}))
-    assert {"plain (0.500)", "afi (0.250)", "conv"} <= seen and "only_here" not in seen
-    assert "all layers" in texts(selectivity_figure({"a": {"x": np.zeros(3)}, "b": {"y": np.ones(3)}}))
-
-
-def test_the_other_figures_say_what_they_show():
-    assert "epoch 3\nmean 0.000" in texts(correlation_figure({"epoch 3": np.eye(4)}))
-    drivers = Drivers(
-        layer="last",
-        channels=np.array([7, 2]),
-        activity=np.array([0.5, 0.25]),
-        indices=np.zeros((2, 3), int),
-        strengths=np.ones((2, 3)),
-        labels=np.array([[0, 1, 1], [1, 0, 0]]),
-        images=np.zeros((2, 3, 8, 8, 3), "uint8"),
-        maps=np.ones((2, 3, 4, 4)),
-    )
-    assert {"last", "channel 7\n0.5", "ant", "bee"} <= texts(channels_figure(drivers, ["ant", "bee"]))
-    assert "map 2 (mean 0.75)" in texts(weights_figure(np.tile([[0.25], [0.75]], (5, 1, 6)), title="afi"))
-    with pytest.raises(ValueError, match="weights must be"):
-        weights_figure(np.zeros(3))
-    curves = Curves(np.linspace(0, 1, 3), np.array([[1.0, 0.5, 0.0]]), np.array([[0.0, 1.0, 1.0]]))
-    assert {"cam (0.500)", "cam (0.750)"} <= texts(faithfulness_figure({"cam": curves}))
-
-
-def test_a_transformers_grid_lies_where_it_reads():
-    identity, corner = [1, 0, 0, 0, 1, 0], [0.5, 0, 0.5, 0, 0.5, -0.5]
-    points = sampling_grid([identity, corner], lines=3)
-    np.testing.assert_allclose(points[0, :, :, 0], [[0, 0.5, 1]] * 3)
-    np.testing.assert_allclose(points[0, :, :, 1], np.transpose([[0, 0.5, 1]] * 3))
-    np.testing.assert_allclose(points[1].reshape(-1, 2).min(0), [0.5, 0])
-    np.testing.assert_allclose(points[1].reshape(-1, 2).max(0), [1, 0.5])
-    figure = grid_figure(np.zeros((2, 8, 8, 3)), [identity, corner], lines=3)
-    assert [len(axes.lines) for axes in figure.axes] == [6, 6]
-    with pytest.raises(ValueError, match="lines must be"):
-        sampling_grid([identity], lines=1)
+@pytest.mark.parametrize("name", ["$5_to_$10", r"$\badcmd{x}$", r"\$5", "\x1b[31mred\x00", "b\udce9", "\uffff", "猫"])
+def test_any_name_is_a_valid_picture(name, tmp_path):
+    shown = save_figure(titled(name), tmp_path / "f.svg").read_text(encoding="utf-8")
+    texts = [element.text for element in ElementTree.fromstring(shown).iter() if element.tag.endswith("text")]
+    assert texts == ["".join(c if c.isprintable() else "\ufffd" for c in name)]
+    save_figure(titled(name), tmp_path / "f.png")

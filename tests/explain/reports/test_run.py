@@ -1,71 +1,30 @@
-"""The report of a run is one file that a browser shows without any other, and the command line draws what it says."""
+"""The report of a run is one file that a browser shows without any other."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ElementTree
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 from PIL import Image
-from support.models import randomise
 
-import kattn.layers as kl
-from kattn.cli.main import main
-from kattn.data.loading import load
-from kattn.evaluation.evaluation import measure
 from kattn.explain import report
-from kattn.explain.reports.sections import chosen_images
-from kattn.runs.folder import BEST, CONFIG, METRICS, MODEL, RunError, RunFolder
+from kattn.runs.folder import RunError
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 
 
-def network():
-    x = keras.Input((16, 16, 3), name="image")
-    y = layers.Conv2D(8, 3, activation="relu", name="first")(layers.Rescaling(1 / 255)(x))
-    y = kl.CBAM(reduction=2, name="cbam")(y)
-    y = layers.Conv2D(8, 3, strides=2, activation="relu", name="last")(y)
-    y = layers.Dense(10, name="logits")(layers.GlobalAveragePooling2D()(y))
-    model = keras.Model(x, layers.Activation("softmax")(y), name="small")
-    randomise(model)
-    return model
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run's folder as training leaves it, of an untrained network."""
-    path = tmp_path_factory.mktemp("run")
-    model, digits = network(), load("digits", limit=60)
-    folder = RunFolder(path)
-    settings = {"image_size": None, "validation": 0.1, "split_seed": 0, "data_dir": None}
-    folder.write_json(
-        CONFIG,
-        {
-            "model": "small <b>",
-            "options": {"reduction": 2},
-            "seed": 3,
-            "recipe": {"name": "quick", "epochs": 2, "select": "best"},
-            "data": {"spec": "digits", "settings": settings, **digits.describe()},
-        },
-    )
-    (path / MODEL).write_text(model.to_json())
-    folder.write_weights(BEST, model)
-    folder.write_history([{"epoch": i, "loss": 2.0 / i, "accuracy": 0.4 * i, "val_loss": 1.0} for i in (1, 2)])
-    scores = model.predict(digits.test.images.astype("float32"), verbose=0)
-    folder.write_json(METRICS, measure(scores, digits.test.labels, digits.class_names).to_dict())
-    certificate = {"format": "onnx", "precision": "float32", "bytes": 1234567, "max_abs_diff": 5e-7}
-    folder.write_json("m.onnx.json", {**certificate, "top1_agreement": None, "sha256": "ab" * 32, "ops": {}})
-    return path
-
-
 @pytest.fixture(scope="module")
 def page(run, tmp_path_factory):
-    out = tmp_path_factory.mktemp("report") / "deep" / "report.html"
-    assert report(run, out, images=3, statistics_images=40) == out
-    return out
+    """Written to where a link leads out of the folder."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "elsewhere.txt").write_text("mine")
+    (folder / "report.html").symlink_to(folder / "elsewhere.txt")
+    assert report(run, folder / "report.html", images=3, statistics_images=40) == folder / "report.html"
+    return folder / "report.html"
 
 
 def test_the_report_holds_everything_and_asks_for_nothing(page):
@@ -86,6 +45,21 @@ def test_the_report_holds_everything_and_asks_for_nothing(page):
     assert not re.search(r"(src|href)=\"(?!data:|#)", text) and "<script" not in text
     assert len(re.findall(r"<img src=\"data:", text)) == 6
     assert len(re.findall(r"alt=\"[^\"]+\"", text)) == 6
+
+
+def test_a_link_in_the_reports_place_is_replaced_and_not_followed(page):
+    assert not page.is_symlink() and (page.parent / "elsewhere.txt").read_text() == "mine"
+    assert {path.name for path in page.parent.iterdir()} == {"report.html", "elsewhere.txt"}
+
+
+def test_names_of_classes_are_shown_as_they_are_and_every_picture_is_valid(page):
+    text = page.read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    urls = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)
+    drawn = [ElementTree.fromstring(base64.b64decode(url)) for url in urls]
+    words = {element.text for svg in drawn for element in svg.iter() if element.tag.endswith("text")}
+    assert {"cost_$5_to_$10_%", r"$\badcmd{x}$", "\ufffd[31mred", "caf\ufffd", "</td><b>"} <= words
+    assert {"cost_$5_to_$10_%", "caf\ufffd"} <= set(re.findall(r"<td>(.*?)</td>", text))
 
 
 def browse(*options):
@@ -125,53 +99,8 @@ def test_a_browser_shows_the_report(page, tmp_path):
     assert found == {"broken": 0, "images": 6, "wide": False, "asked": []}
 
 
-def test_wrong_images_come_first_then_one_of_each_class():
-    labels, predicted = [0, 0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 2, 1, 2]
-    assert chosen_images(predicted, labels, 6) == [3, 5, 0, 2, 4, 1]
-    assert chosen_images(predicted, labels, 2) == [3, 0]
-    assert chosen_images(labels, labels, 4) == [0, 2, 4, 1]
-    assert chosen_images([1, 0], [0, 1], 2) == [0, 1]
-
-
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="no finished run"):
         report(tmp_path)
     with pytest.raises(ValueError, match="at least 1"):
         report(tmp_path, images=0)
-
-
-def test_the_command_draws_overlays_and_a_sheet(run, tmp_path, capsys):
-    photos, out = tmp_path / "photos", tmp_path / "out"
-    photos.mkdir()
-    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype("uint8")
-    Image.fromarray(image).save(photos / "one.png")
-    Image.fromarray(image).convert("CMYK").save(photos / "two.jpg")
-    (photos / "broken.jpg").write_text("no image")
-    keras_file = tmp_path / "other.keras"
-    network().save(keras_file)
-    asked = ["--method", "grad_cam", "attention", "--class", "3", "--out", str(out), "--format", "svg", "--debug"]
-    assert main(["explain", str(run), str(photos), "--beside", str(keras_file), *asked]) == 0
-    files = [line.rsplit("/", 1)[-1] for line in capsys.readouterr().out.split()]
-    assert files[0] == "sheet.svg" and len(files) == 1 + 2 * 2 * 2
-    assert all((out / name).exists() for name in files)
-    with Image.open(out / files[1]) as drawn:
-        assert drawn.size == (60, 40)
-    assert any("other_cbam" in name for name in files)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["{run}"], "name image files"),
-        (["{run}", "{run}/nothing.png"], "no file or folder"),
-        (["{run}", "{run}"], "holds no images"),
-        (["{run}", "{run}", "--report"], "leave the images out"),
-        (["{run}/none", "--report"], "no finished run"),
-        (["{run}/config.json", "a.png"], "neither the folder of a finished run"),
-        (["resnet21", "a.png"], "resnet20"),
-    ],
-)
-def test_an_error_of_the_command_is_one_line(run, capsys, arguments, message):
-    assert main(["explain", *(part.format(run=run) for part in arguments)]) == 1
-    said = capsys.readouterr().err
-    assert message in said and len(said.strip().splitlines()) == 1
