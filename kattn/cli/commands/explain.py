@@ -36,7 +36,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class", dest="classes", type=int, metavar="NUMBER", help="default: each image's predicted one"
     )
-    parser.add_argument("--layer", help="the layer looked at (default: the method's choice)")
+    parser.add_argument(
+        "--layer", help="the layer looked at (default: the method's choice; for attention the last on each size of map)"
+    )
+    parser.add_argument("--all", action="store_true", help="with --method attention: every layer of attention")
     parser.add_argument(
         "--query", nargs=2, type=float, metavar=("ROW", "COLUMN"), help="pixel whose affinities attention shows"
     )
@@ -71,9 +74,12 @@ def run(arguments: argparse.Namespace) -> None:
         methods=arguments.method,
         classes=arguments.classes,
         layer=arguments.layer,
+        every_layer=arguments.all,
         query=tuple(arguments.query) if arguments.query else None,
         size=(arguments.image_size, arguments.image_size) if arguments.image_size else None,
         form=arguments.format,
         class_names=opened[arguments.model].class_names,
     )
-    print("\n".join(printable(str(path)) for path in written))
+    sheets = [path for path in written if path.stem.startswith("sheet")]
+    print("\n".join(printable(str(path)) for path in sheets))
+    print(printable(f"{len(written) - len(sheets)} overlays at full size, one an image and map, in {sheets[0].parent}"))

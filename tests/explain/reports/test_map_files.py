@@ -29,10 +29,11 @@ def test_the_command_draws_overlays_and_a_sheet(run, photos, tmp_path, capsys):
     classifier().save(keras_file)
     asked = ["--method", "grad_cam", "attention", "--class", "3", "--out", str(out), "--format", "svg", "--debug"]
     assert main(["explain", str(run), str(photos), "--beside", str(keras_file), *asked]) == 0
-    files = [line.rsplit("/", 1)[-1] for line in capsys.readouterr().out.split()]
-    assert files[0] == "sheet.svg" and len(files) == 1 + 2 * 2 * 2
-    assert all((out / name).exists() for name in files)
-    with Image.open(out / files[1]) as drawn:
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [str(out / "sheet.svg"), f"{2 * 2 * 2} overlays at full size, one an image and map, in {out}"]
+    files = sorted(path.name for path in out.iterdir())
+    assert files[-1] == "sheet.svg" and len(files) == 1 + 2 * 2 * 2
+    with Image.open(out / files[0]) as drawn:
         assert drawn.size == (60, 40)
     assert any("other_cbam" in name for name in files)
 
@@ -70,7 +71,7 @@ def test_links_in_the_folder_are_replaced_and_long_names_cut(photos, tmp_path):
         (["{run}", "{run}", "--report"], "leave the images out"),
         (["{run}", "--report", "--beside", "{run}"], "leave --beside out"),
         (["{run}/none", "--report"], "no finished run"),
-        (["{run}/config.json", "a.png"], "neither the folder of a finished run"),
+        (["{run}/config.json", "a.png"], "cannot be used here. Expected: the folder of a run"),
         (["resnet21", "a.png"], "resnet20"),
     ],
 )
