@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -9,6 +10,22 @@ import keras
 from kattn.layers.pieces.portable import portable
 
 WIDE = 512  # channels of a group; from here on TensorFlow is up to a third faster by one convolution a group
+
+
+@functools.cache
+def has_gradient(dtype: str) -> bool:
+    """Whether TensorFlow trains its grouped convolution here: without oneDNN, and in float64, it has no kernel."""
+    import tensorflow as tf
+
+    with tf.init_scope():
+        x, kernel = tf.ones((1, 1, 1, 2), dtype), tf.ones((1, 1, 1, 2), dtype)
+        try:
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=x, strides=[1, 1, 1, 1], padding="SAME"
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -33,7 +50,8 @@ class GroupedConv2D(keras.layers.Conv2D):
             return tf.nn.conv2d(x, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
 
         kernel = tf.convert_to_tensor(self.kernel)
-        if kernel.shape[2] >= WIDE and self.groups > 1 and not portable():
+        split = kernel.shape[2] >= WIDE or not has_gradient(kernel.dtype.name)
+        if split and self.groups > 1 and not portable():
             parts = zip(tf.split(x, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True)
             y = tf.concat([convolve(*part) for part in parts], axis=-1)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 BN_EPSILON = 1e-5  # every reference implementation's; Keras's own default is 1e-3
 BN_MOMENTUM = 0.9  # weight of the old statistics: torch's 0.1 on the new ones
@@ -17,29 +18,35 @@ def batch_norm(**kwargs: Any) -> BatchNormalization:
 
 @keras.saving.register_keras_serializable("kattn")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation; on TensorFlow a step of training is one kernel forward and one backward.
+    """Keras's batch normalisation with the references' moving variance; on TensorFlow it trains by a fused kernel.
 
     Keras writes it out as mean, variance, difference, scale and shift, each of which reads and writes the whole map,
     in float32 whatever the model's precision. The fused kernel keeps float16 and bfloat16 maps as they are and
-    computes in float32 within. Everything else is Keras's: weights, options, numbers up to rounding (Ioffe and
-    Szegedy, 2015), inference, and also the training of maps that are no (batch, height, width, channels), of masked
-    ones, with statistics shared between devices (`synchronized`) or `renorm`, and in float64.
+    computes in float32 within. The moving variance takes up the estimate for the population, n / (n - 1) times the
+    variance of a batch's n values, as in torch, Caffe and TensorFlow's kernel; Keras's own takes up the latter.
+    Everything else is Keras's: weights, options, numbers up to rounding (Ioffe and Szegedy, 2015), inference, and
+    also the whole of training with a mask, with statistics shared between devices (`synchronized`) and with `renorm`.
 
     Shapes: any to the same.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch's statistics in training, else by the moving ones."""
-        if training and self.trainable and mask is None and self._fuses(inputs):
+        if not (training and self.trainable) or mask is not None or self.synchronized or self.renorm:
+            return super().call(inputs, training=training, mask=mask)
+        if self._fuses(inputs):
             return self._fused(inputs)
-        return super().call(inputs, training=training, mask=mask)
+        kept = self.moving_variance * self.momentum  # read before Keras's step writes it
+        outputs = super().call(inputs, training=training)
+        count = ops.cast(ops.size(inputs) / ops.size(kept), kept.dtype)
+        self.moving_variance.assign(kept + (self.moving_variance - kept) * count / ops.maximum(count - 1, 1))
+        return outputs
 
     def _fuses(self, inputs: Any) -> bool:
         return (
             keras.backend.backend() == "tensorflow"
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            and not (self.synchronized or self.renorm)
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
         )
 
@@ -56,9 +63,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # The kernel gives the estimate for the population, n / (n - 1) times the batch's variance, which Keras keeps.
-        count = tf.cast(tf.size(inputs, tf.int64), "float32") / channels
-        variance *= (count - 1) / count
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = tf.cast(moving, "float32")
             moving.assign(old * self.momentum + new * (1.0 - self.momentum))

@@ -22,6 +22,14 @@ def twins(x, **options):
     return pair
 
 
+def as_references(weights, before, x, momentum=0.99):
+    """Keras's weights after a step, with the population's variance taken up where Keras takes up the batch's."""
+    *others, variance = weights
+    count = x.size / x.shape[-1]
+    kept = momentum * before[-1]
+    return [*others, kept + (variance - kept) * count / max(count - 1, 1)]
+
+
 def step(layer, x, weight):
     """Output, the gradients for the input, gamma and beta, and the weights after a step of training."""
     import tensorflow as tf
@@ -45,11 +53,14 @@ def test_behaves_as_a_layer_should(check_layer):
 @on_tensorflow
 @PROPERTY
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.booleans(), st.booleans())
-def test_a_step_of_training_gives_the_numbers_and_gradients_of_kerass(batch, side, channels, scale, center):
+def test_a_step_of_training_gives_keras_s_numbers_and_gradients_and_the_references_variance(
+    batch, side, channels, scale, center
+):
     x = 3 * image(batch, side, side + 1, channels) + 1
     weight = image(*x.shape, seed=1)
     ours, plain = twins(x, scale=scale, center=center, epsilon=1e-5, momentum=0.9)
-    for a, b in zip(step(ours, x, weight), step(plain, x, weight), strict=True):
+    before = plain.get_weights()
+    for a, b in zip(step(ours, x, weight), as_references(step(plain, x, weight), before, x, 0.9), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4)
 
 
@@ -58,6 +69,7 @@ def test_a_step_of_training_gives_the_numbers_and_gradients_of_kerass(batch, sid
 def test_half_precision_maps_stay_half_and_statistics_stay_float32(dtype, tolerance):
     x = 2 * image(4, 6, 6, 8) + 1
     ours, plain = (t for t in twins(x, dtype=keras.DTypePolicy(f"mixed_{dtype}"), momentum=0.9))
+    before = plain.get_weights()
     y = ours(x, training=True)
     assert keras.backend.standardize_dtype(y.dtype) == dtype
     assert all(w.dtype == "float32" for w in ours.weights)
@@ -67,7 +79,7 @@ def test_half_precision_maps_stay_half_and_statistics_stay_float32(dtype, tolera
         rtol=tolerance,
         atol=tolerance,
     )
-    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
+    for a, b in zip(ours.get_weights(), as_references(plain.get_weights(), before, x, 0.9), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3)
 
 
@@ -101,10 +113,19 @@ def test_the_kernel_runs_in_training_alone():
 def test_what_the_kernel_does_not_take_trains_as_in_keras(shape, options):
     x = image(*shape)
     ours, plain = twins(x, **options)
+    before = plain.get_weights()
     a, b = (keras.ops.convert_to_numpy(layer(x, training=True)) for layer in (ours, plain))
     np.testing.assert_array_equal(a, b)
-    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    channels_last = np.moveaxis(x, options.get("axis", -1), -1)
+    for a, b in zip(ours.get_weights(), as_references(plain.get_weights(), before, channels_last), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_the_moving_variance_is_torch_s():
+    """0.9 of one, and a tenth of the unbiased variance of 1, 2, 3, 4, which is 5/3 (torch.nn.BatchNorm2d: 1.066667)."""
+    layer = batch_norm()
+    layer(np.arange(1, 5, dtype="float32").reshape(1, 2, 2, 1), training=True)
+    np.testing.assert_allclose(layer.get_weights()[-1], 0.9 + 0.1 * 5 / 3, rtol=1e-6)
 
 
 def test_masked_places_do_not_count_in_training():
