@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from kattn.data.errors import DataError
+from kattn.data.image_files import find_images
+from kattn.data.images import Notes, read_image
 from kattn.export.errors import ExportInputError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def collect(
@@ -19,9 +20,9 @@ def collect(
     """Up to `limit` images as one float32 array (images, height, width, channels).
 
     Args:
-        source: An array of images; a folder of image files, with or without class folders (they are resized and
-            centre-cropped); or anything that gives images or batches one after the other, alone or as (images, labels)
-            or {"image": ...}: a tf.data.Dataset, a keras PyDataset, a list, a generator.
+        source: An array of images; a folder of image files, with or without class folders, read as training reads them
+            (`kattn.data.images.read_image`); or anything that gives images or batches one after the other, alone or as
+            (images, labels) or {"image": ...}: a tf.data.Dataset, a keras PyDataset, a list, a generator.
         shape: Of one image.
         limit: Of an array or a folder, evenly spaced images are taken, so that sorted classes are all there; of others
             the first.
@@ -105,31 +106,25 @@ def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterat
 
 
 def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> Iterator[np.ndarray]:
+    """Image files of a folder at the model's size, as training reads them."""
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise ExportInputError(f"The folder of {what} images {problem}: {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise ExportInputError(f"The folder of {what} images holds none ({', '.join(SUFFIXES)}): {folder}")
-    if len(files) > limit:
-        files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
-    for file in files:
-        yield read_image(file, shape)
-
-
-def read_image(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An image file at the model's size: the shorter side resized, the middle cut out."""
-    from PIL import Image, ImageOps
-
     height, width, channels = shape
+    notes = Notes(f"{what} images in {folder}")
     try:
-        with Image.open(file) as image:
-            fitted = ImageOps.fit(
-                image.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.BILINEAR
-            )
-    except OSError as error:
-        raise ExportInputError(f"Not a readable image: {file} ({error})") from error
-    return np.asarray(fitted, dtype="uint8").reshape(1, *shape)
+        found = find_images(folder)
+        if not found.images:
+            raise ExportInputError(f"The folder of {what} images holds none: {folder}")
+        found.log_others(folder)
+        files = found.images
+        if len(files) > limit:
+            files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
+        for file in files:
+            yield notes.add(read_image(file, (height, width), channels))[None]
+    except DataError as error:
+        raise ExportInputError(f"The {what} images cannot be used: {error}") from error
+    notes.log()
 
 
 def _batch(part: Any, shape: tuple[int, ...], what: str) -> np.ndarray:

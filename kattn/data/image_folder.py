@@ -2,84 +2,171 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from kattn.data.loading import DataError, Raw, check_size, eight_bits, fit_picture
-from kattn.data.stored import StoredImages, keep_decoded, stored
+from kattn.data.dataset import Raw, Request
+from kattn.data.errors import DataError
+from kattn.data.image_files import Found, copies, find_images, folders_in, some
+from kattn.data.images import Notes, Reading, read_image
+from kattn.data.memory import keep_decoded
+from kattn.data.stored import gather
 
 log = logging.getLogger("kattn")
 
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
-PARTS |= {"test": "test", "testing": "test"}
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+PART = re.compile(r"(train|training|val|valid|validation|test|testing)([ _-]?(set|data|images))?", re.IGNORECASE)
+COMPARED = 50_000  # files up to which copies are looked for
+
+File = tuple[Path, int]  # and its label
 
 
-def folder(
-    root: Path,
-    size: tuple[int, int] | None,
-    channels: int,
-    on_error: str,
-    at_most: int | None = None,
-    cache: bool | None = None,
-) -> Raw:
+def folder(root: Path, request: Request) -> Raw:
     """Read `root/class/image` or `root/part/class/image` with part one of train, val(idation), test.
 
+    Classes are the sub-folders in alphabetical order; where every one of them holds nothing but folders, these are
+    classes of two levels, "make/model". A class's images are all those inside, at any depth. Folders beside the parts,
+    parts without class folders and files that are no images are left out and logged; images that are there twice are
+    counted and logged. What systems leave behind (hidden files, __MACOSX, thumbnails) is not looked at. Symbolic links
+    are followed; see `kattn.data.image_files.find_images`.
+
     Args:
-        root: The folder. Classes are its sub-folders in alphabetical order; hidden files and folders are left out.
-            Where every one of them holds nothing but folders, these are classes of two levels, "make/model".
-        size: Height and width to scale and cut the images to; None where all have one size.
-        channels: 3 for RGB, 1 for grey: images are converted as they are read.
-        on_error: "raise" or "skip", for files that are no readable image, and for classes that not every part has.
-        at_most: Read about so many images of a part, the first of every class. All are read where the test images are
-            taken from among them: a limit must not change which these are.
-        cache: Whether decoded images are kept in memory; see `kattn.data.load`.
+        root: The folder.
+        request: How to read it. "skip" leaves out files that cannot be read, and classes that a part lacks.
 
     Raises: DataError where the folder, a class or a file is not as described, or where the class folders of the parts
         differ.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Images come as {root}/class/image.png.")
-    if channels not in (1, 3):
-        raise DataError(f"Images of a folder are read with 1 or 3 channels. Received: channels={channels}")
-    folders = _folders(root)
+    channels = request.channels or 3
+    parts = _parts(root)
+    folders = _labelled(root, {name: _class_folders(path) for name, path in parts.items()})
+    class_names = _same_classes(root, folders, request.on_error)
+    found = {name: {one: find_images(classes[one]) for one in class_names} for name, classes in folders.items()}
+    Found(others=[file for inside in found.values() for one in inside.values() for file in one.others]).log_others(root)
+    class_names = _filled(class_names, folders, found, request.on_error)
+    each = None if request.at_most is None or len(found) == 1 else -(-request.at_most // len(class_names))
+    files = {
+        name: [(file, label) for label, one in enumerate(class_names) for file in inside[one].images[:each]]
+        for name, inside in found.items()
+    }
+    _log_copies(root, files)
+    shape = (*request.size, channels) if request.size else None
+    keep = keep_decoded(request.cache, sum(map(len, files.values())), shape)
+    notes = Notes(str(root), at_once=not keep)
+    read = functools.partial(read_image, size=request.size, channels=channels, max_pixels=request.max_pixels)
+    images = {}
+    for name, listed in files.items():
+        decode, labels = _decoder(listed, read, notes), [label for _, label in listed]
+        images[name] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=str(parts[name]))
+        _check_left(folders[name], class_names, images[name][1])
+    notes.log()
+    return Raw(str(root), images, class_names, channels=channels, source={"path": os.path.abspath(root)})
+
+
+def part_of(name: str) -> str | None:
+    """The split that a folder's name stands for, or None."""
+    match = PART.fullmatch(name)
+    return {"tr": "train", "va": "validation", "te": "test"}[match[1][:2].lower()] if match else None
+
+
+def _parts(root: Path) -> dict[str, Path]:
+    """The folder of each part, or the whole folder as the training part where it has none."""
+    folders = folders_in(root)
     if not folders:
         raise DataError(f"{root} has no sub-folders. Images come as {root}/class/image.png.")
-    if all(path.name.lower() in PARTS for path in folders):
-        parts = {PARTS[path.name.lower()]: path for path in folders}
-    else:
-        parts = {"train": root}
-    class_names = _same_classes(root, {name: _classes(path) for name, path in parts.items()}, on_error)
-    if not class_names:
-        raise DataError(f"{root} has no class folders. Images come as {root}/class/image.png.")
-    each = None if at_most is None or len(parts) == 1 else -(-at_most // len(class_names))
-    files = {
-        name: [(file, label) for label, sub in enumerate(class_names) for file in _images(path / sub)[:each]]
-        for name, path in parts.items()
-    }
-    for name, path in parts.items():
-        _check_classes(path, class_names, files[name])
-    shape = (*size, channels) if size else None
-    if keep_decoded(cache, sum(map(len, files.values())), shape):
-        read = {
-            name: _read_part(path, class_names, files[name], size, channels, on_error) for name, path in parts.items()
-        }
-        return Raw(str(root), read, class_names, channels=channels)
-    left = {name: _find_part(path, class_names, files[name], shape, channels, on_error) for name, path in parts.items()}
-    return Raw(str(root), left, class_names, channels=channels)
-
-
-def _same_classes(root: Path, classes: dict[str, list[str]], on_error: str) -> list[str]:
-    """The classes that every part has; that a part lacks one is an error, or logged."""
-    shared = [name for name in next(iter(classes.values())) if all(name in names for names in classes.values())]
-    differ = sorted(set.union(*map(set, classes.values())) - set(shared))
-    if differ and on_error == "raise":
+    parts: dict[str, Path] = {}
+    bare, others = [], []
+    for path in folders:
+        part = part_of(path.name)
+        if part is None:
+            others.append(path)
+        elif not folders_in(path):
+            bare.append(path)  # a part without labels, or a class of that name
+        elif part in parts:
+            raise DataError(f"{root}: {parts[part].name} and {path.name} are both the {part} part. Keep one of them.")
+        else:
+            parts[part] = path
+    if not parts:
+        if not others:
+            raise DataError(f"{root}: {some(bare)} hold no class folders. Images come as {bare[0]}/class/image.png.")
+        if bare:
+            log.warning("%s: %s, without class folders inside: taken for classes of that name", root, some(bare))
+        return {"train": root}
+    if "train" not in parts and (others or bare):
         raise DataError(
-            f"{root}: the class folders of {', '.join(classes)} differ: {', '.join(differ[:10])} not in each of them. "
+            f"{root}: {some(parts.values())} holds class folders, as a part of the data does, and beside it lies "
+            f"{some(others + bare)}. Put the training images into {root}/train/class, or move away what is no part."
+        )
+    if bare:
+        log.warning("%s: parts without class folders left out: %s", root, some(bare))
+    if others:
+        log.warning("%s: folders beside %s left out: %s", root, some(parts.values()), some(others))
+    return parts
+
+
+def _class_folders(part: Path) -> dict[str, Path]:
+    """The class folders of a part by name, of one level or of two."""
+    beside = find_images(part, inside=False).images
+    if beside:
+        log.warning("%s: %d images beside the class folders left out: %s", part, len(beside), some(beside))
+    folders = folders_in(part)
+    inside = {path: folders_in(path) for path in folders}
+    for path, subs in inside.items():
+        misplaced = [sub for sub in subs if part_of(sub.name) and folders_in(sub)]
+        if misplaced or (subs and all(part_of(sub.name) for sub in subs)):
+            way_out = (
+                f"pass {path}" if misplaced and len(folders) == 1 else f"lay them out as {part}/train/class/image.png"
+            )
+            raise DataError(f"{part}: {path.name} holds {some(subs)}, named as parts of the data: {way_out}.")
+    if not all(inside.values()) or any(find_images(path, inside=False).images for path in folders):
+        return _by_name(part, [((path.name,), path) for path in folders])
+    return _by_name(part, [((path.name, sub.name), sub) for path, subs in inside.items() for sub in subs])
+
+
+def _by_name(part: Path, folders: list[tuple[tuple[str, ...], Path]]) -> dict[str, Path]:
+    """Class folders by class name, in alphabetical order."""
+    named: dict[tuple[str, ...], Path] = {}
+    for levels, path in folders:
+        name = tuple(map(_class_name, levels))
+        if name in named:
+            raise DataError(f"{part}: {named[name].name!r} and {path.name!r} are one class name written in two ways.")
+        named[name] = path
+    return {"/".join(name): named[name] for name in sorted(named)}
+
+
+def _class_name(name: str) -> str:
+    """A folder's name as text that any file can hold: composed (macOS decomposes accents), and printable."""
+    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _labelled(root: Path, folders: dict[str, dict[str, Path]]) -> dict[str, dict[str, Path]]:
+    """The parts but those without labels, which hold one folder that is no class of the training part."""
+    bare = {
+        name: next(iter(classes))
+        for name, classes in folders.items()
+        if len(classes) == 1 and name != "train" and not set(classes) <= set(folders.get("train", classes))
+    }
+    for name, only in bare.items():
+        log.warning("%s: the %s part left out: it holds no class of the training part, only %s", root, name, only)
+    return {name: classes for name, classes in folders.items() if name not in bare}
+
+
+def _same_classes(root: Path, folders: dict[str, dict[str, Path]], on_error: str) -> list[str]:
+    """The classes that every part has; that a part lacks one is an error, or logged."""
+    shared = [name for name in next(iter(folders.values())) if all(name in classes for classes in folders.values())]
+    differ = sorted(set().union(*folders.values()) - set(shared))
+    if differ and (on_error == "raise" or not shared):
+        raise DataError(
+            f"{root}: the class folders of {', '.join(folders)} differ: {', '.join(differ[:10])} not in each of them. "
             f"({len(differ)} such classes; on_error='skip' leaves them out.)"
         )
     if differ:
@@ -87,108 +174,55 @@ def _same_classes(root: Path, classes: dict[str, list[str]], on_error: str) -> l
     return shared
 
 
-def _check_classes(root: Path, class_names: list[str], files: list[tuple[Path, int]]) -> None:
-    counts = np.bincount([label for _, label in files], minlength=len(class_names)) if files else [0]
-    if min(counts) == 0:
+def _filled(
+    class_names: list[str], folders: dict[str, dict[str, Path]], found: dict[str, dict[str, Found]], on_error: str
+) -> list[str]:
+    """The classes with images in every part; that one has none is an error, or logged."""
+    empty = {one: name for name, inside in found.items() for one in class_names if not inside[one].images}
+    if empty and (on_error == "raise" or len(empty) == len(class_names)):
+        one, name = next(iter(empty.items()))
         raise DataError(
-            f"{root / class_names[int(np.argmin(counts))]} holds no images ({', '.join(sorted(SUFFIXES))})."
+            f"{folders[name][one]} holds no images. ({len(empty)} such classes; on_error='skip' leaves them out.)"
         )
+    if empty:
+        log.warning("%d classes without images left out: %s", len(empty), ", ".join(empty))
+    return [one for one in class_names if one not in empty]
 
 
-def _check_left(root: Path, class_names: list[str], labels: Iterable[int]) -> None:
+def _decoder(
+    files: list[File], read: Callable[[Path], Reading], notes: Notes
+) -> Callable[[int], np.ndarray | Exception]:
+    """The pixels of a file by its number, or why there are none."""
+
+    def decode(number: int) -> np.ndarray | Exception:
+        try:
+            return notes.add(read(files[number][0]))
+        except DataError as error:
+            return error
+
+    return decode
+
+
+def _check_left(folders: dict[str, Path], class_names: list[str], labels: Iterable[int]) -> None:
     """Leaving out files may leave a class without any."""
     if empty := sorted(set(range(len(class_names))) - set(labels)):
-        raise DataError(f"{root / class_names[empty[0]]} holds no readable image. Remove the folder, or mend them.")
+        raise DataError(f"{folders[class_names[empty[0]]]} holds no readable image. Remove the folder, or mend them.")
 
 
-def _find_part(
-    root: Path,
-    class_names: list[str],
-    files: list[tuple[Path, int]],
-    shape: tuple[int, int, int] | None,
-    channels: int,
-    on_error: str,
-) -> tuple[StoredImages, np.ndarray]:
-    """What `_read_part` gives, with the images left on disk."""
-
-    def decode(number: int) -> np.ndarray | DataError:
-        return _decode(files[number][0], shape[:2] if shape else None, channels)
-
-    images, labels = stored(decode, [label for _, label in files], shape, on_error, str(root))
-    _check_left(root, class_names, labels.tolist())
-    return images, labels
-
-
-def _read_part(
-    root: Path,
-    class_names: list[str],
-    files: list[tuple[Path, int]],
-    size: tuple[int, int] | None,
-    channels: int,
-    on_error: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    with ThreadPoolExecutor() as pool:
-        pictures: list[np.ndarray | DataError] = []
-        first = None
-        for picture in pool.map(lambda file: _decode(file[0], size, channels), files):
-            pictures.append(picture)
-            if isinstance(picture, np.ndarray):
-                first = picture if first is None else first
-                try:
-                    check_size(picture, first, str(root))
-                except DataError:
-                    pool.shutdown(cancel_futures=True)  # else all the others are read first
-                    raise
-    failed = [picture for picture in pictures if isinstance(picture, Exception)]
-    if failed and on_error == "raise":
-        raise DataError(f"{failed[0]} ({len(failed)} such files; on_error='skip' leaves them out.)")
-    for error in failed:
-        log.warning("left out: %s", error)
-    good = [
-        (picture, label)
-        for picture, (_, label) in zip(pictures, files, strict=True)
-        if not isinstance(picture, Exception)
-    ]
-    if not good:
-        raise DataError(f"{root} holds no readable image.")
-    if failed:
-        log.warning("%s: %d of %d images left out", root, len(failed), len(files))
-        _check_left(root, class_names, [label for _, label in good])
-    return np.stack([picture for picture, _ in good]), np.array([label for _, label in good], "int32")
-
-
-def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray | DataError:
-    """One file's pixels, or why there are none (so that every bad file is known before the first is reported)."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            if size is not None:
-                file.draft(None, (2 * size[1], 2 * size[0]))  # JPEG: decode no finer than needed
-            picture = eight_bits(ImageOps.exif_transpose(file)).convert("RGB" if channels == 3 else "L")
-            pixels = np.asarray(picture if size is None else fit_picture(picture, size))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return DataError(f"{path} is no readable image: {error}")
-    return pixels.reshape(*pixels.shape[:2], channels)
-
-
-def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root} cannot be read: {error.strerror}.") from error
-
-
-def _classes(root: Path) -> list[str]:
-    """The class folders of a part, by their names, or by two levels of them."""
-    folders = _folders(root)
-    inside = [_folders(folder) for folder in folders]
-    images = any(file.suffix.lower() in SUFFIXES for folder in folders for file in folder.iterdir())
-    if folders and all(inside) and not images:
-        return [f"{folder.name}/{sub.name}" for folder, subs in zip(folders, inside, strict=True) for sub in subs]
-    return [folder.name for folder in folders]
-
-
-def _images(root: Path) -> list[Path]:
-    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+def _log_copies(root: Path, files: dict[str, list[File]]) -> None:
+    """Say how many images are there more than once: a test image that was trained on is no test."""
+    places = {file: (part, label) for part, listed in files.items() for file, label in listed}
+    if len(places) > COMPARED:
+        return
+    groups = copies(places)
+    parts = [group for group in groups if len({places[file][0] for file in group}) > 1]
+    labels = [group for group in groups if len({places[file][1] for file in group}) > 1]
+    within = groups if len(files) == 1 else []
+    for kind, those in (
+        ("in more than one part of the data", parts),
+        ("in more than one class", labels),
+        ("there more than once, and may be split between training and test", within),
+    ):
+        if those:
+            example = " = ".join(str(file.relative_to(root)) for file in those[0][:2])
+            log.warning("%s: %d images are %s, such as %s", root, len(those), kind, example)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from kattn.data.errors import DataError
 
 log = logging.getLogger("kattn")
 
-SHARE = 1 / 4  # of the machine's memory that decoded images may take; while they are put together they take it twice
-UNKNOWN_MEMORY = 8 * 2**30  # bytes, where the system does not say
+AHEAD = 1024  # images that are decoded before they are asked for
+
+Result = TypeVar("Result")
+Decode = Callable[[int], np.ndarray | Exception]
 
 
 class StoredImages:
@@ -39,7 +41,7 @@ class StoredImages:
 
     def __init__(
         self,
-        decode: Callable[[int], np.ndarray | Exception],
+        decode: Decode,
         numbers: np.ndarray,
         shape: tuple[int, int, int] | None,
         where: str,
@@ -66,8 +68,8 @@ class StoredImages:
         if numbers.ndim == 0:
             return self._image(int(numbers), self.image_shape)
         images = np.empty((len(numbers), *self.image_shape), "uint8")
-        shapes = [self.image_shape] * len(numbers)
-        for i, image in enumerate(_threads().map(self._image, numbers.tolist(), shapes)):
+        read = functools.partial(self._image, shape=self.image_shape)
+        for i, image in enumerate(in_threads(read, numbers.tolist())):
             images[i] = image
         return images
 
@@ -77,9 +79,7 @@ class StoredImages:
     def _image(self, number: int, shape: tuple[int, ...] | None) -> Any:
         image = self.decode(number)
         if isinstance(image, Exception):
-            raise DataError(
-                f"{self.where}: image {number} is not readable: {image} (on_error='skip' leaves such images out.)"
-            )
+            raise DataError(f"{image} (on_error='skip' leaves such images out.)") from image
         if shape is not None and image.shape != shape:
             raise DataError(
                 f"{self.where}: image {number} has the shape {image.shape}, others {shape}: pass image_size."
@@ -87,45 +87,86 @@ class StoredImages:
         return image
 
 
-def stored(
-    decode: Callable[[int], np.ndarray | Exception],
-    labels: Any,
-    shape: tuple[int, int, int] | None,
-    on_error: str,
-    where: str,
-) -> tuple[StoredImages, np.ndarray]:
-    """Images on disk and their labels. With "skip" every image is decoded once, to leave out those that cannot be.
+def gather(
+    decode: Decode, labels: Any, shape: tuple[int, int, int] | None, *, keep: bool, on_error: str, where: str
+) -> tuple[np.ndarray | StoredImages, np.ndarray]:
+    """Images and their labels, decoded now or left on disk.
 
-    Raises: DataError where no image is readable.
+    Args:
+        decode: The uint8 pixels (height, width, channels) of an image by its number, or why there are none.
+        labels: Of all images.
+        shape: Height, width and channels of every image, where they are known.
+        keep: Decode all images now. Otherwise they stay on disk, and only with "skip" each is decoded once beforehand.
+        on_error: "skip" leaves out images that cannot be read, and logs and counts them.
+        where: Names the source in messages.
+
+    Raises: DataError where no image is readable, for images that cannot be read unless they are skipped, and for images
+        of several sizes.
     """
     labels = np.asarray(labels, "int32")
-    numbers = np.arange(len(labels))
-    if on_error == "skip":
-        good = np.fromiter((not isinstance(image, Exception) for image in _threads().map(decode, numbers)), bool)
-        numbers = numbers[good]
-        if failed := len(labels) - len(numbers):
-            log.warning("%s: %d images that are not readable left out", where, failed)
+    images: dict[int, np.ndarray | None] = {}
+    errors: list[Exception] = []
+    if keep or on_error == "skip":
+        first = None
+        for number, image in enumerate(in_threads(decode, range(len(labels)))):
+            if isinstance(image, Exception):
+                errors.append(image)
+                continue
+            first = image if first is None else first
+            _check_size(image, first, where)
+            images[number] = image if keep else None
+        _report(errors, len(labels), on_error, where)
+    numbers = np.array(list(images), int) if keep or on_error == "skip" else np.arange(len(labels))
     if not len(numbers):
         raise DataError(f"{where} holds no readable image.")
-    return StoredImages(decode, numbers, shape, where), labels[numbers]
+    if not keep:
+        return StoredImages(decode, numbers, shape, where), labels[numbers]
+    pixels = [image for image in images.values() if image is not None]
+    chosen = _of_one_depth(pixels, on_error, where)
+    return np.stack([pixels[i] for i in chosen]), labels[numbers[chosen]]
 
 
-def keep_decoded(cache: bool | None, images: int, shape: Sequence[int] | None) -> bool:
-    """Whether to hold so many decoded images in memory: as the caller says, else where they fit; see SHARE.
-
-    Where their size is not known before they are decoded they are kept.
-    """
-    if cache is not None or shape is None:
-        return cache is not False
-    return images * int(np.prod(shape)) <= SHARE * _memory()
-
-
-def _memory() -> int:
-    """Bytes of the machine's memory."""
+def in_threads(function: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[Result]:
+    """`function` of every item, in order; threads work a little ahead, and stop when the caller does."""
+    waiting: deque[Future[Result]] = deque()
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return UNKNOWN_MEMORY
+        for item in items:
+            waiting.append(_threads().submit(function, item))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _report(errors: Sequence[Exception], count: int, on_error: str, where: str) -> None:
+    """Raise the first error, or log all."""
+    if errors and on_error == "raise":
+        raise DataError(f"{errors[0]} ({len(errors)} such images; on_error='skip' leaves them out.)") from errors[0]
+    for error in errors:
+        log.warning("left out: %s", error)
+    if errors:
+        log.warning("%s: %d of %d images left out", where, len(errors), count)
+
+
+def _of_one_depth(images: Sequence[np.ndarray], on_error: str, where: str) -> list[int]:
+    """The positions of the images that have as many channels as most of them; others are an error or are logged."""
+    depths = Counter(image.shape[2] for image in images).most_common()
+    if len(depths) > 1:
+        found = " and ".join(f"{count} images of {depth} channels" for depth, count in depths)
+        if on_error == "raise":
+            raise DataError(f"{where} holds {found}. (on_error='skip' keeps those of {depths[0][0]} channels.)")
+        log.warning("%s: %s; only those of %d channels are kept", where, found, depths[0][0])
+    return [i for i, image in enumerate(images) if image.shape[2] == depths[0][0]]
+
+
+def _check_size(image: np.ndarray, first: np.ndarray, where: str) -> None:
+    """Raise where an image has another height or width than the first: at once, not when all have been read."""
+    if image.shape[:2] != first.shape[:2]:
+        sizes = " and ".join(f"{height}x{width}" for height, width in (first.shape[:2], image.shape[:2]))
+        raise DataError(f"{where} holds images of several sizes, such as {sizes}: pass image_size.")
 
 
 @functools.cache

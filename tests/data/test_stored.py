@@ -1,17 +1,22 @@
 """Images that stay on disk are the same images."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
-from support.tfds_files import example, png, prepare, record
-from support.training import arrays, tiny_model
+from support.tfds_files import prepare
+from support.training import EAGER, arrays, image_folder, tiny_model
 
 import kattn
-from kattn.data import stored as data_stored
-from kattn.data.loading import SPLITS, DataError, load
-from kattn.data.records import example_at, examples, locate
-from kattn.data.stored import StoredImages
+from kattn.data import memory as data_memory
+from kattn.data.augment import Augment
+from kattn.data.batches import Batches
+from kattn.data.dataset import SPLITS
+from kattn.data.errors import DataError
+from kattn.data.loading import load
+from kattn.data.stored import AHEAD, StoredImages, in_threads
 
 
 @pytest.fixture(params=["folder", "tfds"])
@@ -73,16 +78,30 @@ def test_they_are_indexed_like_an_array(source):
 
 @pytest.mark.parametrize(("memory", "stored"), [(40 * 8 * 8 * 3 * 4, False), (40 * 8 * 8 * 3 * 4 - 4, True)])
 def test_by_default_what_takes_more_than_a_quarter_of_the_memory_stays_on_disk(source, memory, stored, monkeypatch):
-    monkeypatch.setattr(data_stored, "_memory", lambda: memory)
+    monkeypatch.setattr(data_memory, "machine_memory", lambda: memory)
     assert isinstance(load(**source, image_size=8).train.images, StoredImages) == stored
 
 
-def test_a_run_over_them_is_the_run_over_the_same_images_in_memory(source, tmp_path):
+def test_their_batches_are_those_of_the_same_images_in_memory(source):
+    augment = Augment(shift=0.125, flip=True)
+    kept, left = (
+        Batches(load(**source, cache=cache).train, 8, training=True, augment=augment) for cache in (True, False)
+    )
+    for epoch in (0, 3):
+        kept.epoch = left.epoch = epoch
+        for i in range(len(kept)):
+            for one, other in zip(kept[i], left[i], strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_over_them_is_the_run_over_the_same_images_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
+    data = image_folder(tmp_path / "classes")
     results = []
     for cache in (True, False):
         keras.utils.set_random_seed(0)  # of the weights and of dropout
-        model = tiny_model(classes=3)
-        run = kattn.train(model, **source, out=tmp_path / str(cache), overrides={"epochs": 2}, cache=cache)
+        options = {"data": data, "cache": cache, "overrides": {"epochs": 1}, "verbose": False}
+        run = kattn.train(tiny_model(classes=3), out=tmp_path / str(cache), **options)
         evaluation = kattn.evaluate(run.path, cache=cache)
         results.append((run.history, evaluation.to_dict() | {"model": ""}))
     assert results[0] == results[1]
@@ -98,7 +117,7 @@ def test_a_file_that_cannot_be_read_shows_when_it_comes_up_or_is_left_out_before
     with pytest.raises(DataError, match=r"04\.png is no readable image.*skip"):
         everything(data)
     data = load(tmp_path, cache=False, validation=0, on_error="skip")
-    assert "1 images that are not readable left out" in caplog.text
+    assert "1 of 12 images left out" in caplog.text
     assert sorted(everything(data)[:, 0, 0, 0]) == [*range(4), *range(5, 12)]
     for path in (tmp_path / "a").iterdir():
         path.write_bytes(b"no picture")
@@ -116,26 +135,12 @@ def test_images_of_several_sizes_need_a_size(tmp_path):
     assert load(tmp_path, cache=False, image_size=8).train.images[:].shape[1:] == (8, 8, 3)
 
 
-def test_records_are_found_where_they_lie(tmp_path):
-    file = tmp_path / "file"
-    file.write_bytes(b"".join(record(example(image=png(arrays(1, seed=i)[0][0]), label=i)) for i in range(5)))
-    whole = list(examples(file))
-    found = list(locate(file, ["label"]))
-    assert [one for _, _, one in found] == [{"label": one["label"]} for one in whole]
-    assert [example_at(file, start, length, ["image"]) for start, length, _ in found] == [
-        {"image": one["image"]} for one in whole
-    ]
-    file.write_bytes(b"")
-    assert list(locate(file, ["label"])) == []
-
-
-@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data + b"123", lambda data: b"\xff" * 40])
-def test_a_file_of_records_that_breaks_off_is_an_error(tmp_path, damage):
-    images, labels = arrays(30)
-    folder = prepare(tmp_path, train=(images, labels % 3))
-    file = folder / "shapes-train.tfrecord-00000-of-00002"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match="breaks off"):
-        load("shapes", data_dir=tmp_path, cache=False)
-    skipped = load("shapes", data_dir=tmp_path, cache=False, on_error="skip")
-    assert 10 < sum(map(len, skipped.parts())) <= 30
+def test_work_ahead_ends_where_the_caller_stops():
+    done = []
+    ahead = in_threads(done.append, range(10**9))
+    next(ahead)
+    ahead.close()
+    time.sleep(0.05)
+    count = len(done)
+    time.sleep(0.05)
+    assert len(done) == count <= 2 * AHEAD

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from kattn.data.image_folder import SUFFIXES
+from kattn.data.errors import DataError
+from kattn.data.image_files import find_images
+from kattn.data.images import Box, Notes, read_image
 from kattn.graph.calls import require_graph
 
 log = logging.getLogger("kattn")
@@ -23,15 +24,17 @@ class Picture:
 
     Attributes:
         path: Of the file.
-        original: Its pixels, uint8 (height, width, 3), turned as its EXIF entry says.
+        original: Its pixels, uint8 (height, width, 3), turned as its EXIF entry says, transparent parts on white.
         box: The part of them that the model sees, (top, left, bottom, right) in pixels.
         pixels: What the model takes, uint8 at its size and of its channels.
+        notes: What was done to the file to get them; see `kattn.data.images.Reading`.
     """
 
     path: Path
     original: np.ndarray
-    box: tuple[float, float, float, float]
+    box: Box
     pixels: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def read_images(
@@ -41,19 +44,18 @@ def read_images(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     on_error: str = "skip",
+    max_pixels: int | None = None,
 ) -> list[Picture]:
-    """Read image files for a model: the shorter side is scaled, the middle cut out (bicubic).
-
-    Every mode becomes RGB (or grey, for a model of one channel): CMYK and palettes are converted, 16 bits become 8 by
-    their higher ones, transparent pixels are laid on white.
+    """Read image files for a model, as training, evaluation and calibration do; see `kattn.data.images.read_image`.
 
     Args:
         paths: Files, and folders, which are searched with all that is in them.
         model: Gives size and channels.
         size: Height and width, where the model leaves them open or there is none. None then keeps the files' own.
-        channels: 1 or 3, alike; None is 3.
+        channels: 1, 3 or 4, alike; None is 3.
         on_error: What to do with a file that is no readable image: "skip" leaves it out, logs why, and logs how many;
             "raise" stops.
+        max_pixels: The largest width x height of a file that is decoded; None is kattn.data.images.MAX_PIXELS.
 
     Returns: The pictures, in the order of the paths, a folder's sorted.
     Raises: ValueError for a path that is not there, a folder without image files, a file that cannot be read where
@@ -66,18 +68,23 @@ def read_images(
         height, width, depth = model.inputs[0].shape[1:]
         size = (height, width) if height and width else size
         channels = depth or channels
-    if channels not in (None, 1, 3):
-        raise ValueError(f"image files give 1 or 3 channels; the model takes {channels}.")
+    if channels not in (None, 1, 3, 4):
+        raise ValueError(f"image files give 1, 3 or 4 channels; the model takes {channels}.")
     files = _files([paths] if isinstance(paths, (str, Path)) else list(paths))
+    notes = Notes("images to explain")
     pictures, failed = [], 0
     for file in files:
         try:
-            pictures.append(_read(file, size, channels or 3))
-        except ValueError as problem:
+            original = read_image(file, max_pixels=max_pixels).pixels
+            shown = read_image(file, size, channels or 3, max_pixels=max_pixels)
+        except DataError as problem:
             if on_error == "raise":
                 raise
             failed += 1
             log.warning("left out: %s", problem)
+        else:
+            pictures.append(Picture(file, original, shown.box, notes.add(shown), shown.notes))
+    notes.log()
     if not pictures:
         raise ValueError(f"none of the {len(files)} files is a readable image, such as {files[0]}.")
     if failed:
@@ -103,56 +110,13 @@ def _files(paths: Sequence[str | Path]) -> list[Path]:
     for given in paths:
         path = Path(given).expanduser()
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            images = [p for p in inside if p.suffix.lower() in SUFFIXES]
-            if not images:
-                raise ValueError(f"folder {path} holds no images ({', '.join(sorted(SUFFIXES))}).")
-            files.extend(images)
+            found = find_images(path)
+            if not found.images:
+                raise ValueError(f"folder {path} holds no images.")
+            found.log_others(path)
+            files.extend(found.images)
         elif path.is_file():
             files.append(path)
         else:
             raise ValueError(f"there is no file or folder {path}.")
     return files
-
-
-def _read(path: Path, size: tuple[int, int] | None, channels: int) -> Picture:
-    """One file. Raises ValueError with the reason where it cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image = _as_rgb(ImageOps.exif_transpose(file))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise ValueError(f"{path} is no readable image: {problem}") from problem
-    original = np.asarray(image)
-    height, width = size or original.shape[:2]
-    box = _middle(original.shape[0], original.shape[1], height, width)
-    top, left, bottom, right = box
-    seen = image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
-    pixels = np.asarray(seen if channels == 3 else seen.convert("L")).reshape(height, width, channels)
-    return Picture(path, original, box, pixels)
-
-
-def _as_rgb(image: Any) -> Any:
-    """Any mode as 8-bit RGB."""
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, "float64")
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"mode {image.mode} holds {values.min():g} to {values.max():g}, which are no 8 or 16 bits")
-        deep = image.mode.startswith("I;16") or values.max() > 255
-        image = Image.fromarray((values / 257 if deep else values).round().astype("uint8"))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def _middle(height: int, width: int, new_height: int, new_width: int) -> tuple[float, float, float, float]:
-    """The largest middle part of the wanted proportions: top, left, bottom, right."""
-    scale = min(height / new_height, width / new_width)
-    tall, wide = new_height * scale, new_width * scale
-    top, left = (height - tall) / 2, (width - wide) / 2
-    return top, left, top + tall, left + wide

@@ -110,7 +110,7 @@ def test_an_empty_folder_and_a_broken_file(tmp_path):
     with pytest.raises(ExportInputError, match="holds none"):
         collect(tmp_path, SHAPE, limit=10)
     (tmp_path / "broken.png").write_bytes(b"no image")
-    with pytest.raises(ExportInputError, match=r"Not a readable image: .*broken\.png"):
+    with pytest.raises(ExportInputError, match=r"broken\.png is no readable image"):
         collect(tmp_path, SHAPE, limit=10)
     with pytest.raises(ExportInputError, match=r"The folder of calibration images is a file: .*broken\.png"):
         collect(tmp_path / "broken.png", SHAPE, limit=10)

@@ -7,6 +7,7 @@ bytes_list (1), float_list (2), int64_list (3), each with its `value` (1), numbe
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 from collections.abc import Collection, Iterator
@@ -19,28 +20,12 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protocol buffer wire types
 BYTES_LIST, FLOAT_LIST = 1, 2  # fields of Feature; int64_list is 3
 
 
-def examples(path: Path) -> Iterator[dict[str, list[Any]]]:
-    """Every record of a file as {feature: values}. Raises DataError for a file that breaks off or is no TFRecord."""
-    try:
-        with open(path, "rb") as file:
-            while header := file.read(12):
-                length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else -1
-                body = file.read(length + 4) if 0 <= length < 1 << 32 else b""
-                if len(body) != length + 4:
-                    raise DataError(f"{path} breaks off in the middle of a record, or is no TFRecord file.")
-                yield _example(memoryview(body)[:-4])
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} holds a record that is no tf.train.Example.") from error
-
-
 def locate(path: Path, names: Collection[str]) -> Iterator[tuple[int, int, dict[str, list[Any]]]]:
     """Where each record of a file lies: its first byte, its length, and these of its features; the rest stays unread.
 
-    Raises as `examples`.
+    Raises: DataError for a file that cannot be read, that breaks off or that is no TFRecord.
     """
-    try:
+    with _explained(path):
         with open(path, "rb") as file:
             size = file.seek(0, 2)
             if not size:
@@ -56,26 +41,33 @@ def locate(path: Path, names: Collection[str]) -> Iterator[tuple[int, int, dict[
                 raise DataError(f"{path} breaks off in the middle of a record, or is no TFRecord file.")
             yield start, length, _example(view[start : start + length], names)
             start += length + 4
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} holds a record that is no tf.train.Example.") from error
 
 
 def example_at(path: Path, start: int, length: int, names: Collection[str]) -> dict[str, list[Any]]:
-    """These features of the record that `locate` found there."""
-    with open(path, "rb") as file:
+    """These features of the record that `locate` found there. Raises: DataError as there."""
+    with _explained(path), open(path, "rb") as file:
         file.seek(start)
         return _example(memoryview(file.read(length)), names)
 
 
-def _example(data: memoryview, names: Collection[str] | None = None) -> dict[str, list[Any]]:
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of reading and of damaged records as DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (IndexError, KeyError, TypeError, struct.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} holds a record that is no tf.train.Example.") from error
+
+
+def _example(data: memoryview, names: Collection[str]) -> dict[str, list[Any]]:
     features: dict[str, list[Any]] = {}
     for _, message in _fields(data):
         for _, entry in _fields(message):
             pair = dict(_fields(entry))
             name = bytes(pair[1]).decode()
-            if names is None or name in names:
+            if name in names:
                 features[name] = _values(pair.get(2, memoryview(b"")))
     return features
 

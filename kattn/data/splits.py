@@ -1,0 +1,81 @@
+"""Splits that a source does not come with are taken out of its training part, seeded and disjoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kattn.data.checks import checked_split
+from kattn.data.dataset import SPLITS, Dataset, Raw, Split
+from kattn.data.errors import DataError
+
+log = logging.getLogger("kattn")
+
+TEST_FRACTION = 0.2  # of a source that comes as one piece
+
+
+def split_up(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:
+    """The splits of a source, each part checked; what is missing is taken out of the training part.
+
+    Args:
+        raw: The source.
+        validation: Share of the training part that becomes the validation split where there is none.
+        seed: Of the draw.
+        splits: Those that are wanted; the others come out empty.
+        classes: The model's classes, a label beyond which is an error. None: as many as the data have.
+
+    Raises: DataError for parts of other names, and for images or labels that cannot be used.
+    """
+    unknown = sorted(set(raw.parts) - set(SPLITS))
+    if unknown:
+        raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
+    parts = {name: checked_split(*pair, f"{raw.name} ({name})", classes) for name, pair in raw.parts.items()}
+    if "test" not in parts and "validation" in parts:
+        log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
+        parts["test"] = parts.pop("validation")
+    if "test" not in parts and "train" in parts:
+        parts["train"], parts["test"] = carve(parts["train"], TEST_FRACTION, np.random.default_rng([seed, 1]))
+    if "validation" not in parts and "train" in parts and validation:
+        parts["train"], parts["validation"] = carve(parts["train"], validation, np.random.default_rng([seed, 2]))
+    names = raw.class_names or [str(i) for i in range(_class_count(list(parts.values())))]
+    sample = next(iter(parts.values()))
+    nothing = sample.take(slice(0, 0))
+    kept = {name: parts.get(name, nothing) if name in splits else nothing for name in SPLITS}
+    return Dataset(raw.name, tuple(names), **kept, mirror=raw.mirror, source=raw.source)
+
+
+def _class_count(parts: Sequence[Split]) -> int:
+    """How many classes, or attributes, the labels tell of."""
+    if parts[0].labels.ndim == 2:
+        return parts[0].labels.shape[1]
+    return max(int(part.labels.max()) for part in parts if len(part)) + 1
+
+
+def carve(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
+    """Two disjoint splits: the rest, and `fraction` of every class (rounded; of a class of one image nothing)."""
+    apart = np.zeros(len(split), bool)
+    if split.labels.ndim == 2:
+        apart[rng.permutation(len(split))[: round(fraction * len(split))]] = True
+    for label in np.unique(split.labels) if split.labels.ndim == 1 else ():
+        members = rng.permutation(np.flatnonzero(split.labels == label))
+        count = min(len(members) - 1, max(1, round(fraction * len(members))))
+        apart[members[:count]] = True
+    return split.take(np.flatnonzero(~apart)), split.take(np.flatnonzero(apart))
+
+
+def limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """At most `limit` images a split: the first of every class, then the second of every class, and so on."""
+    if limit is None:
+        return dataset
+
+    def cut(split: Split) -> Split:
+        rank = np.zeros(len(split), int)
+        for label in np.unique(split.labels) if split.labels.ndim == 1 else ():
+            members = np.flatnonzero(split.labels == label)
+            rank[members] = np.arange(len(members))
+        return split.take(np.sort(np.argsort(rank, kind="stable")[:limit]))
+
+    return replace(dataset, train=cut(dataset.train), validation=cut(dataset.validation), test=cut(dataset.test))
