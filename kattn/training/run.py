@@ -426,6 +426,9 @@ def _same_or_raise(folder: RunFolder, config: Mapping[str, Any]) -> None:
         "versions",
         "data.settings.data_dir",
         "data.settings.on_error",
+        "data.name",  # how a folder is spelled and where it lies: the fingerprints tell whether the images are the same
+        "data.path",
+        "data.spec",
         "recipe.name",
         "recipe.summary",
         "recipe.source",

@@ -107,7 +107,7 @@ def test_a_runs_folder_is_evaluated_on_its_own_split(tmp_path):
 
 
 def test_a_run_on_some_images_is_evaluated_on_none_that_it_was_trained_on(tmp_path):
-    from test_data import write_folder
+    from support.image_files import write_folder
 
     write_folder(tmp_path / "images", count=200, size=(8, 8))
     model = tiny_model(classes=2)
@@ -130,7 +130,7 @@ def test_a_run_on_some_images_is_evaluated_on_none_that_it_was_trained_on(tmp_pa
 
 
 def test_a_run_from_one_domain_to_another_is_evaluated_on_the_other(tmp_path):
-    from test_data import write_folder
+    from support.image_files import write_folder
 
     write_folder(tmp_path / "art", size=(8, 8))
     write_folder(tmp_path / "clip", count=7, size=(8, 8))
@@ -142,7 +142,7 @@ def test_a_run_from_one_domain_to_another_is_evaluated_on_the_other(tmp_path):
 
 
 def test_classes_that_are_called_otherwise_are_not_the_same(tmp_path):
-    from test_data import write_folder
+    from support.image_files import write_folder
 
     write_folder(tmp_path / "one", classes=("ant", "bee"), size=(8, 8))
     write_folder(tmp_path / "other", classes=("ant", "cat"), size=(8, 8))
