@@ -214,7 +214,7 @@ def test_the_object_that_stands_in_the_way_is_named_with_the_lines_that_help(tmp
 
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
     (tmp_path / "net.pth.tar").write_bytes(b"")
-    with pytest.raises(ValueError, match="holds an object argparse.Namespace beside its tensors") as caught:
+    with pytest.raises(ValueError, match=r"holds an object argparse\.Namespace beside its tensors") as caught:
         kattn.zoo.convert(tmp_path / "net.pth.tar", "resnet20")
     assert "\x1b" not in str(caught.value)
     assert '\n  content = torch.load("net.pth.tar", map_location="cpu", weights_only=False)\n' in str(caught.value)

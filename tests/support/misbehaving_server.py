@@ -119,3 +119,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def way_unversioned(self, content: bytes, _: str) -> None:
         """The whole again, whatever part is wanted."""
         self._head(200, content)
+
+    def way_two_lines(self, content: bytes, _: str) -> None:
+        """A header that is folded, as none is any more."""
+        self._head(200, content, ETag='"a\r\n b"')

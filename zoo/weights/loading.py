@@ -5,9 +5,11 @@ Files of kattn are Keras's own (`.weights.h5`, `.keras`); those of other collect
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,11 +85,11 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
     # As many tensors of each shape as the model has: then Keras, which asks for every one by its name, says the rest
     # without our writing the model out to learn its names.
     if include_top and sorted(stored.values()) == sorted(_shapes(model)):
-        try:
+        # What fails here is said, with its reason, by the comparison below.
+        with contextlib.suppress(ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             model.load_weights(file)
             return set()
-        except ValueError:
-            pass  # the comparison below says what differs
     own = MemoryFile()
     model.save_weights(own)
     wanted = _stored(own, "the model")
@@ -115,13 +117,17 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
 
 def _may_differ(differing: Mapping[str, tuple[Shape, Shape]], layers: Mapping[str, str], first: str) -> bool:
     """Whether only the channels of the first layer's input and the number of classes are others."""
-    classes = set()
+    classes: set[tuple[int, int]] = set()
+    inside: set[tuple[int, int]] = set()  # of layers that have the number of classes in several places
     for key, (theirs, ours) in differing.items():
-        if layers[key] in HEAD_LAYERS and len(theirs) == len(ours):
-            classes |= {pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]}
+        pairs = {pair for pair in zip(theirs, ours, strict=False) if pair[0] != pair[1]}
+        if layers[key] in HEAD_LAYERS and not layers[key].endswith(HEAD) and len(theirs) == len(ours):
+            inside |= pairs
+        elif layers[key] in HEAD_LAYERS and differs_only_in(-1, theirs, ours, "keras"):
+            classes |= pairs
         elif layers[key] != first or not differs_only_in(-2, theirs, ours, "keras"):
             return False
-    return len(classes) <= 1
+    return len(classes) <= 1 and inside <= classes
 
 
 def _stored(file: Path | MemoryFile, shown: str) -> dict[str, Shape]:
