@@ -28,11 +28,22 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
 
     def builder(**arguments: Any) -> keras.Model:
         check_options(name, arguments, own)
-        cache_dir, source = arguments.pop("cache_dir", None), None
-        if arguments.get("weights") is not None:
-            source = find_weights(arguments["weights"], name, arguments, cache_dir)
-            arguments = {**source.options, **arguments}
-        arguments["weights"] = source
+        cache_dir = arguments.pop("cache_dir", None)
+        if arguments.get("weights") is None:
+            return of_options(arguments)
+        source = find_weights(arguments["weights"], name, arguments, cache_dir)
+        try:
+            check_options(name, source.options, own)
+            return of_options({**source.options, **arguments, "weights": source})
+        except (TypeError, AttributeError, IndexError, KeyError, ArithmeticError) as problem:
+            if not source.options:
+                raise
+            raise ValueError(
+                f"{source.shown}: the file says that it is of a network with options that do not fit {name}, "
+                f"{dict(source.options)}: {problem}"
+            ) from problem
+
+    def of_options(arguments: dict[str, Any]) -> keras.Model:
         standard: dict[str, Any] = {
             key: arguments.get(key, default) for key, (_, default) in STANDARD.items() if key != "cache_dir"
         }

@@ -110,8 +110,8 @@ def described(small, path, about):
         ({"mean": [0.5], "std": [1, 1, 1]}, "mean is .*, not three numbers"),
         ({"mean": "x"}, "mean is x, not three numbers"),
         ({"classifier_activation": {"class_name": "Lambda"}}, "is damaged: classifier_activation is"),
-        ({"bogus": 1}, "options that resnet20 does not have: bogus"),
-        ({"depths": "abc"}, "depths"),
+        ({"bogus": 1}, "options that do not fit resnet20, .*has no option bogus"),
+        ({"depths": "abc"}, "options that do not fit resnet20"),
     ],
 )
 def test_what_a_file_says_of_its_model_is_checked_before_one_is_built(small, tmp_path, options, message):
