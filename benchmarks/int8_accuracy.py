@@ -71,7 +71,7 @@ def trained(name: str, data: Any, folder: Path, steps: int) -> Any:
 def row_of(network: Any, name: str, form: str, train: np.ndarray, test: Any) -> dict[str, Any]:
     """Export one artefact and evaluate it."""
     import kattn
-    from kattn.export.source.preparing import run_keras
+    from kattn.export.source.model import run_keras
 
     kind, precision = form.split(":")
     images, labels = test

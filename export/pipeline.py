@@ -17,7 +17,8 @@ from kattn.export.formats import Format
 from kattn.export.proof.certify import certify, comparison_images
 from kattn.export.proof.report import Contents, Report
 from kattn.export.proof.staging import Stage, staged
-from kattn.export.source.preparing import Source, prepare
+from kattn.export.source.model import Source
+from kattn.export.source.preparing import prepare
 from kattn.export.source.samples import collect
 
 

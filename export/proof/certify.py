@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kattn.export.formats import Precision
 from kattn.export.proof.compare import check_differences, compare, tolerance_for_rounding, weak_comparison
 from kattn.export.proof.report import Contents, Report, sha256_of, size_of, summarise
 from kattn.export.proof.runner import BATCH, Runner
-from kattn.export.source.preparing import Source, image_count
+from kattn.export.source.model import Source
 from kattn.export.source.samples import collect, made_up
 from kattn.version import versions
 
@@ -24,7 +25,7 @@ SMALL_BATCHES = (1, 2)
 
 def comparison_images(source: Source, images: Any, calibration: np.ndarray | None = None) -> tuple[np.ndarray, str]:
     """The images to compare on, and a phrase for where they came from: given, else of the calibration, else made up."""
-    count = image_count(source.shape)
+    count = _image_count(source.shape)
     if images is not None:
         chosen = collect(images, source.shape, limit=max(count, 1024), pixels=source.pixels, what="comparison")
         origin = "given"
@@ -116,3 +117,8 @@ def _last_bit_changed(images: np.ndarray) -> np.ndarray:
         return images
     towards = np.where(np.arange(images.size).reshape(images.shape) % 2, np.inf, -np.inf).astype(images.dtype)
     return np.nextafter(images, towards)
+
+
+def _image_count(shape: tuple[int, ...]) -> int:
+    """Images to compare on: 64 of CIFAR's size, fewer of larger ones, at least 8."""
+    return int(min(64, max(8, 64 * 64 * 64 * 3 // math.prod(shape))))

@@ -11,8 +11,8 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.quiet import converting
+from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT
-from kattn.export.source.preparing import Source
 from kattn.export.to_onnx.activations import name_activations
 from kattn.export.to_onnx.padding import absorb_padding
 from kattn.export.to_onnx.products import absorb_transposes

@@ -17,7 +17,7 @@ from kattn.export.pipeline import Job, export_model, refuse
 from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
-from kattn.export.source.preparing import Source
+from kattn.export.source.model import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
 from kattn.export.to_onnx.quantise import quantise

@@ -16,8 +16,8 @@ from kattn.export.formats import FORMATS
 from kattn.export.pipeline import Job, export_model
 from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
+from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT
-from kattn.export.source.preparing import Source
 
 SIGNATURES = ("float32", "uint8", "jpeg")
 NO_WORK = ("Placeholder", "Const", "Identity", "NoOp", "ReadVariableOp")

@@ -11,8 +11,8 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.quiet import converting
+from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, first_layers
-from kattn.export.source.preparing import Source
 from kattn.export.source.samples import spans_pixels
 from kattn.export.to_tflite.calibrate import quantise, with_measured_ranges
 from kattn.export.to_tflite.graph import parse_tflite, read_tflite

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.small_models import build, coloured, train, two_outputs
+
+from kattn.export import onnx, saved_model, tflite
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,17 @@ def with_map() -> Any:
 def images() -> np.ndarray:
     """Bytes as they are read from files."""
     return coloured(24, seed=1)[0]
+
+
+@pytest.fixture(scope="session")
+def artefacts(model: Any, tmp_path_factory: Any) -> Path:
+    """A folder with the model as m, m.tflite, m.onnx (channels first) and m.keras. Nobody changes them."""
+    folder = tmp_path_factory.mktemp("artefacts")
+    saved_model(model, folder / "m")
+    tflite(model, folder / "m.tflite")
+    onnx(model, folder / "m.onnx", layout="nchw")
+    model.save(folder / "m.keras")
+    return folder
 
 
 @pytest.fixture

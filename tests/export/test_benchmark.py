@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import keras
 import pytest
 
-from kattn.export import ExportInputError, bench, onnx, saved_model, tflite
+from kattn.export import ExportInputError, bench
 from kattn.export.to_onnx.runner import ONNXRunner
 from kattn.export.to_tflite import trial_run
 
 
-@pytest.fixture(scope="module")
-def folder(model, images, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench")
-    saved_model(model, folder / "m")
-    tflite(model, folder / "m.tflite", precision="int8", calibration=images)
-    onnx(model, folder / "m.onnx")
-    return folder
-
-
-def test_rows_in_the_order_given(folder, tmp_path):
-    paths = [folder / "m.onnx", folder / "m.tflite", folder / "m"]
+def test_rows_in_the_order_given(artefacts, tmp_path):
+    paths = [artefacts / "m.onnx", artefacts / "m.tflite", artefacts / "m"]
     result = bench(*paths, calls=12, warmup=1, json_path=tmp_path / "bench.json")
     assert [row.path for row in result] == [str(path) for path in paths]
     assert [row.format for row in result] == ["onnx", "tflite", "saved_model"]
@@ -37,53 +27,43 @@ def test_rows_in_the_order_given(folder, tmp_path):
     assert len(str(result).splitlines()) == 4
 
 
-def test_a_batch_where_the_artefact_leaves_it_open(folder):
-    rows = bench(folder / "m.onnx", folder / "m.tflite", calls=2, warmup=0, batch=3)
+def test_a_batch_where_the_artefact_leaves_it_open(artefacts):
+    rows = bench(artefacts / "m.onnx", artefacts / "m.tflite", calls=2, warmup=0, batch=3)
     assert [row.batch for row in rows] == [3, 1]
 
 
-def test_mistakes_are_named(folder, tmp_path):
+def test_mistakes_are_named(artefacts, tmp_path):
     with pytest.raises(ExportInputError, match="at least one artefact"):
         bench()
     with pytest.raises(ExportInputError, match="threads must be at least 1"):
-        bench(folder / "m.onnx", threads=0)
+        bench(artefacts / "m.onnx", threads=0)
     (tmp_path / "m.pb").write_bytes(b"a graph")
     with pytest.raises(ExportInputError, match=r"Known: a folder with saved_model\.pb, \.tflite, \.onnx, \.keras"):
-        bench(folder / "m.onnx", tmp_path / "m.pb")
+        bench(artefacts / "m.onnx", tmp_path / "m.pb")
     with pytest.raises(ExportInputError, match=r"There is no artefact .*none\.onnx"):
-        bench(folder / "none.onnx")
+        bench(artefacts / "none.onnx")
 
 
-@pytest.mark.parametrize("kept", [0, 0.5, 0.99])
-@pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.keras", "m/saved_model.pb", "m/variables/variables.index"])
-def test_a_damaged_artefact_is_named(folder, model, tmp_path, name, kept):
-    if name == "m.keras":
-        model.save(tmp_path / name)
-    elif "/" in name:
-        shutil.copytree(folder / "m", tmp_path / "m")
-    else:
-        shutil.copy(folder / name, tmp_path / name)
-    whole = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(whole[: int(kept * len(whole))])
-    artefact = tmp_path / name.split("/")[0]
-    with pytest.raises(ExportInputError, match=r"m.* is not a readable .* artefact: ") as caught:
-        bench(artefact)
-    assert str(caught.value).startswith(str(artefact)) and len(str(caught.value)) < 600
+@pytest.mark.parametrize("name", ["m.onnx", "m.tflite"])
+def test_a_damaged_artefact_is_named(artefacts, tmp_path, name):
+    (tmp_path / name).write_bytes((artefacts / name).read_bytes()[:-100])
+    with pytest.raises(ExportInputError, match=r"m.* is not a readable .* artefact: "):
+        bench(tmp_path / name)
 
 
-def test_a_file_that_would_end_the_process(folder, monkeypatch):
+def test_a_file_that_would_end_the_process(artefacts, monkeypatch):
     monkeypatch.setattr(trial_run, "SCRIPT", "import os; os.abort()")
     with pytest.raises(ExportInputError, match=r"m\.tflite is not a readable.*ends the process \(signal 6\)"):
-        bench(folder / "m.onnx", folder / "m.tflite")
+        bench(artefacts / "m.onnx", artefacts / "m.tflite")
 
 
-def test_a_file_that_loads_and_does_not_run(folder, monkeypatch):
+def test_a_file_that_loads_and_does_not_run(artefacts, monkeypatch):
     def refuses(*_):
         raise RuntimeError("Input tensor 13 lacks data")
 
     monkeypatch.setattr(ONNXRunner, "run", refuses)
     with pytest.raises(ExportInputError, match=r"m\.onnx can be read but not run: .*Input tensor 13 lacks data"):
-        bench(folder / "m.onnx")
+        bench(artefacts / "m.onnx")
 
 
 def test_an_artefact_of_open_size_needs_one(tmp_path):

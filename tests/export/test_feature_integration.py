@@ -12,7 +12,7 @@ from kattn.layers import AttentiveFeatureIntegration
 SIZE = 16
 
 
-@pytest.fixture(scope="module", params=[2, 3, 5])
+@pytest.fixture(scope="module", params=[3, *(pytest.param(maps, marks=pytest.mark.slow) for maps in (2, 5))])
 def model(request):
     """Maps of 8 channels, the first two side by side in one tensor, as in a stage of the zoo's networks."""
     image = keras.Input((SIZE, SIZE, 3))
@@ -28,7 +28,7 @@ def model(request):
     return model
 
 
-@pytest.mark.parametrize("opset", [13, 17, 20])
+@pytest.mark.parametrize("opset", [17, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (13, 20))])
 def test_onnx(model, tmp_path, opset):
     report = onnx(model, tmp_path / "m.onnx", opset=opset, layout="nchw")
     assert report.max_abs_diff <= 1e-5 and "Transpose" not in report.ops

@@ -8,7 +8,7 @@ from support.models import pixels, randomise
 import kattn
 from kattn.zoo import create
 
-MECHANISMS = ("se", "cbam", "bam", "gc", "afi", "abn")
+MECHANISMS = ["cbam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("se", "bam", "gc", "afi", "abn"))]
 DYNAMIC = {"SHAPE", "GATHER", "PACK", "Shape", "Gather", "Cast"}
 
 
@@ -24,6 +24,7 @@ def images():
     return pixels((64, 32, 32, 3))
 
 
+@pytest.mark.slow
 def test_saved_model(model, images, tmp_path):
     report = kattn.export.saved_model(model, tmp_path / "model", images=images)
     assert report.max_abs_diff <= 1e-4 and report.top1_agreement == 1

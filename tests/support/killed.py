@@ -1,4 +1,5 @@
-"""Processes that are killed while they export, run as a script: `killed.py renames FOLDER` or `killed.py exports ...`.
+"""Processes that are killed while they export, run as a script: `killed.py renames FOLDER`, or
+`killed.py exports MODEL FOLDER CASE ...` with cases like converting/m.tflite.
 
 One process imports what is needed and forks another for every death, so that each takes moments.
 """
@@ -116,8 +117,8 @@ def renames(folder: Path) -> list[dict[str, Any]]:
     return states
 
 
-def exports(model: str, folder: Path) -> dict[str, int]:
-    """Die in an export to every format, at three moments each; the signals that ended them."""
+def exports(model: str, folder: Path, *cases: str) -> dict[str, int]:
+    """Die in exports, each at a moment; the signals that ended them."""
     import keras
     import tensorflow as tf  # noqa: F401  (nothing has run in it yet: its threads would not survive a fork)
     import tf2onnx  # noqa: F401
@@ -132,21 +133,20 @@ def exports(model: str, folder: Path) -> dict[str, int]:
         onnx(*arguments)
 
     writers = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx, "data/m.onnx": with_data}
-    moments = ("converting", "written", "renaming")
     ended = {}
-    for name, writer in writers.items():
-        for moment in moments if writer is not with_data else moments[-1:]:
-            target = folder / moment / name
-            target.parent.mkdir(parents=True, exist_ok=True)
+    for case in cases:
+        moment, name = case.split("/", 1)
+        target = folder / case
+        target.parent.mkdir(parents=True, exist_ok=True)
 
-            def export(writer=writer, moment=moment, target=target) -> None:
-                if moment == "renaming":
-                    staging._commit = lambda *_: die()
-                else:
-                    threading.Thread(target=die_when, args=(moment, target), daemon=True).start()
-                writer(keras.models.load_model(model), target)
+        def export(writer=writers[name], moment=moment, target=target) -> None:
+            if moment == "renaming":
+                staging._commit = lambda *_: die()
+            else:
+                threading.Thread(target=die_when, args=(moment, target), daemon=True).start()
+            writer(keras.models.load_model(model), target)
 
-            ended[f"{moment}/{name}"] = forked(export)
+        ended[case] = forked(export)
     return ended
 
 
@@ -159,5 +159,7 @@ def die_when(moment: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    what, *arguments = sys.argv[1:]
-    print(json.dumps(renames(Path(arguments[0])) if what == "renames" else exports(arguments[0], Path(arguments[1]))))
+    if sys.argv[1] == "renames":
+        print(json.dumps(renames(Path(sys.argv[2]))))
+    else:
+        print(json.dumps(exports(sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])))

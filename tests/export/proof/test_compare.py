@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kattn.export import ExportError, ExportInputError, compare, load, onnx, saved_model, tflite
+from kattn.export import ExportError, compare, onnx
 from kattn.export.formats import FORMATS, Precision
 from kattn.export.proof.compare import check_differences, tolerance_for_rounding, weak_comparison
 
@@ -95,61 +95,3 @@ def test_an_export_of_such_a_network_says_so(model, images, tmp_path, monkeypatc
 def test_a_comparison_that_proves_little_is_noted():
     assert weak_comparison({"predictions": np.full((5, 3), 1 / 3)})
     assert not weak_comparison({"predictions": PROBABILITIES})
-
-
-@pytest.fixture(scope="module")
-def artefacts(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("artefacts")
-    saved_model(model, folder / "m")
-    tflite(model, folder / "m.tflite")
-    onnx(model, folder / "m.onnx", layout="nchw")
-    model.save(folder / "m.keras")
-    return {path.suffix or "folder": path for path in folder.iterdir() if path.suffix != ".json"}
-
-
-KINDS = pytest.mark.parametrize("kind", ["folder", ".tflite", ".onnx", ".keras"])
-
-
-@KINDS
-def test_every_format_runs_behind_one_call(artefacts, model, images, kind):
-    runner = load(artefacts[kind])
-    assert runner.shape == (16, 16, 3) and runner.outputs == ("predictions",)
-    expected = model.predict(images.astype("float32"), verbose=0)
-    for given in (images, images.astype("float64"), list(images)):
-        np.testing.assert_allclose(runner(given, batch_size=7)["predictions"], expected, atol=1e-5)
-
-
-@KINDS
-@pytest.mark.parametrize("wrong", [np.zeros((2, 8, 8, 3)), np.zeros((16, 16, 3)), np.zeros((0, 16, 16, 3)), "images"])
-def test_images_of_another_shape_are_refused(artefacts, kind, wrong):
-    with pytest.raises(ExportInputError, match=r"takes images of shape \(any number, 16, 16, 3\)"):
-        load(artefacts[kind])(wrong)
-
-
-@pytest.mark.parametrize("kind", [".tflite", ".onnx", ".keras"])
-@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
-def test_a_damaged_file_is_refused(artefacts, kind, part, tmp_path):
-    content = artefacts[kind].read_bytes()
-    damaged = tmp_path / f"m{kind}"
-    damaged.write_bytes(content[: int(len(content) * part)])
-    with pytest.raises(ExportInputError, match=r"m\.(tflite|onnx|keras) is not a readable"):
-        load(damaged)
-
-
-def test_a_damaged_folder_is_refused(artefacts, tmp_path):
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "saved_model.pb").write_bytes(b"\x12\x34 no protobuf")
-    with pytest.raises(ExportInputError, match="is not a readable saved_model artefact"):
-        load(tmp_path / "m")
-
-
-def test_what_is_no_artefact_is_named(tmp_path):
-    (tmp_path / "m.pth").write_bytes(b"")
-    (tmp_path / "folder").mkdir()
-    for name, said in {
-        "missing.onnx": "There is no artefact",
-        "m.pth": r"Known: a folder with saved_model\.pb, \.tflite, \.onnx, \.keras",
-        "folder": r"Known: a folder with saved_model\.pb",
-    }.items():
-        with pytest.raises(ExportInputError, match=said):
-            load(tmp_path / name)

@@ -35,6 +35,7 @@ def nested():
     return keras.Model(image, keras.layers.Dense(3, name="dense")(network()(image)), name="outer")
 
 
+EASY = ("plain", "numbered", "half", "nested")  # the others are slow
 MODELS = {
     "plain": lambda: (network(), {}),
     "numbered": lambda: (network(name="net_1"), {}),
@@ -46,7 +47,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in EASY else pytest.mark.slow) for kind in MODELS]
+)
 def test_every_operator_is_found_in_its_layer(kind, tmp_path):
     model, options = MODELS[kind]()
     source = prepare(model, **options)

@@ -85,7 +85,7 @@ def network(activation, use_bias):
     return model
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("use_bias", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("activation", "nodes"), [("hard_sigmoid", 1), ("hard_swish", 2)])
 def test_hard_activations_of_keras(activation, nodes, use_bias, tmp_path):
     """Without bias tf2onnx fails at the number that is added, and leaves every Transpose where it is."""

@@ -15,11 +15,14 @@ from support.small_models import SIZE, build
 from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
 from kattn.layers import EfficientChannelAttention, GlobalContext, NonLocal
 
+slow = pytest.mark.slow
 CLEAN = {"BatchNormalization", "Shape", "Gather", "Cast", "Reshape"}
 
 
-@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize(
+    ("layout", "batch"),
+    [("nhwc", None), ("nchw", 2), *(pytest.param(*case, marks=slow) for case in (("nhwc", 2), ("nchw", None)))],
+)
 def test_it_computes_what_the_model_computes(model, images, tmp_path, layout, batch):
     report = onnx(model, tmp_path / "m.onnx", layout=layout, batch=batch)
     assert report.max_abs_diff <= 1e-5 and report.top1_agreement == 1.0
@@ -65,8 +68,8 @@ def normalisation(kind):
     return layer
 
 
-@pytest.mark.parametrize("kind", ["given", "adapted", "adapted, large file"])
-@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("kind", [pytest.param("given", marks=slow), "adapted", "adapted, large file"])
+@pytest.mark.parametrize("layout", [pytest.param("nhwc", marks=slow), "nchw"])
 def test_constants_that_layers_hold_are_no_inputs(kind, layout, images, tmp_path, monkeypatch):
     from kattn.export.to_onnx import convert as onnx_convert
 
@@ -80,7 +83,7 @@ def test_constants_that_layers_hold_are_no_inputs(kind, layout, images, tmp_path
     assert [value.name for value in saved.graph.input] == ["image"] and report.max_abs_diff <= 1e-5
 
 
-@pytest.mark.parametrize("kind", ["given", "adapted"])
+@pytest.mark.parametrize("kind", [pytest.param("given", marks=slow), "adapted"])
 def test_constants_that_layers_hold_are_no_inputs_of_tensorflow_s_formats(kind, images, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -108,7 +111,7 @@ def test_the_garbage_collector_is_left_as_it_was(model, tmp_path, frozen):
         gc.unfreeze()
 
 
-@pytest.mark.parametrize("opset", [13, 18, 20])
+@pytest.mark.parametrize("opset", [13, pytest.param(18, marks=slow), 20])
 def test_other_opsets(model, tmp_path, opset):
     report = onnx(model, tmp_path / "m.onnx", opset=opset)
     saved = onnx_package.load(tmp_path / "m.onnx")
@@ -124,7 +127,7 @@ def test_half_precision(model, tmp_path):
     assert {w.data_type for w in weights if len(w.dims) == 4} == {onnx_package.TensorProto.FLOAT16}
 
 
-@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("layout", [pytest.param("nhwc", marks=slow), "nchw"])
 def test_eight_bits(model, images, tmp_path, layout):
     report = onnx(model, tmp_path / "m.onnx", precision="int8", calibration=images, layout=layout)
     assert report.max_abs_diff <= 0.1 and report.top1_agreement >= 0.9
@@ -184,6 +187,7 @@ def test_a_map_in_channels_first(with_map, images, tmp_path):
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
+@slow
 def test_a_foreign_network(tmp_path):
     foreign = keras.applications.MobileNetV2(input_shape=(32, 32, 3), weights=None, alpha=0.35, classes=7)
     report = onnx(foreign, tmp_path / "m.onnx")

@@ -88,8 +88,10 @@ def network(kernel):
     return model
 
 
-@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize(
+    ("kernel", "layout"),
+    [(3, "nhwc"), (5, "nchw"), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((3, "nchw"), (5, "nhwc")))],
+)
 def test_the_entrance_in_eight_bits(kernel, layout, tmp_path):
     """The image is normalised in floating point; a stem of 27 products is left there, one of 75 is not."""
     images = pixels((16, 20, 20, 3))

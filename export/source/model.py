@@ -1,0 +1,140 @@
+"""The model as exporters take it: a functional one with one named input and named outputs."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from kattn.export.errors import ExportInputError
+from kattn.export.source.names import INPUT
+from kattn.graph.copies import all_layers
+from kattn.layers.pieces.portable import portable_graphs
+from kattn.suggest import closest
+
+BATCH_BYTES = 64 * 2**20  # images of one batch while the model is run for comparison
+
+
+@dataclass
+class Source:
+    """A functional model with one named input and named outputs, in float32.
+
+    Attributes:
+        model: What is converted; its output is a dict.
+        reference: What the artefact must compute; the model as given, where that is in float32.
+        outputs: Names in the order given.
+        shape: Of one image: height, width, channels.
+        dtype: Of the input.
+        pixels: The model normalises raw 0-255 pixels itself, as far as its layers tell.
+        notes: What was changed.
+    """
+
+    model: keras.Model
+    reference: keras.Model
+    outputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    pixels: bool
+    notes: list[str] = field(default_factory=list)
+
+    def signature(self, batch: int | None) -> Any:
+        """TensorSpec of the input."""
+        import tensorflow as tf
+
+        return tf.TensorSpec((batch, *self.shape), self.dtype, name=INPUT)
+
+    def function(self) -> Callable[[Any], dict[str, Any]]:
+        """The network as a plain function from the image tensor to its named outputs."""
+        return named_function(self.model, self.outputs)
+
+    def layer_of(self, name: str) -> str:
+        """The layer in a tensor's name, "block1_se" in "resnet20_1/block1_se_1/Conv2D;..."; else the name itself.
+
+        Keras enters each scope twice, so TensorFlow numbers the second one: "net_1/conv2d_1/..." is conv2d, of a model
+        called net, and conv2d_1 is "net_1/conv2d_1_2/...". Scopes are read as layers if the model's own has no number.
+        """
+        if name in self.output_layers:
+            return self.output_layers[name]
+        parts = re.split(r"[/;:]", name)
+        numbered = parts[0] != self.model.name
+        for part in parts:
+            once, all_off = re.sub(r"_\d+$", "", part), re.sub(r"(_\d+)+$", "", part)
+            for known in (once, part, all_off) if numbered else (part, once, all_off):
+                if known in self.layers:
+                    return known
+        return name
+
+    def layers_with(self, operators: Collection[str]) -> list[str]:
+        """The layers that compute some of these TensorFlow operators."""
+        import tensorflow as tf
+
+        graph = (
+            tf.function(self.function(), autograph=False).get_concrete_function(self.signature(1)).graph.as_graph_def()
+        )
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        return list(dict.fromkeys(self.layer_of(node.name) for node in nodes if node.op in operators))
+
+    def layers_named(self, patterns: Sequence[str]) -> list[str]:
+        """The layers whose names match one of the patterns ("*_gate").
+
+        Raises: ExportInputError for a pattern that matches none.
+        """
+        given = [patterns] if isinstance(patterns, str) else list(patterns)
+        unknown = [pattern for pattern in given if not fnmatch.filter(self.layers, pattern)]
+        if unknown:
+            close = closest(unknown[0], sorted(self.layers))
+            hint = f" Closest: {', '.join(close)}." if close else ""
+            raise ExportInputError(f"The model has no layer named {', '.join(unknown)}.{hint}")
+        return sorted({name for pattern in given for name in fnmatch.filter(self.layers, pattern)})
+
+    @functools.cached_property
+    def output_layers(self) -> dict[str, str]:
+        """Output to the layer that computes it, but for one inside a nested model: its tensor has the output's name."""
+        found: dict[str, str] = {}
+        for layer in self.model.layers:
+            try:
+                results = keras.tree.flatten(layer.output)
+            except (AttributeError, ValueError):  # used several times, or never
+                continue
+            found |= {name: layer.name for name in self.outputs if any(x is self.model.output[name] for x in results)}
+        return found
+
+    @functools.cached_property
+    def layers(self) -> frozenset[str]:
+        """Names of the layers, those inside nested models too."""
+        return frozenset(layer.name for layer in all_layers(self.model))
+
+    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The reference's outputs in float32."""
+        return run_keras(self.reference, self.outputs, images)
+
+
+def run_keras(model: keras.Model, outputs: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    """A model's named outputs as numpy, computed in batches as one graph."""
+    import tensorflow as tf
+
+    # A concrete function: tf.function warns of retracing when many models are exported in one process.
+    image = model.inputs[0]
+    spec = tf.TensorSpec((None, *images.shape[1:]), image.dtype, name=INPUT)
+    function = tf.function(named_function(model, outputs), autograph=False).get_concrete_function(spec)
+    size = max(1, min(64, BATCH_BYTES // max(1, images[0].nbytes * 16)))
+    parts = [function(tf.constant(images[i : i + size], image.dtype)) for i in range(0, len(images), size)]
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in outputs}
+
+
+def named_function(model: keras.Model, outputs: Sequence[str]) -> Callable[[Any], dict[str, Any]]:
+    """A model whose output is a dict as a function from the input to the outputs asked for, in float32."""
+    import tensorflow as tf
+
+    def serve(image: Any) -> dict[str, Any]:
+        with portable_graphs():
+            result = model(image, training=False)
+        return {name: tf.cast(result[name], "float32") for name in outputs}
+
+    return serve
