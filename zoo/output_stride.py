@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kattn.graph.calls import Call, follow
+from kattn.graph.calls import Call
+from kattn.graph.copies import WeightShapeError, copy_model
 from kattn.layers.pieces.dilated_pooling import DilatedPooling2D
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
@@ -41,26 +41,28 @@ def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = F
     """
     if isinstance(output_stride, bool) or not isinstance(output_stride, int) or output_stride < 1:
         raise ValueError(f"output_stride must be an integer of at least 1. Received: output_stride={output_stride!r}")
-    rewriter = _Rewriter(model.name, output_stride, dilate_first)
-    copy = follow(model, rewriter.make)
-    if rewriter.deepest < output_stride:
+    nested = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
+    if nested is not None:
+        raise ValueError(f"{model.name}: {nested.name} is a model within the model; give the models one by one.")
+    dilation = _Dilation(model.name, output_stride, dilate_first)
+    try:
+        copy, _ = copy_model(model, recipe=dilation.recipe, make=dilation.make)
+    except WeightShapeError as problem:
         raise ValueError(
-            f"{model.name} has a stride of {rewriter.deepest} and no more: take output_stride={rewriter.deepest} or "
+            f"{model.name}: weight {problem.weight.path} of shape {tuple(problem.weight.shape)} belongs to the map's "
+            f"size and would be {problem.shape} at stride {output_stride}. Build the network without it: "
+            "include_top=False for a classifier, an extent for gather-excite."
+        ) from problem
+    if dilation.deepest < output_stride:
+        raise ValueError(
+            f"{model.name} has a stride of {dilation.deepest} and no more: take output_stride={dilation.deepest} or "
             f"less. Received: output_stride={output_stride}"
         )
-    if rewriter.reached != output_stride:
+    if dilation.reached != output_stride:
         raise ValueError(
-            f"{model.name} has no map of stride {output_stride}; the next finer one has {rewriter.reached}. "
+            f"{model.name} has no map of stride {output_stride}; the next finer one has {dilation.reached}. "
             f"Received: output_stride={output_stride}"
         )
-    for new, old in zip(copy.weights, model.weights, strict=True):
-        if tuple(new.shape) != tuple(old.shape):
-            raise ValueError(
-                f"{model.name}: weight {old.path} of shape {tuple(old.shape)} belongs to the map's size and would be "
-                f"{tuple(new.shape)} at stride {output_stride}. Build the network without it: include_top=False for a "
-                "classifier, an extent for gather-excite."
-            )
-        new.assign(old)
     return copy
 
 
@@ -77,8 +79,12 @@ class Sampling:
         return self.stride * self.dilation
 
 
-class _Rewriter:
-    """Calls the successor of each layer of a graph, and keeps the sampling of each tensor."""
+class _Dilation:
+    """Gives the layers of a copy their strides and dilations, and keeps the sampling of each tensor.
+
+    Attributes:
+        deepest, reached: The largest stride of the original, and of the copy.
+    """
 
     def __init__(self, name: str, output_stride: int, dilate_first: bool) -> None:
         self.name = name
@@ -86,36 +92,59 @@ class _Rewriter:
         self.dilate_first = dilate_first
         self.deepest = self.reached = 1
         self.sampling: dict[int, Sampling] = {}
-        self.kept: list[Any] = []  # a tensor's id is its own only as long as it lives
-        self.layers: dict[int, tuple[Sampling, Callable[..., Any]]] = {}
+        self.tensors: list[Any] = []  # a tensor's id is its own only as long as it lives
+        self.called: dict[str, tuple[Sampling, Sampling]] = {}
+        self.pads: dict[str, keras.layers.ZeroPadding2D] = {}
+
+    def recipe(self, call: Call, config: dict[str, Any]) -> tuple[type[keras.Layer], dict[str, Any]]:
+        """What stands in a layer's place: most often the same layer."""
+        layer, before = call.layer, self._before(call)
+        after = self._after(layer, before)
+        self.called[layer.name] = before, after
+        if isinstance(layer, POOLINGS) and after.dilation > 1 and (before.dilation > 1 or layer.strides[0] > 1):
+            return DilatedPooling2D, _pooling(layer, before.dilation, call.inputs[0])
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            config["padding"] = [[before.dilation * size for size in pair] for pair in layer.padding]
+        elif isinstance(layer, CONVOLUTIONS) and after.dilation > 1:
+            dropped = after.dilation > before.dilation
+            dilation = after.dilation if dropped and self.dilate_first else before.dilation
+            config["strides"] = (1, 1) if dropped else layer.strides
+            if max(layer.kernel_size) > 1:  # a window of one position has no distances
+                config["dilation_rate"] = tuple(dilation * rate for rate in layer.dilation_rate)
+                if dilation != before.dilation and layer.padding != "same":
+                    # The border before it was made for the smaller dilation.
+                    more = tuple((dilation - before.dilation) * (size - 1) // 2 for size in layer.kernel_size)
+                    name = f"{layer.name}_wider_pad"
+                    self.pads[layer.name] = keras.layers.ZeroPadding2D(more, data_format="channels_last", name=name)
+        return type(layer), config
 
     def make(self, call: Call) -> Any:
-        """Call the layer's successor on the new tensors."""
-        layer, tensors = call.layer, call.inputs
-        before = max((self.sampling.get(id(x), Sampling()) for x in tensors), key=lambda s: s.nominal)
-        after = self._after(layer, before)
-        if id(layer) not in self.layers:
-            self.layers[id(layer)] = before, self._successor(layer, before, after, tensors[0])
-        known, successor = self.layers[id(layer)]
-        if known != before:
-            raise ValueError(f"{self.name}: layer {layer.name} is shared between maps of different strides.")
-        outputs = successor(*call.args, **call.kwargs)
+        """Call a layer of the copy, and note the sampling of what it gives."""
+        now = self._before(call)
+        if isinstance(call.layer, keras.Layer):
+            before, after = self.called[call.layer.name]
+        else:
+            before, after = now, self._after(call.layer, now)
+        if now != before:
+            raise ValueError(f"{self.name}: layer {call.layer.name} is shared between maps of different strides.")
+        if call.layer.name in self.pads:
+            call.args = (self.pads[call.layer.name](*call.args),)
+        outputs = call.run()
         for y in keras.tree.flatten(outputs):
-            self.kept.append(y)
+            self.tensors.append(y)
             self.sampling[id(y)] = after
         self.deepest, self.reached = max(self.deepest, after.nominal), max(self.reached, after.stride)
         return outputs
 
+    def _before(self, call: Call) -> Sampling:
+        return max((self.sampling.get(id(x), Sampling()) for x in call.inputs), key=lambda one: one.nominal)
+
     def _after(self, layer: Any, before: Sampling) -> Sampling:
-        if isinstance(layer, keras.Model):
-            raise ValueError(f"{self.name}: {layer.name} is a model within the model; give the models one by one.")
         if not hasattr(layer, "strides"):
             return before
         strides = layer.strides if isinstance(layer.strides, tuple) else (layer.strides,)
         if not isinstance(layer, (*CONVOLUTIONS, *POOLINGS)):
-            if set(strides) == {1} and before.dilation == 1:
-                return before
-            if before.stride * strides[0] <= self.output_stride and before.dilation == 1:
+            if before.dilation == 1 and (set(strides) == {1} or before.stride * strides[0] <= self.output_stride):
                 return Sampling(before.stride * strides[0])
             raise ValueError(
                 f"{self.name}: {layer.name} ({type(layer).__name__}) strides inside, or follows a dropped stride with "
@@ -128,34 +157,8 @@ class _Rewriter:
             return Sampling(before.stride * strides[0], before.dilation)
         return Sampling(before.stride, before.dilation * strides[0])
 
-    def _successor(self, layer: Any, before: Sampling, after: Sampling, x: Any) -> Callable[..., Any]:
-        """What stands in the layer's place: most often the same layer without its weights."""
-        kind, config = type(layer), layer.get_config()
-        if after.dilation == 1:
-            return kind.from_config(config)
-        if isinstance(layer, POOLINGS):
-            if layer.strides[0] == 1 and before.dilation == 1:
-                return kind.from_config(config)
-            return _pooling(layer, before.dilation, x)
-        if isinstance(layer, keras.layers.ZeroPadding2D):
-            wider = tuple(tuple(before.dilation * size for size in pair) for pair in layer.padding)
-            return kind.from_config({**config, "padding": wider})
-        if not isinstance(layer, CONVOLUTIONS):
-            return kind.from_config(config)
-        dropped = after.dilation > before.dilation
-        dilation = after.dilation if dropped and self.dilate_first else before.dilation
-        alone = max(layer.kernel_size) == 1  # a window of one position has no distances
-        rates = tuple(rate if alone else dilation * rate for rate in layer.dilation_rate)
-        new = kind.from_config({**config, "strides": (1, 1) if dropped else layer.strides, "dilation_rate": rates})
-        if dilation == before.dilation or layer.padding == "same" or alone:
-            return new
-        # The border before it was made for the smaller dilation.
-        more = [(dilation - before.dilation) * (size - 1) // 2 for size in layer.kernel_size]
-        pad = keras.layers.ZeroPadding2D(tuple(more), data_format="channels_last", name=f"{layer.name}_wider_pad")
-        return lambda x: new(pad(x))
 
-
-def _pooling(layer: Any, dilation: int, x: Any) -> keras.layers.Layer:
+def _pooling(layer: Any, dilation: int, x: Any) -> dict[str, Any]:
     """The pooling at stride 1 whose windows lie, at every s-th position, where the original's lay."""
     size, strides = layer.pool_size[0], layer.strides[0]
     if layer.pool_size != (size, size):
@@ -163,15 +166,16 @@ def _pooling(layer: Any, dilation: int, x: Any) -> keras.layers.Layer:
     reach = (size - 1) * dilation
     padding = [(0, 0), (0, 0)]
     if layer.padding == "same":
-        befores = [dilation * _before(length, size, strides, dilation) for length in x.shape[1:3]]
+        befores = [dilation * _overhang(length, size, strides, dilation) for length in x.shape[1:3]]
         padding = [(before, reach - before) for before in befores]
     elif strides == size:
         padding = [(0, reach)] * 2  # windows side by side leave no border, so neither does this: the map keeps its size
     mode = "max" if isinstance(layer, keras.layers.MaxPooling2D) else "average"
-    return DilatedPooling2D(size, dilation, mode, padding, dtype=layer.dtype_policy, name=layer.name)
+    common = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
+    return {**common, "pool_size": size, "dilation": dilation, "mode": mode, "padding": padding}
 
 
-def _before(length: int | None, size: int, strides: int, dilation: int) -> int:
+def _overhang(length: int | None, size: int, strides: int, dilation: int) -> int:
     """By how many positions padding "same" lets the first window hang over; as on an odd map where unknown."""
     old = 2 * strides + 1 if length is None else -(-length // dilation)  # positions of the original's map
     return max((-(-old // strides) - 1) * strides + size - old, 0) // 2

@@ -55,8 +55,8 @@ def is_foreign_grouped(layer: keras.Layer) -> bool:
     return type(layer) is keras.layers.Conv2D and layer.groups > 1 and layer.data_format == "channels_last"
 
 
-def _recipe(layer: keras.Layer) -> tuple[type[keras.Layer], dict[str, Any]]:
-    return GroupedConv2D if is_foreign_grouped(layer) else type(layer), _in_float32(layer.get_config())
+def _recipe(call: Call, config: dict[str, Any]) -> tuple[type[keras.Layer], dict[str, Any]]:
+    return GroupedConv2D if is_foreign_grouped(call.layer) else type(call.layer), _in_float32(config)
 
 
 def _call_in_float32(call: Call) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +13,25 @@ import keras
 from kattn.graph.calls import Call, Make, follow
 from kattn.graph.inputs import is_functional, new_inputs
 
-Recipe = Callable[[keras.Layer], tuple[type[keras.Layer], dict[str, Any]]]
+Recipe = Callable[[Call, dict[str, Any]], tuple[type[keras.Layer], dict[str, Any]]]
 
 
-def same_layer(layer: keras.Layer) -> tuple[type[keras.Layer], dict[str, Any]]:
-    """The class and the configuration of a layer's exact copy."""
-    return type(layer), layer.get_config()
+class WeightShapeError(ValueError):
+    """A weight of a copy has another shape than the original's.
+
+    Attributes:
+        weight: The original's.
+        shape: The copy's.
+    """
+
+    def __init__(self, weight: Any, shape: tuple[int, ...]) -> None:
+        self.weight, self.shape = weight, shape
+        super().__init__(f"weight {weight.path} of shape {tuple(weight.shape)} does not fit a copy of shape {shape}.")
+
+
+def same_layer(call: Call, config: dict[str, Any]) -> tuple[type[keras.Layer], dict[str, Any]]:
+    """The class and the configuration of an exact copy of the layer that is called."""
+    return type(call.layer), config
 
 
 def copy_model(
@@ -35,37 +49,46 @@ def copy_model(
 
     Args:
         model: Functional, or Sequential and built. It is left as it is.
-        recipe: Gives the class and the configuration of a layer's copy.
+        recipe: Gives the class and the configuration of a layer's copy, from the layer's first call, whose arguments
+            are the copy's, and from the layer's own configuration.
         make: Makes a call of a copy and returns what the calls behind it take: the place for changes.
         inputs: New input tensors in the structure of the model's inputs. None: inputs of the same names and shapes.
         name: Of the copy. None: the model's own.
 
     Returns: the copy, which is functional and not compiled, and the pairs (layer, its copy) in the order of the calls.
-    Raises: ValueError for a layer that its configuration does not make anew.
+    Raises: ValueError for a layer that its configuration does not make anew; WeightShapeError, a ValueError, where a
+        weight gets another shape.
     """
     copies: dict[int, Any] = {}
     pairs: list[tuple[keras.Layer, keras.Layer]] = []
 
-    def copy_of(layer: Any, place: str) -> Any:
+    def nested_copy(old: keras.Model, prefix: str) -> keras.Model:
+        if id(old) not in copies:
+            copies[id(old)] = new_model(old, prefix)
+        return copies[id(old)]
+
+    def copy_of(call: Call) -> Any:
+        layer = call.layer
+        if is_functional(layer):
+            return nested_copy(layer, f"{call.name}/")
         if id(layer) not in copies:
-            copies[id(layer)] = new_model(layer, f"{place}/") if is_functional(layer) else new_layer(layer, place)
+            with _explained(layer):
+                config = layer.get_config()
+            kind, config = recipe(call, config)
+            if (inner := model_inside(layer)) is not None:
+                config["layer"] = nested_copy(inner, f"{call.name}/")
+            copies[id(layer)] = copy_layer(layer, kind, config)
+            pairs.extend([(layer, copies[id(layer)])] if inner is None else [])
         return copies[id(layer)]
 
     def new_model(old: keras.Model, prefix: str, inputs: Any = None, name: str | None = None) -> keras.Model:
         def visit(call: Call) -> Any:
             if isinstance(call.layer, keras.Layer):
-                call.layer = copy_of(call.layer, call.name)
+                call.layer = copy_of(call)
             return make(call)
 
         given = new_inputs(old) if inputs is None else inputs
         return follow(old, visit, inputs=given, prefix=prefix, name=name)
-
-    def new_layer(layer: keras.Layer, place: str) -> keras.Layer:
-        inner = model_inside(layer)
-        new = copy_layer(layer, recipe, None if inner is None else copy_of(inner, place))
-        if inner is None:
-            pairs.append((layer, new))
-        return new
 
     new = new_model(model, "", inputs, name)
     for old, copy in pairs:
@@ -75,26 +98,34 @@ def copy_model(
     return new, pairs
 
 
-def copy_layer(layer: keras.Layer, recipe: Recipe = same_layer, inner: keras.Model | None = None) -> keras.Layer:
-    """A new layer from a layer's configuration, with values of its own.
+def copy_layer(
+    layer: keras.Layer, kind: type[keras.Layer] | None = None, config: dict[str, Any] | None = None
+) -> keras.Layer:
+    """A new layer like a given one, with values of its own.
 
     Args:
         layer: To copy.
-        recipe: As in `copy_model`.
-        inner: The model that the copy wraps, where the layer wraps one. None: a copy of the layer's own.
+        kind, config: Class and configuration of the copy. None: the layer's own.
 
     Raises: ValueError for a layer that its configuration does not make anew.
     """
-    try:
-        kind, config = recipe(layer)
+    with _explained(layer):
+        kind = type(layer) if kind is None else kind
+        config = layer.get_config() if config is None else config
         left_out = {"name", "trainable", "dtype"} - accepted(kind, ("name", "trainable", "dtype"))
         config = {key: value for key, value in config.items() if key not in left_out}
-        if inner is not None:
-            return kind(inner, **{key: value for key, value in config.items() if key != "layer"})
-        new = kind.from_config(config)
+        wraps_model = isinstance(config.get("layer"), keras.Model)  # the model itself, not its configuration
+        new = kind(**config) if wraps_model else kind.from_config(config)
         new.name = layer.name
-        return new
-    except Exception as problem:  # a layer of the user's may fail in any way
+    return new
+
+
+@contextlib.contextmanager
+def _explained(layer: keras.Layer) -> Iterator[None]:
+    """Turn whatever goes wrong with a layer's configuration into one clear error."""
+    try:
+        yield
+    except Exception as problem:  # the layer of a user may fail in any way
         reason = " ".join(str(problem).split())[:200]
         raise ValueError(
             f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied: its get_config and from_config do not "
@@ -131,8 +162,12 @@ def assign_state(target: keras.Layer, source: keras.Layer) -> None:
     Args:
         target: The copy.
         source: The original, with the same variables in the same order.
+
+    Raises: WeightShapeError for a variable of another shape.
     """
     for mine, theirs in zip(target.variables, source.variables, strict=True):
+        if tuple(mine.shape) != tuple(theirs.shape):
+            raise WeightShapeError(theirs, tuple(mine.shape))
         mine.assign(keras.ops.convert_to_numpy(theirs))
     for layer in all_inside(target):
         if hasattr(layer, "finalize_state"):
