@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.proof.runner import Runner
-from kattn.export.source.names import PREDICTIONS
+from kattn.graph.outputs import named_outputs
 
 
 class KerasRunner(Runner):
@@ -29,17 +28,9 @@ class KerasRunner(Runner):
             raise ExportError("it is damaged: a .keras file is a zip archive, this is none")
         self.model = keras.models.load_model(path, compile=False)
         shape = tuple(self.model.inputs[0].shape[1:])
-        output = getattr(self.model, "output", None)  # a Sequential model that was not called has none
-        if isinstance(output, dict):
-            names = tuple(output)
-        else:
-            names = (PREDICTIONS,) if len(self.model.outputs) == 1 else tuple(self.model.output_names)
-        super().__init__(path, shape, None, names)
+        super().__init__(path, shape, None, tuple(named_outputs(self.model)))
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """The model's prediction."""
         result: Any = self.model.predict_on_batch(tensor)
-        if isinstance(result, Mapping):
-            return {name: np.asarray(result[name]) for name in self.outputs}
-        values = result if isinstance(result, (list, tuple)) else [result]
-        return {name: np.asarray(value) for name, value in zip(self.outputs, values, strict=True)}
+        return {name: np.asarray(value) for name, value in named_outputs(self.model, result).items()}
