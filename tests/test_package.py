@@ -1,5 +1,6 @@
 """The wheel holds what the tree holds, and works where the tree is not."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -37,7 +38,7 @@ def test_it_holds_every_module_and_data_file_once(wheel):
         for path in (ROOT / source).rglob("*"):
             relative = path.relative_to(ROOT / source)
             linked = source == "kattn" and relative.parts[0] in ("zoo", "export")
-            if path.is_file() and not linked and "__pycache__" not in relative.parts and path.suffix != ".partial":
+            if path.is_file() and not linked and "__pycache__" not in relative.parts:
                 expected.add(f"{target}/{relative.as_posix()}")
     assert inside == expected
 
@@ -48,13 +49,32 @@ def test_it_is_licensed_and_typed(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_it_imports_elsewhere(wheel, tmp_path):
-    zipfile.ZipFile(wheel).extractall(tmp_path)
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site-packages")
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def python(folder, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_it_imports_elsewhere(installed):
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "import kattn, kattn.zoo, kattn.export\n"
-        f"assert kattn.zoo.__file__.startswith({str(tmp_path)!r}), kattn.zoo.__file__\n"
+        f"assert kattn.zoo.__file__.startswith({str(installed)!r}), kattn.zoo.__file__\n"
         "assert kattn.zoo.create('se_resnet20').count_params() > 0\n"
         "from kattn.training.recipes import load_recipe; load_recipe('quick')\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+    done = python(installed, "-c", code)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_installed_the_maintainers_programs_write_nothing(installed):
+    before = {path: path.stat().st_mtime_ns for path in installed.rglob("*")}
+    assert python(installed, "-m", "kattn.publish", "--help").returncode == 0
+    done = python(installed, "-m", "kattn.publish", "catalog")
+    assert done.returncode == 1 and "Run it in a checkout" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in installed.rglob("*")} == before
