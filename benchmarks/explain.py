@@ -25,7 +25,8 @@ import numpy as np
 
 import kattn
 from kattn import explain
-from kattn.data.loading import Split, load
+from kattn.data.dataset import Split
+from kattn.data.loading import load
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.calls import Graph
 

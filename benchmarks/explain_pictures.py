@@ -19,7 +19,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 
 from kattn import explain
-from kattn.data.loading import Split, load
+from kattn.data.dataset import Split
+from kattn.data.loading import load
 from kattn.explain.reports.sections import chosen_images
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.calls import Graph

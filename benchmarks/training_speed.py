@@ -73,7 +73,7 @@ def parts(
     import keras
 
     import kattn
-    from kattn.data.loading import Dataset, Split
+    from kattn.data.dataset import Dataset, Split
     from kattn.training.callbacks import Epoch, Progress, StopOnNaN
     from kattn.training.recipes import load_recipe
     from kattn.training.run import batches_for, compile_for

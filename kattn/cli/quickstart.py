@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from kattn.cli.quickstart_picture import figure_of
-from kattn.data.loading import Dataset, load
+from kattn.data.dataset import Dataset
+from kattn.data.loading import load
 from kattn.evaluation.evaluation import evaluate
 from kattn.explain.drawing.pictures import save_figure
 from kattn.export.benchmark import bench

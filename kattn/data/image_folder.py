@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,14 +12,14 @@ import numpy as np
 
 from kattn.data.dataset import Raw, Request
 from kattn.data.errors import DataError
-from kattn.data.image_files import Found, copies, find_images, folders_in, some
+from kattn.data.folder_layout import labelled_parts
+from kattn.data.image_files import Found, copies, find_images
 from kattn.data.images import Notes, Reading, read_image
 from kattn.data.memory import keep_decoded
 from kattn.data.stored import gather
 
 log = logging.getLogger("kattn")
 
-PART = re.compile(r"(train|training|val|valid|validation|test|testing)([ _-]?(set|data|images))?", re.IGNORECASE)
 COMPARED = 50_000  # files up to which copies are looked for
 
 File = tuple[Path, int]  # and its label
@@ -46,8 +44,7 @@ def folder(root: Path, request: Request) -> Raw:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Images come as {root}/class/image.png.")
     channels = request.channels or 3
-    parts = _parts(root)
-    folders = _labelled(root, {name: _class_folders(path) for name, path in parts.items()})
+    folders = labelled_parts(root)
     class_names = _same_classes(root, folders, request.on_error)
     found = {name: {one: find_images(classes[one]) for one in class_names} for name, classes in folders.items()}
     Found(others=[file for inside in found.values() for one in inside.values() for file in one.others]).log_others(root)
@@ -65,99 +62,10 @@ def folder(root: Path, request: Request) -> Raw:
     images = {}
     for name, listed in files.items():
         decode, labels = _decoder(listed, read, notes), [label for _, label in listed]
-        images[name] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=str(parts[name]))
+        images[name] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=f"{root} ({name})")
         _check_left(folders[name], class_names, images[name][1])
     notes.log()
     return Raw(str(root), images, class_names, channels=channels, source={"path": os.path.abspath(root)})
-
-
-def part_of(name: str) -> str | None:
-    """The split that a folder's name stands for, or None."""
-    match = PART.fullmatch(name)
-    return {"tr": "train", "va": "validation", "te": "test"}[match[1][:2].lower()] if match else None
-
-
-def _parts(root: Path) -> dict[str, Path]:
-    """The folder of each part, or the whole folder as the training part where it has none."""
-    folders = folders_in(root)
-    if not folders:
-        raise DataError(f"{root} has no sub-folders. Images come as {root}/class/image.png.")
-    parts: dict[str, Path] = {}
-    bare, others = [], []
-    for path in folders:
-        part = part_of(path.name)
-        if part is None:
-            others.append(path)
-        elif not folders_in(path):
-            bare.append(path)  # a part without labels, or a class of that name
-        elif part in parts:
-            raise DataError(f"{root}: {parts[part].name} and {path.name} are both the {part} part. Keep one of them.")
-        else:
-            parts[part] = path
-    if not parts:
-        if not others:
-            raise DataError(f"{root}: {some(bare)} hold no class folders. Images come as {bare[0]}/class/image.png.")
-        if bare:
-            log.warning("%s: %s, without class folders inside: taken for classes of that name", root, some(bare))
-        return {"train": root}
-    if "train" not in parts and (others or bare):
-        raise DataError(
-            f"{root}: {some(parts.values())} holds class folders, as a part of the data does, and beside it lies "
-            f"{some(others + bare)}. Put the training images into {root}/train/class, or move away what is no part."
-        )
-    if bare:
-        log.warning("%s: parts without class folders left out: %s", root, some(bare))
-    if others:
-        log.warning("%s: folders beside %s left out: %s", root, some(parts.values()), some(others))
-    return parts
-
-
-def _class_folders(part: Path) -> dict[str, Path]:
-    """The class folders of a part by name, of one level or of two."""
-    beside = find_images(part, inside=False).images
-    if beside:
-        log.warning("%s: %d images beside the class folders left out: %s", part, len(beside), some(beside))
-    folders = folders_in(part)
-    inside = {path: folders_in(path) for path in folders}
-    for path, subs in inside.items():
-        misplaced = [sub for sub in subs if part_of(sub.name) and folders_in(sub)]
-        if misplaced or (subs and all(part_of(sub.name) for sub in subs)):
-            way_out = (
-                f"pass {path}" if misplaced and len(folders) == 1 else f"lay them out as {part}/train/class/image.png"
-            )
-            raise DataError(f"{part}: {path.name} holds {some(subs)}, named as parts of the data: {way_out}.")
-    if not all(inside.values()) or any(find_images(path, inside=False).images for path in folders):
-        return _by_name(part, [((path.name,), path) for path in folders])
-    return _by_name(part, [((path.name, sub.name), sub) for path, subs in inside.items() for sub in subs])
-
-
-def _by_name(part: Path, folders: list[tuple[tuple[str, ...], Path]]) -> dict[str, Path]:
-    """Class folders by class name, in alphabetical order."""
-    named: dict[tuple[str, ...], Path] = {}
-    for levels, path in folders:
-        name = tuple(map(_class_name, levels))
-        if name in named:
-            raise DataError(f"{part}: {named[name].name!r} and {path.name!r} are one class name written in two ways.")
-        named[name] = path
-    return {"/".join(name): named[name] for name in sorted(named)}
-
-
-def _class_name(name: str) -> str:
-    """A folder's name as text that any file can hold: composed (macOS decomposes accents), and printable."""
-    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def _labelled(root: Path, folders: dict[str, dict[str, Path]]) -> dict[str, dict[str, Path]]:
-    """The parts but those without labels, which hold one folder that is no class of the training part."""
-    bare = {
-        name: next(iter(classes))
-        for name, classes in folders.items()
-        if len(classes) == 1 and name != "train" and not set(classes) <= set(folders.get("train", classes))
-    }
-    for name, only in bare.items():
-        log.warning("%s: the %s part left out: it holds no class of the training part, only %s", root, name, only)
-    return {name: classes for name, classes in folders.items() if name not in bare}
 
 
 def _same_classes(root: Path, folders: dict[str, dict[str, Path]], on_error: str) -> list[str]:

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from kattn.data.loading import DataError, Dataset, Split, limited, load
+from kattn.data.dataset import Dataset, Split
+from kattn.data.errors import DataError
+from kattn.data.loading import load
+from kattn.data.splits import limited
 from kattn.graph.outputs import MAIN_OUTPUT, class_count, main_output
 
 CALIBRATION_BINS = 15

@@ -16,7 +16,9 @@ import keras
 
 from kattn.data.augment import Augment, Mix
 from kattn.data.batches import Batches
-from kattn.data.loading import DataError, Dataset, load, source_names
+from kattn.data.dataset import Dataset
+from kattn.data.errors import DataError
+from kattn.data.loading import load, source_names
 from kattn.evaluation.evaluation import AttributeEvaluation, Evaluation, evaluate, from_dict
 from kattn.graph.outputs import class_count, main_output, targets_for
 from kattn.runs.folder import BEST, CONFIG, LAST, LOGS, METRICS, MODEL, STATE, RunError, RunFolder, bare

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kattn.data.loading import Dataset
+from kattn.data.dataset import Dataset
 from kattn.runs.folder import RunFolder
 from kattn.tuning.space import Candidate
 

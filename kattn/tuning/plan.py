@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kattn.data.loading import Dataset
+from kattn.data.dataset import Dataset
 from kattn.runs.folder import RunFolder
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.costs import Costs

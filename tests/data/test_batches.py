@@ -4,7 +4,7 @@ from support.training import arrays, numbers
 
 from kattn.data.augment import Augment, Mix
 from kattn.data.batches import Batches
-from kattn.data.loading import Split
+from kattn.data.dataset import Split
 
 
 def batches(count=50, size=8, **options):

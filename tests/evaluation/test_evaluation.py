@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from support.training import arrays, tiny_model, two_output_model
 
-from kattn.data.loading import DataError, load
+from kattn.data.errors import DataError
+from kattn.data.loading import load
 from kattn.evaluation.evaluation import Evaluation, calibration_error, evaluate, measure
 from kattn.training.run import train
 

@@ -12,7 +12,9 @@ from support.training import tiny_model
 
 from kattn.data.augment import Mix
 from kattn.data.batches import Batches
-from kattn.data.loading import DataError, Split, load
+from kattn.data.dataset import Split
+from kattn.data.errors import DataError
+from kattn.data.loading import load
 from kattn.evaluation.evaluation import AttributeEvaluation, from_dict, measure, measure_attributes
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.training.run import open_run, train

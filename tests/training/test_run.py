@@ -13,7 +13,7 @@ from support import TESTS
 from support.training import BACKENDS, arrays, tiny_model, two_output_model, without_tensorflow
 
 import kattn.runs.folder
-from kattn.data.loading import DataError
+from kattn.data.errors import DataError
 from kattn.evaluation.evaluation import evaluate
 from kattn.runs.folder import RunError, RunFolder
 from kattn.training.callbacks import TrainingDiverged

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.data.loading import Dataset, Split, load
+from kattn.data.dataset import Dataset, Split
+from kattn.data.loading import load
 from kattn.explain.images import check_shape, checked_images
 from kattn.graph.compiled import compiled
 from kattn.graph.outputs import MAIN_OUTPUT

@@ -105,9 +105,7 @@ def test_an_unreadable_image_stops_or_is_left_out(tmp_path, caplog):
     folder = prepare(tmp_path, shards=1, train=arrays(12))
     file = next(folder.glob("*tfrecord-*"))
     file.write_bytes(file.read_bytes() + record(example(image=b"no image", label=1)))
-    with pytest.raises(
-        DataError, match=r"shapes \(train\): image 12 is no readable.*1 such images; on_error='skip'"
-    ):
+    with pytest.raises(DataError, match=r"shapes \(train\): image 12 is no readable.*1 such images; on_error='skip'"):
         load("shapes", data_dir=tmp_path)
     assert sum(len(part) for part in load("shapes", data_dir=tmp_path, on_error="skip").parts()) == 12
     assert "shapes (train): 1 of 13 images left out" in caplog.text

@@ -5,7 +5,7 @@ import pytest
 from support.explaining import DATA, IMAGES, LABELS
 
 from kattn.data.batches import Batches
-from kattn.data.loading import Split
+from kattn.data.dataset import Split
 from kattn.explain import gate_statistics
 
 
