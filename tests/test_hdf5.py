@@ -53,6 +53,16 @@ def test_a_file_in_memory_is_read_as_one_on_the_disk(model):
         assert content.attributes("no/such/group") == {}
 
 
+def test_bfloat16_is_read_as_float32(tmp_path):
+    import ml_dtypes
+
+    values = np.array([1.5, -2, 0], ml_dtypes.bfloat16)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = values
+    with open_hdf5(tmp_path / "a.h5") as content:
+        np.testing.assert_array_equal(content.read("a"), values.astype("float32"))
+
+
 # ---------------------------------------------------------------- files that mean harm
 
 
