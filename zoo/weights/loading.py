@@ -105,7 +105,7 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
         lines += listing("missing in the file", missing, most=5)
         lines += listing("not in the model", unexpected, most=5)
         lines += listing("of another shape", shapes, most=5)
-        if len(missing) == len(wanted):
+        if 2 * len(missing) > len(wanted):
             lines.append(f"Weights of another collection: kattn.zoo.convert(file, {name!r}).")
         raise ValueError("\n  ".join(lines))
     new = {layers[key] for key in differing}
