@@ -191,7 +191,7 @@ FORMATS: dict[str, Format] = {
     )
 }
 # The file that a model is saved in: it is run and timed beside the artefacts made from it.
-KERAS = Format(name="keras", title="Keras", runner_path="kattn.export.source.runner:KerasRunner", suffix=".keras")
+KERAS = Format(name="keras", title="Keras", runner_path="kattn.export.proof.keras_runner:KerasRunner", suffix=".keras")
 
 
 def format_of(path: str | os.PathLike[str]) -> Format | None:

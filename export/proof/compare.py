@@ -9,7 +9,7 @@ import numpy as np
 from kattn.export.errors import ExportError
 from kattn.export.proof.report import Difference
 
-CONFIDENT = 0.1
+CONFIDENT = 0.1  # the model is sure of an image whose two highest classes it separates by more than this
 TIMES, WIDEST = 10, 1e-2  # see `tolerance_for_rounding`
 VARIED = 1e-3  # outputs that differ less than this from image to image do not tell a right artefact from a wrong one
 

@@ -93,11 +93,8 @@ def check_target(target: Path, row: Format, *, overwrite: bool) -> None:
         raise ExportInputError(
             f"The path must end in {row.suffix}, by which runtimes know the file. Received: {target}"
         )
-    try:
-        if not os.path.lexists(target):
-            return
-    except OSError as error:
-        raise disk_error(target, error) from error
+    if not os.path.lexists(target):
+        return
     if not overwrite:
         raise ExportInputError(f"{target} exists and overwrite=False. Choose another name or pass overwrite=True.")
     if not row.suffix:

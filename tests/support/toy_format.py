@@ -7,8 +7,8 @@ import shutil
 
 from kattn.export.formats import FLOAT32, Format, Precision
 from kattn.export.pipeline import Job, export_model
+from kattn.export.proof.keras_runner import KerasRunner
 from kattn.export.proof.report import Contents
-from kattn.export.source.runner import KerasRunner
 
 ROW = Format(
     name="toy",

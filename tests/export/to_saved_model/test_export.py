@@ -112,7 +112,7 @@ def test_an_unknown_signature_is_an_error(model, tmp_path):
 
 
 def test_a_tolerance_that_is_not_met_leaves_nothing(model, monkeypatch, tmp_path, nothing_left):
-    from kattn.export.source import preparing as source
+    from kattn.export.source import model as source
 
     exact = source.run_keras
     monkeypatch.setattr(source, "run_keras", lambda *a: {k: v + 0.01 for k, v in exact(*a).items()})

@@ -195,7 +195,7 @@ def test_the_report_says_where_eight_bits_lose_accuracy(exported):
 
 
 def test_an_agreement_that_is_not_met_names_layers(model, images, tmp_path, nothing_left, monkeypatch):
-    from kattn.export.source import preparing as source
+    from kattn.export.source import model as source
 
     exact = source.run_keras
     monkeypatch.setattr(source, "run_keras", lambda *a: {k: v[:, ::-1] for k, v in exact(*a).items()})
