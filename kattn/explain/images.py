@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kattn.export.source.preparing import takes_pixels
-from kattn.graph.calls import require_graph
+from kattn.graph.inputs import require_graph
 
 
 def checked_images(model: keras.Model, images: Any) -> np.ndarray:

@@ -55,7 +55,8 @@ def copy_model(
         inputs: New input tensors in the structure of the model's inputs. None: inputs of the same names and shapes.
         name: Of the copy. None: the model's own.
 
-    Returns: the copy, which is functional and not compiled, and the pairs (layer, its copy) in the order of the calls.
+    Returns: the copy, which is functional and not compiled, and the pairs (layer, its copy) in the order of the calls,
+        of those that were called.
     Raises: ValueError for a layer that its configuration does not make anew; WeightShapeError, a ValueError, where a
         weight gets another shape.
     """
@@ -91,10 +92,11 @@ def copy_model(
         return follow(old, visit, inputs=given, prefix=prefix, name=name)
 
     new = new_model(model, "", inputs, name)
+    pairs = [(old, copy) for old, copy in pairs if copy.built]
     for old, copy in pairs:
         assign_state(copy, old)
         if not old.trainable:
-            copy.trainable = False  # a configuration freezes the layer itself, but not the layers in it
+            freeze(copy)
     return new, pairs
 
 
@@ -118,6 +120,15 @@ def copy_layer(
         new = kind(**config) if wraps_model else kind.from_config(config)
         new.name = layer.name
     return new
+
+
+def freeze(layer: keras.Layer) -> None:
+    """Freeze a layer and all layers in it.
+
+    A configuration freezes the layer alone, and to set `trainable` to what it is does nothing on TensorFlow.
+    """
+    layer.trainable = True
+    layer.trainable = False
 
 
 @contextlib.contextmanager

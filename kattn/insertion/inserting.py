@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kattn.graph.calls import Call
-from kattn.graph.copies import all_inside, copy_model
+from kattn.graph.copies import all_inside, copy_model, freeze
 from kattn.graph.inputs import require_functional
 from kattn.insertion.blocks import Blocks, Mechanism
 from kattn.insertion.levels import Place
@@ -74,7 +74,7 @@ def insert(
     new, pairs = copy_model(model, make=insertion.make, name=name or f"{model.name}_{blocks.title}")
     if freeze_original:
         for _, copy in pairs:
-            copy.trainable = False
+            freeze(copy)
     return new
 
 

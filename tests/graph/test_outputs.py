@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support.training import arrays, tiny_model, two_output_model
 
-from kattn.graph.outputs import class_count, class_outputs, main_output, targets_for
+from kattn.graph.outputs import choose_output, class_count, class_outputs, main_output, named_outputs, targets_for
 
 
 def test_one_output_takes_labels_as_they_are():
@@ -45,3 +45,50 @@ def test_outputs_that_cannot_be_named_are_an_error():
         targets_for(keras.Model(inputs, [keras.layers.Dense(2)(x), keras.layers.Dense(2)(x)]))
     with pytest.raises(ValueError, match=r"None of the outputs map .* has the shape \(batch, classes\)"):
         targets_for(keras.Model(inputs, {"map": keras.layers.Conv2D(1, 1)(inputs)}))
+
+
+# ---------------------------------------------------------------- names
+
+
+def several_outputs():
+    """One layer that gives the first two outputs, and another one."""
+    inputs = keras.Input((4,))
+    twice = keras.layers.Dense(2, name="twice")
+    return inputs, [twice(inputs), twice(keras.layers.ReLU()(inputs)), keras.layers.Dense(3, name="once")(inputs)]
+
+
+def test_outputs_have_one_name_each():
+    inputs, (first, second, third) = several_outputs()
+    outputs = named_outputs(keras.Model(inputs, [first, second, third]))
+    assert list(outputs) == ["twice", "twice_2", "once"] and outputs["twice_2"].shape == (None, 2)
+    assert list(named_outputs(keras.Model(inputs, {"b": first, "a": third}))) == ["b", "a"]
+    for single in (third, [third]):
+        assert list(named_outputs(keras.Model(inputs, single))) == ["predictions"]
+    assert list(named_outputs(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))) == ["predictions"]
+
+
+def test_results_are_named_like_the_outputs():
+    inputs, outputs = several_outputs()
+    model = keras.Model(inputs, outputs)
+    results = named_outputs(model, model.predict_on_batch(np.zeros((5, 4), "float32")))
+    assert {name: value.shape for name, value in results.items()} == {
+        "twice": (5, 2),
+        "twice_2": (5, 2),
+        "once": (5, 3),
+    }
+
+
+def test_an_output_is_chosen_by_name_or_index():
+    names = ["map", "predictions"]
+    assert [choose_output(names, wanted, "net") for wanted in (None, "map", 0, 1)] == [
+        *("predictions", "map", "map", "predictions")
+    ]
+    assert choose_output(["a", "b"], None, "net") == "a"
+    for wanted in ("mapp", 2, -1, True, 1.0):
+        with pytest.raises(ValueError, match=r"model 'net' has the outputs map, predictions\. Received: output="):
+            choose_output(names, wanted, "net")
+
+
+def test_a_sequential_model_has_one_output():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(7)])
+    assert (main_output(model), class_count(model), targets_for(model)("loss")) == (None, 7, "loss")

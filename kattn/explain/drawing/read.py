@@ -13,7 +13,7 @@ import numpy as np
 from kattn.data.errors import DataError
 from kattn.data.image_files import find_images
 from kattn.data.images import Box, Notes, read_image
-from kattn.graph.calls import require_graph
+from kattn.graph.inputs import require_graph
 
 log = logging.getLogger("kattn")
 

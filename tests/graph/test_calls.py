@@ -1,0 +1,145 @@
+"""A model's graph is read call by call: names, order, nested models opened or not, and the model left as it is."""
+
+import keras
+import pytest
+from keras import layers
+from support.models import largest_difference, pixels
+
+from kattn.graph.calls import Call, Graph, follow
+
+
+def names(model, **options):
+    """The names of a model's calls, and the model that they make."""
+    found = []
+
+    def note(call):
+        found.append(call.name)
+        return call.run()
+
+    return found, follow(model, note, **options)
+
+
+def branched():
+    """Two inputs, one layer that is called on both, and an operation."""
+    one, two = keras.Input((8, 8, 3), name="one"), keras.Input((8, 8, 3), name="two")
+    shared = layers.Conv2D(4, 3, padding="same", name="shared")
+    total = shared(one) + layers.ReLU(name="relu")(shared(two))
+    outputs = {"map": total, "mean": layers.GlobalAveragePooling2D(name="mean")(total)}
+    return keras.Model({"one": one, "two": two}, outputs, name="branched")
+
+
+def sequential():
+    return keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 3, name="conv"), layers.ReLU(name="relu")])
+
+
+def nested():
+    """A Sequential in a functional model in a functional model; the inner one is called twice."""
+    inside = keras.Input((8, 8, 3))
+    conv = layers.Conv2D(3, 3, padding="same", name="conv")
+    inner = keras.Sequential([keras.Input((8, 8, 3)), conv], name="inner")
+    middle = keras.Model(inside, inner(layers.ReLU(name="relu")(inner(inside))), name="middle")
+    image = keras.Input((8, 8, 3), name="picture")
+    return keras.Model(image, layers.Conv2D(2, 1, name="last")(middle(image)), name="outer")
+
+
+def test_a_call_has_its_layers_name_and_a_number_where_the_layer_is_called_again():
+    found, _ = names(branched())
+    assert found == ["shared", "shared#2", "relu", found[3], "mean"] and found[3].startswith("add")
+    assert names(branched(), prefix="net/")[0][:2] == ["net/shared", "net/shared#2"]
+
+
+def test_names_are_the_same_after_saving_and_whatever_else_a_layer_is_called_on(tmp_path):
+    model = branched()
+    found, _ = names(model)
+    model.get_layer("shared")(keras.Input((4, 4, 3)))  # a call that is none of the model's
+    assert names(model)[0] == found
+    model.save(tmp_path / "model.keras")
+    again, _ = names(keras.saving.load_model(tmp_path / "model.keras"))
+    assert [name for name in again if "add" not in name] == [name for name in found if "add" not in name]
+
+
+def test_what_is_followed_computes_the_same_and_the_model_is_left_alone():
+    model = branched()
+    model.compile("adam", "mse")
+    made_by = model.output["mean"]._keras_history.operation
+    _, again = names(model)
+    x = {"one": pixels((2, 8, 8, 3)), "two": pixels((2, 8, 8, 3), 1)}
+    assert set(again.input) == {"one", "two"} and set(again.output) == {"map", "mean"}
+    assert [layer.name for layer in again.layers if "put" in type(layer).__name__] == ["one", "two"]
+    assert largest_difference(again(x), model(x)) == 0
+    assert not again.compiled and model.output["mean"]._keras_history.operation is made_by
+
+
+def test_calls_may_give_something_else():
+    double = follow(sequential(), lambda call: 2 * call.run() if call.name == "relu" else call.run())
+    x = pixels((1, 8, 8, 3))
+    plain = sequential()
+    plain.set_weights(double.get_weights())
+    assert largest_difference(double(x), 2 * plain(x)) == 0
+
+
+def test_a_call_knows_its_tensors():
+    calls = []
+    follow(branched(), lambda call: calls.append(call) or call.run())
+    add = next(call for call in calls if len(call.inputs) == 2)
+    assert [tuple(t.shape) for t in add.inputs] == [(None, 8, 8, 4)] * 2
+    assert add.gives_map and [tuple(t.shape) for t in add.results] == [(None, 8, 8, 4)]
+    assert not next(call for call in calls if call.name == "mean").gives_map
+
+
+# ---------------------------------------------------------------- nested models opened
+
+
+def test_a_graph_has_the_layer_calls_of_nested_models():
+    model = nested()
+    graph = Graph(model)
+    assert [call.name for call in graph.calls] == [
+        *("middle/inner/conv", "middle/relu", "middle/inner#2/conv", "last"),
+    ]
+    x = pixels((2, 8, 8, 3))
+    assert largest_difference(graph.model(graph.output)(x), model(x)) < 1e-5
+    assert [call.name for call in graph.maps()] == [call.name for call in graph.calls]
+    assert graph.source_of(graph.output).name == "last" and graph.source_of(graph.image) is None
+
+
+def test_a_layer_is_found_by_its_path_or_by_its_own_name_where_only_one_has_it():
+    graph = Graph(nested())
+    assert graph.find("middle/relu") is graph.find("relu")
+    with pytest.raises(ValueError, match="'conv' is in several places: middle/inner/conv, middle/inner#2/conv"):
+        graph.find("conv")
+    with pytest.raises(ValueError, match=r"model 'outer' has no layer 'middl/relu'; closest: middle/relu"):
+        graph.find("middl/relu")
+
+
+def test_a_sequential_model_and_an_open_size_are_read_too():
+    open_size = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(3, 3, name="conv")])
+    graph = Graph(open_size, image_shape=(8, 6, 3))
+    assert graph.image.shape == (None, 8, 6, 3) and graph.output.shape == (None, 6, 4, 3)
+    assert [call.name for call in Graph(sequential()).calls] == ["conv", "relu"]
+
+
+def test_calls_of_a_graph_may_be_made_otherwise():
+    made = []
+
+    def visit(call: Call):
+        made.append(call.name)
+        return call.run()
+
+    graph = Graph(nested(), visit=visit)
+    assert made == [call.name for call in graph.calls]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (branched, "An explanation needs a model of one input; 'branched' has 2"),
+        (
+            lambda: keras.Sequential([layers.ReLU()]),
+            "An explanation needs a functional .* It is not built: start it with",
+        ),
+        (lambda: 3, "An explanation needs a functional .* Received: int ''. Wrap a subclassed model"),
+    ],
+)
+def test_what_is_no_graph_of_an_image_is_an_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        Graph(make())
