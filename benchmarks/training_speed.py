@@ -74,9 +74,10 @@ def parts(
 
     import kattn
     from kattn.data.dataset import Dataset, Split
-    from kattn.training.callbacks import Epoch, Progress, StopOnNaN
+    from kattn.training.callbacks import SetEpoch, StopOnNaN
+    from kattn.training.fitting import batches_for, compile_for
+    from kattn.training.progress import Progress
     from kattn.training.recipes import load_recipe
-    from kattn.training.run import batches_for, compile_for
 
     keras.config.set_dtype_policy(precision)
     model = one_layer() if network == "one layer" else kattn.zoo.create(network)
@@ -96,7 +97,7 @@ def parts(
     if jit_compile != "auto":
         model.jit_compile = jit_compile
     model.steps_per_execution = steps_per_execution
-    callbacks = [Epoch(batches), StopOnNaN(), Progress(recipe.epochs, steps, {}), pause]
+    callbacks = [SetEpoch(batches), StopOnNaN(), Progress(recipe.epochs, steps, {}), pause]
     model.fit(data, epochs=recipe.epochs, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=callbacks)
 
 

@@ -1,14 +1,14 @@
-"""The folder of a training run: what it holds, and how it is written so that a crash never leaves half a file.
+"""The folder of a training run: its files, each of which is written whole or not at all.
 
 config.json        everything needed to repeat the run, and the versions it ran with
 model.json         the architecture, as Keras writes it
 history.csv        one line an epoch
 best.weights.h5    weights of the epoch with the best validation accuracy
 last.weights.h5    weights of the last epoch
-state.npz          what resuming needs; gone when the run is finished
+state.npz          what resuming needs; removed when the run is finished
 model.keras        the finished model with the weights that were evaluated
 metrics.json       the evaluation on the test images; its presence says that the run is finished
-tensorboard        where asked for: a folder of the same numbers as history.csv, for TensorBoard
+tensorboard        where asked for: a folder with the numbers of history.csv, for TensorBoard
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kattn.files import remove_unfinished, write_text, writing
+
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
 LOGS = "tensorboard"
 FILES = (CONFIG, MODEL, HISTORY, METRICS, STATE, BEST, LAST, FINISHED)
+WEIGHTS = {"best": BEST, "last": LAST}
 
 
 class RunError(RuntimeError):
@@ -48,25 +52,27 @@ class RunFolder:
 
     @property
     def started(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether a run was started here."""
         return (self.path / CONFIG).is_file()
 
     @property
     def finished(self) -> bool:
-        """Whether a run was completed here."""
+        """Whether a run was finished here."""
         return (self.path / METRICS).is_file()
 
     @property
     def has_model(self) -> bool:
-        """Whether a run was begun here and its model written: what makes a folder the folder of a run."""
+        """Whether a run was started here and its model written: the mark of a run's folder."""
         return self.started and (self.path / MODEL).is_file()
 
     def check(self, *, resume: bool, overwrite: bool, probe: bool = True) -> None:
         """Find out, before anything expensive is done, whether a run may and can be written here. Leaves no trace.
 
-        Without `probe`, writing is not tried: of several processes one tries.
+        Args:
+            resume, overwrite: As in kattn.train.
+            probe: Whether to try to write; of several processes one does.
 
-        Raises: RunError where it holds a run and neither resume nor overwrite was said, or where it cannot be written.
+        Raises: RunError where the folder holds a run and neither resume nor overwrite was given, or cannot be written.
         """
         if self.finished and not overwrite and not resume:
             raise RunError(
@@ -94,32 +100,43 @@ class RunFolder:
     def start(self, *, clear: bool) -> None:
         """Make the folder; with `clear`, remove the files of the run that it holds, and nothing else."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in FILES if clear else ():
-            (self.path / name).unlink(missing_ok=True)
+        remove_unfinished(self.path)
+        logs = self.path / LOGS
+        for file in [self.path / name for name in FILES] if clear else []:
+            file.unlink(missing_ok=True)
+        if logs.is_symlink():
+            logs.unlink()
         if clear:
-            shutil.rmtree(self.path / LOGS, ignore_errors=True)
+            shutil.rmtree(logs, ignore_errors=True)
 
     def config(self) -> dict[str, Any]:
-        """What config.json holds."""
-        return self._read_json(CONFIG)
+        """The content of config.json."""
+        config = self._read_json(CONFIG)
+        if missing := [name for name in ("data", "recipe") if not isinstance(config.get(name), dict)]:
+            raise RunError(f"{self.path / CONFIG} is not the configuration of a run: {', '.join(missing)} is missing.")
+        return config
 
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds."""
+        """The content of metrics.json."""
         return self._read_json(METRICS)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
-        with self.replacing(name) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with _run_error():
+            write_text(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write history.csv; numbers are written in full, so that equal runs give equal files."""
+        """Write history.csv, one row an epoch."""
+        self.write_csv(HISTORY, rows, list(rows[0]) if rows else ["epoch"])
+
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+        """Write a CSV file; numbers are written in full, so that equal runs give equal files."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["epoch"], lineterminator="\n")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        with self.replacing(HISTORY) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+        with _run_error():
+            write_text(self.path / name, text.getvalue())
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv; empty before the first epoch has ended."""
@@ -131,13 +148,17 @@ class RunFolder:
 
     def write_weights(self, name: str, model: Any) -> None:
         """Write a model's weights, without its optimizer."""
-        with self.replacing(name) as temporary:
-            bare(model).save_weights(temporary)
+        from kattn.hdf5 import write_weights
+
+        with _run_error():
+            write_weights(without_optimizer(model), self.path / name)
 
     def write_model(self, model: Any) -> None:
         """Write the finished model, without its optimizer."""
-        with self.replacing(FINISHED) as temporary:
-            bare(model).save(temporary)
+        from kattn.hdf5 import write_model
+
+        with _run_error():
+            write_model(without_optimizer(model), self.path / FINISHED)
 
     def write_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what resuming needs, in one file: it is there as a whole or not at all."""
@@ -152,57 +173,76 @@ class RunFolder:
         if not file.is_file():
             return None
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise RunError(f"{file} is damaged ({error}). overwrite=True starts the run anew.") from error
 
-    def load_model(self, weights: str | None = None) -> Any:
-        """The run's model with its "best" or "last" weights; None is what the run's recipe selects.
+    def remove_state(self) -> None:
+        """Remove what resuming needed: the run is finished."""
+        (self.path / STATE).unlink(missing_ok=True)
 
-        Raises: RunError before the first epoch has ended.
+    def load_model(self, weights: str | None = None) -> Any:
+        """The run's model.
+
+        Args:
+            weights: "best" or "last"; None for what the run's recipe selects.
+
+        Raises: RunError before the first epoch has ended, and for files that cannot be read.
         """
         import keras
 
         import kattn.layers  # noqa: F401  registers the layers that the file names
 
-        weights = weights or self.config()["recipe"]["select"]
-        if weights not in ("best", "last"):
+        weights = weights or self.config()["recipe"].get("select")
+        if weights not in WEIGHTS:
             raise ValueError(f"weights must be 'best' or 'last'. Received: weights={weights!r}")
-        file = self.path / (BEST if weights == "best" else LAST)
+        file = self.path / WEIGHTS[weights]
         if not file.is_file():
             raise RunError(f"{self.path} has no {file.name} yet: no epoch of the run has ended.")
-        model = keras.models.model_from_json((self.path / MODEL).read_text(encoding="utf-8"))
-        model.load_weights(file)
+        try:
+            model = keras.models.model_from_json((self.path / MODEL).read_text(encoding="utf-8"))
+            if not isinstance(model, keras.Model):
+                raise TypeError(f"{MODEL} describes a {type(model).__name__}, no model")
+            model.load_weights(file)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise RunError(f"The model in {self.path} ({MODEL}, {file.name}) cannot be read: {reason}") from error
         return model
 
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """A temporary file that takes the place of `name` when all went well, and is removed otherwise."""
-        temporary = self.path / f".writing-{name}"
-        try:
+        with _run_error(), writing(self.path / name) as temporary:
             yield temporary
-            os.replace(temporary, self.path / name)
-        except OSError as error:
-            raise RunError(f"{self.path / name} could not be written: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _read_json(self, name: str) -> dict[str, Any]:
         file = self.path / name
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise RunError(f"{self.path} is no run's folder: {name} cannot be read ({error.strerror}).") from error
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise RunError(f"{file} is damaged: {error}.") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{file} is damaged: it holds a {type(content).__name__} instead of named values.")
+        return content
 
 
-def bare(model: Any) -> Any:
+def without_optimizer(model: Any) -> Any:
     """A functional model's layers without its optimizer: smaller files, which load without a warning."""
     import keras
 
-    return keras.Model(model.inputs, model.output, name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+@contextlib.contextmanager
+def _run_error() -> Iterator[None]:
+    """An error of the operating system as a RunError; `kattn.files` says in it which file, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(error.strerror or str(error)) from error
 
 
 def _number(text: str) -> float:

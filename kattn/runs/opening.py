@@ -12,15 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kattn.export.formats import FORMATS, format_of, load
 from kattn.runs.folder import RunError, RunFolder
 
 RUN, KERAS, ARTEFACT, ZOO = "run", "keras", "artefact", "zoo"
-KINDS = {
-    RUN: "the folder of a run",
-    KERAS: "a .keras file",
-    ARTEFACT: "an exported file (.tflite, .onnx, the folder of a SavedModel)",
-    ZOO: "the name of a model of the zoo",
-}
 
 
 @dataclass(frozen=True)
@@ -56,16 +51,13 @@ class Opened:
 
 
 def kind_of(source: str | Path) -> str:
-    """Which of the four kinds a path or a name is.
-
-    A path that exists and is neither a run nor a .keras file counts as an exported file: `kattn.export.load` says
-    whether it is one. What does not exist counts as a name of the zoo where it can be one.
+    """Which of the four kinds a path or a name is. What does not exist is a name of the zoo where it can be one.
 
     Args:
         source: A path, or a name of the zoo.
 
     Returns: "run", "keras", "artefact" or "zoo".
-    Raises: ValueError for a path where there is nothing.
+    Raises: ValueError for a path where there is nothing, or no model.
     """
     path = Path(source).expanduser()
     if not path.exists():
@@ -74,7 +66,10 @@ def kind_of(source: str | Path) -> str:
         raise ValueError(f"There is no {path}.")
     if RunFolder(path).has_model:
         return RUN
-    return KERAS if path.suffix == ".keras" else ARTEFACT
+    row = format_of(path)
+    if row is None:
+        raise ValueError(f"{path} is no model.")
+    return ARTEFACT if row.name in FORMATS else KERAS
 
 
 def open_model(
@@ -116,8 +111,6 @@ def open_model(
     if kind == KERAS:
         return Opened(kind, str(path), path, model=load_keras(path))
     if kind == ARTEFACT:
-        from kattn.export.formats import load
-
         return Opened(kind, str(path), path, runner=load(path, threads=threads))
     return Opened(kind, str(source), model=_create(str(source), weights))
 
@@ -149,5 +142,13 @@ def _create(name: str, weights: str | None) -> Any:
 
 
 def _expected(kinds: Collection[str]) -> str:
-    *others, last = [text for kind, text in KINDS.items() if kind in kinds]
+    """What a caller takes, for its errors."""
+    formats = ", ".join(row.suffix or f"{row.title} folder" for row in FORMATS.values())
+    texts = {
+        RUN: "the folder of a run",
+        KERAS: "a .keras file",
+        ARTEFACT: f"an exported file ({formats})",
+        ZOO: "the name of a model of the zoo",
+    }
+    *others, last = [text for kind, text in texts.items() if kind in kinds]
     return f"{', '.join(others)} or {last}" if others else last

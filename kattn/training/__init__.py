@@ -5,21 +5,31 @@ from typing import TYPE_CHECKING
 from kattn.lazy import face
 
 if TYPE_CHECKING:
+    from kattn.runs.folder import RunError as RunError
+    from kattn.training.callbacks import TrainingDiverged as TrainingDiverged
+    from kattn.training.devices import DevicesError as DevicesError
     from kattn.training.devices import devices_for as devices_for
+    from kattn.training.fitting import batches_for as batches_for
+    from kattn.training.fitting import build_optimizer as build_optimizer
+    from kattn.training.fitting import compile_for as compile_for
     from kattn.training.recipes import Recipe as Recipe
     from kattn.training.recipes import list_recipes as list_recipes
     from kattn.training.recipes import load_recipe as load_recipe
     from kattn.training.run import Run as Run
-    from kattn.training.run import compile_for as compile_for
     from kattn.training.run import open_run as open_run
     from kattn.training.run import train as train
 
 __getattr__, __dir__ = face(
     __name__,
     {
+        "DevicesError": "devices",
         "Recipe": "recipes",
         "Run": "run",
-        "compile_for": "run",
+        "RunError": "run",
+        "TrainingDiverged": "callbacks",
+        "batches_for": "fitting",
+        "build_optimizer": "fitting",
+        "compile_for": "fitting",
         "devices_for": "devices",
         "list_recipes": "recipes",
         "load_recipe": "recipes",

@@ -1,11 +1,9 @@
-"""What happens between the steps of a training run: data order, saving, resuming, stopping, progress."""
+"""What happens between the epochs of a training run: order of the data, saving, resuming, stopping."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-import time
 from typing import Any
 
 import keras
@@ -19,9 +17,15 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number."""
 
 
-class Epoch(keras.callbacks.Callback):
-    """Tell the batches which epoch it is. Counting in the data would be wrong: Keras opens them once more to build the
-    model, and a resumed run does not start at 0."""
+class SetEpoch(keras.callbacks.Callback):
+    """Set the number of the epoch in the batches, which draw their order and augmentation from it.
+
+    The batches cannot count by themselves: Keras opens them once more to build the model, and a resumed run does not
+    start at 0.
+
+    Args:
+        batches: The training batches.
+    """
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()
@@ -63,7 +67,7 @@ class StopOnNaN(keras.callbacks.Callback):
         )
 
 
-class Saver(keras.callbacks.Callback):
+class RunCheckpoint(keras.callbacks.Callback):
     """Write weights, history and the state to resume from at the end of every epoch, and start from that state.
 
     The state is one file, written last: a run that is killed at any moment goes on from the last state, repeats what
@@ -73,7 +77,7 @@ class Saver(keras.callbacks.Callback):
         folder: The run's.
         monitor: Name of the accuracy that says which epoch is best; its loss decides between equals.
         patience: Stop after so many epochs without a better one; 0 never stops.
-        average: The callback that swaps in the averaged weights: these are written to the weight files.
+        average: The callback that swaps in the averaged weights, which are then written as the run's weights.
         writes: Whether this process writes the files; of several only one does.
     """
 
@@ -93,7 +97,7 @@ class Saver(keras.callbacks.Callback):
 
     @property
     def first_epoch(self) -> int:
-        """The epoch to start with."""
+        """The epoch to start with, from 0."""
         return len(self.rows)
 
     @property
@@ -151,66 +155,3 @@ class Saver(keras.callbacks.Callback):
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         for i, variable in enumerate(self._variables()):
             variable.assign(state[f"{i:05d}"])
-
-
-class Progress(keras.callbacks.Callback):
-    """One line an epoch; on a terminal also the steps of the running one, else the time to expect where that is long.
-
-    Args:
-        epochs, steps: Of the whole run, and of an epoch.
-        names: Column title -> name among the logs, in order.
-    """
-
-    async_safe = True
-
-    def __init__(self, epochs: int, steps: int, names: dict[str, str]) -> None:
-        super().__init__()
-        self.epochs = epochs
-        self.steps = steps
-        self.names = names
-        self.live = sys.stdout.isatty()
-        self.began = self.shown = self.first_step = 0.0
-        self.done: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock."""
-        self.epoch = epoch
-        self.began = self.shown = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Show where the epoch is."""
-        now = time.perf_counter()
-        step = batch + 1
-        if step == 1:
-            self.first_step = now  # compiling is over: what follows says how long a step takes
-            return
-        each = (now - self.first_step) / (step - 1)
-        if self.live and now - self.shown > 0.2 and step < self.steps:
-            self.shown = now
-            left = _seconds(each * (self.steps - step))
-            self._print(f"epoch {self.epoch + 1}/{self.epochs}  step {step}/{self.steps}, {left} left", "")
-        elif not self.live and step == 10 and not self.done and each * self.steps > 20:
-            whole = _seconds(each * self.steps * (self.epochs - self.epoch))
-            self._print(f"about {_seconds(each * self.steps)} an epoch, {whole} in all", "\n")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Print the epoch's line."""
-        self.done.append(time.perf_counter() - self.began)
-        recent = self.done[1:][-5:] or [time.perf_counter() - self.first_step]  # the first one includes compiling
-        left = sum(recent) / len(recent) * (self.epochs - epoch - 1)
-        values = "  ".join(
-            f"{title} {float(logs[name]):.4f}" for title, name in self.names.items() if name in (logs or {})
-        )
-        width = len(str(self.epochs))
-        tail = f"  {_seconds(left)} left" if epoch + 1 < self.epochs else ""
-        self._print(f"epoch {epoch + 1:{width}d}/{self.epochs}  {_seconds(self.done[-1])}  {values}{tail}", "\n")
-
-    def _print(self, line: str, end: str) -> None:
-        print(f"\r\033[K{line}" if self.live else line, end=end, flush=True)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -75,8 +75,8 @@ class Devices:
             yield copy
 
     @contextlib.contextmanager
-    def losing(self) -> Iterator[None]:
-        """Turn what a collective says when another process is gone into a sentence."""
+    def naming_lost_processes(self) -> Iterator[None]:
+        """Turn the backend's error about another process that is gone into a ProcessLost that says what to do."""
         try:
             yield
         except (DevicesError, KeyboardInterrupt):
@@ -95,7 +95,7 @@ class Devices:
         if self.ranks > 1:
             from jax.experimental import multihost_utils
 
-            with self.losing():
+            with self.naming_lost_processes():
                 multihost_utils.sync_global_devices(place)
 
 

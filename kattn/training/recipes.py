@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib.util
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kattn.suggest import unknown
+
 OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # kattn.schedules.KINDS, known without Keras
+SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # kattn.training.schedules.DECAYS, known without Keras
+
+
+# Annotation of a field -> what its values are, for errors.
+TYPES = {
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text",
+    "tuple[float, ...]": "a list of numbers",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +43,7 @@ class Recipe:
         weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times the rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.
         body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
-        schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.schedules).
+        schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.training.schedules).
         warmup_epochs: Epochs of linear rise to the peak; with "cosine" and about a third of the epochs: one-cycle.
         milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
         floor: Share of the peak left at the end of "cosine" and "linear".
@@ -132,7 +144,7 @@ class Recipe:
 
     def _within(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
-        if not low <= value <= high:
+        if not (low <= value <= high and math.isfinite(value)):
             upper = f" and at most {high:g}" if high != float("inf") else ""
             raise ValueError(f"{name} must be at least {low:g}{upper}. Received: {name}={value!r}")
 
@@ -178,15 +190,14 @@ def _fields_of(recipe: str | Path | Mapping[str, Any] | Recipe) -> dict[str, Any
     else:
         files = recipe_files()
         if recipe not in files:
-            close = difflib.get_close_matches(recipe, files, n=3, cutoff=0.3)
-            hint = f" Closest: {', '.join(close)}." if close else ""
-            raise ValueError(f"Unknown recipe {recipe!r}.{hint} All: {', '.join(files)}, or the path of a .toml file.")
+            advice = f"All names: {', '.join(files)}, or the path of a .toml file"
+            raise unknown("recipe", recipe, files, advice)
         file = files[recipe]
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"The recipe {file} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The recipe {file} is no valid TOML: {error}.") from error
 
 
@@ -195,9 +206,7 @@ def _build(fields: Mapping[str, Any]) -> Recipe:
     known = {field.name: field for field in dataclasses.fields(Recipe)}
     for name in fields:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = f" Closest: {', '.join(close)}." if close else ""
-            raise ValueError(f"A recipe has no field {name!r}.{hint} All: {', '.join(known)}.")
+            raise unknown("field of a recipe", name, known)
     for name in ("epochs", "batch_size"):
         if name not in fields:
             raise ValueError(f"A recipe needs the field {name!r}.")
@@ -206,7 +215,7 @@ def _build(fields: Mapping[str, Any]) -> Recipe:
 
 def _typed(name: str, kind: Any, value: Any) -> Any:
     """The value as the field's type (annotations are strings here)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if kind == "float" and number:
         return float(value)
     if kind == "tuple[float, ...]" and isinstance(value, (list, tuple)):
@@ -215,5 +224,4 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         return int(value)
     if (kind == "bool" and isinstance(value, bool)) or (kind == "str" and isinstance(value, str)):
         return value
-    expected = {"tuple[float, ...]": "a list of numbers", "bool": "true or false", "int": "a whole number"}
-    raise ValueError(f"The recipe's {name} must be {expected.get(kind, f'a {kind}')}. Received: {value!r}")
+    raise ValueError(f"The recipe's {name} must be {TYPES[kind]}. Received: {value!r}")

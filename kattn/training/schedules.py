@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
-
-KINDS = ("constant", "step", "cosine", "linear", "power")
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -46,8 +44,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         name: str = "schedule",
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"schedule must be one of {', '.join(KINDS)}. Received: {kind!r}")
+        if kind not in DECAYS:
+            raise ValueError(f"schedule must be one of {', '.join(DECAYS)}. Received: {kind!r}")
         if warmup and warmup >= steps:
             raise ValueError(f"A warm-up of {warmup} steps does not fit into a run of {steps}.")
         self.peak = peak
@@ -63,22 +61,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """The learning rate of the update after `step` updates."""
         step = ops.cast(step, "float32")
         share = ops.clip((step - self.warmup) / max(1, self.steps - self.warmup), 0.0, 1.0)
-        rate = self.peak * self._decay(step, share)
+        rate = self.peak * DECAYS[self.kind](self, step, share)
         if self.warmup:
             rate = ops.where(step < self.warmup, self.peak * (step + 1) / self.warmup, rate)
         return rate
-
-    def _decay(self, step: Any, share: Any) -> Any:
-        if self.kind == "step":
-            passed = sum(ops.cast(step >= milestone, "float32") for milestone in self.milestones)
-            return self.factor ** (passed + ops.zeros_like(step))
-        if self.kind == "cosine":
-            return self.floor + (1 - self.floor) * 0.5 * (1 + ops.cos(math.pi * share))
-        if self.kind == "linear":
-            return 1 - (1 - self.floor) * share
-        if self.kind == "power":
-            return (1 + 10 * share) ** -0.75
-        return ops.ones_like(step)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -92,3 +78,22 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             "floor": self.floor,
             "name": self.name,
         }
+
+
+def _step(schedule: Schedule, step: Any, share: Any) -> Any:
+    passed = sum(ops.cast(step >= milestone, "float32") for milestone in schedule.milestones)
+    return schedule.factor ** (passed + ops.zeros_like(step))
+
+
+def _cosine(schedule: Schedule, step: Any, share: Any) -> Any:
+    return schedule.floor + (1 - schedule.floor) * 0.5 * (1 + ops.cos(math.pi * share))
+
+
+# Kind -> share of the peak that is left, from the schedule, the step and the share of the run that is over.
+DECAYS: dict[str, Callable[[Schedule, Any, Any], Any]] = {
+    "constant": lambda schedule, step, share: ops.ones_like(step),
+    "step": _step,
+    "cosine": _cosine,
+    "linear": lambda schedule, step, share: 1 - (1 - schedule.floor) * share,
+    "power": lambda schedule, step, share: (1 + 10 * share) ** -0.75,
+}

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kattn.training.callbacks import Saver
+from kattn.training.callbacks import RunCheckpoint
 
 PARTS = ("train", "validation")
 
@@ -28,22 +28,23 @@ def check_tensorboard() -> None:
 class TensorBoardLog(keras.callbacks.Callback):
     """Write the numbers of every epoch for TensorBoard: `<folder>/train` and `<folder>/validation`, one file a process.
 
-    Stands before the Saver among the callbacks: a killed run may then have written an epoch that it repeats, never
-    left one out. What the new process begins with tells TensorBoard to forget the epochs that are repeated.
+    Among the callbacks it comes before the RunCheckpoint: a run that is killed may have logged an epoch that it will
+    repeat, but never misses one. The first event of a resumed run tells TensorBoard to forget the epochs that are
+    repeated.
 
     Args:
         folder: Where the logs go.
-        saver: Knows the epochs that are over, and the learning rate.
+        checkpoint: Knows the epochs that are over, and the learning rate.
     """
 
-    def __init__(self, folder: Path, saver: Saver) -> None:
+    def __init__(self, folder: Path, checkpoint: RunCheckpoint) -> None:
         super().__init__()
         self.folder = folder
-        self.saver = saver
+        self.checkpoint = checkpoint
         self.file = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin the files; where there were none, write the epochs that are over."""
+        """Start the files; where there were none, write the epochs that are over."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
         known = any(self.folder.rglob("events.out.tfevents.*"))
@@ -51,13 +52,13 @@ class TensorBoardLog(keras.callbacks.Callback):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
             self._write(part, Event(file_version="brain.Event:2"))
             start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
-            self._write(part, Event(step=self.saver.first_epoch + 1, session_log=start))
-        for row in () if known else self.saver.rows:
+            self._write(part, Event(step=self.checkpoint.first_epoch + 1, session_log=start))
+        for row in () if known else self.checkpoint.rows:
             self._write_row(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the epoch's numbers."""
-        self._write_row(epoch + 1, {**(logs or {}), "learning_rate": self.saver.rate})
+        self._write_row(epoch + 1, {**(logs or {}), "learning_rate": self.checkpoint.rate})
 
     def _write_row(self, epoch: int, row: Mapping[str, Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event

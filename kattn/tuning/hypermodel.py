@@ -52,7 +52,7 @@ class Attention:
 
     def build(self, hp: Any) -> Any:
         """A compiled network for these hyperparameters."""
-        from kattn.training.run import compile_for
+        from kattn.training.fitting import compile_for
         from kattn.zoo import create
 
         candidate = self.space.candidate(self.space.declare(hp))

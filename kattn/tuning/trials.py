@@ -12,7 +12,8 @@ from typing import Any
 import keras
 
 from kattn.runs.folder import RunFolder
-from kattn.training.callbacks import Progress, TrainingDiverged
+from kattn.training.callbacks import TrainingDiverged
+from kattn.training.progress import Progress
 from kattn.training.run import train
 from kattn.tuning.plan import Plan, is_worker
 from kattn.tuning.space import Candidate, SearchError

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -56,7 +58,9 @@ def test_an_exported_file_has_a_runner_in_place_of_a_model(tmp_path):
     assert kind_of(tmp_path / "saved") == ARTEFACT
     opened = open_model(tmp_path / "saved", kinds=(ARTEFACT,))
     assert (opened.model, opened.runner.format) == (None, "saved_model")
-    with pytest.raises(ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras"):
+    with pytest.raises(
+        ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras file or"
+    ):
         open_model(tmp_path / "saved")
 
 
@@ -82,6 +86,14 @@ def test_what_is_not_there_is_named_with_what_was_expected(source, kinds, messag
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=message):
         open_model(source, kinds=kinds)
+
+
+def test_what_is_there_and_no_model_is_named_too(tmp_path):
+    (tmp_path / "notes.txt").write_text("no model")
+    for path in (tmp_path, tmp_path / "notes.txt"):
+        message = f"{path} is no model. Expected: the folder of a run, a .keras file or an exported file (SavedModel"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            open_model(path, kinds=(RUN, KERAS, ARTEFACT))
 
 
 @pytest.mark.parametrize("content", [b"no model", b"PK\x05\x06" + bytes(18)], ids=["text", "empty zip"])

@@ -74,10 +74,10 @@ def numbers(images):
     return images[:, 0, 0, 0].astype(int) + 256 * images[:, 0, 1, 0].astype(int)
 
 
-def image_folder(root, count=36):
+def image_folder(root, count=36, classes="abc"):
     """The images of `arrays` as files, one folder a class."""
-    for number, (image, label) in enumerate(zip(*arrays(count), strict=True)):
-        folder = root / "abc"[label]
+    for number, (image, label) in enumerate(zip(*arrays(count, classes=len(classes)), strict=True)):
+        folder = root / classes[label]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
     return root

@@ -21,24 +21,24 @@ RECIPE = {"epochs": 3, "batch_size": 8, "learning_rate": 0.05, "weight_decay": 1
 # Without dropout: TensorFlow's replicas draw their own masks.
 RUN = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/training"]
 out, devices, killed_in = sys.argv[2], sys.argv[3], int(sys.argv[4])
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 if int(os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", 0)):
-    from kattn.run_folder import RunFolder
+    from kattn.runs.folder import RunFolder
     def refuse(*arguments, **options):
         raise AssertionError("only process 0 writes")
-    RunFolder.replacing = RunFolder.start = refuse
+    RunFolder.start = refuse
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
     def watch(event, arguments):
         if event == "open" and str(arguments[0]).startswith(out) and arguments[2] & writing:
             refuse()
     sys.addaudithook(watch)
 from test_devices import Kill, run
-from kattn.devices import ProcessLost, devices_for
+from kattn.training.devices import ProcessLost, devices_for
 devices_for(devices)
 try:
     run(out, devices, callbacks=[Kill(killed_in)])

@@ -1,0 +1,214 @@
+"""The numbers of an evaluation, from what a model answers and what is right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a classifier does on a set of images.
+
+    Attributes:
+        images, classes: Counts.
+        top1: Share of images whose highest probability is at their class.
+        top5: Share of images whose class is among the five highest; None for five classes or fewer.
+        loss: Mean cross-entropy in nats.
+        calibration_error: Expected gap between confidence and accuracy over 15 bins (Guo et al., arXiv:1706.04599).
+        per_class: Accuracy by class name; None for a class without images.
+        confusion: confusion[i][j] images of class i were called j.
+        model, data: What was evaluated on what.
+        first_level: Top-1 of the part of the class names before "/", probabilities summed; None without such names.
+    """
+
+    images: int
+    classes: int
+    top1: float
+    top5: float | None
+    loss: float
+    calibration_error: float
+    per_class: dict[str, float | None]
+    confusion: list[list[int]]
+    model: str = ""
+    data: str = ""
+    first_level: float | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1, under the name that an AttributeEvaluation has too."""
+        return self.top1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        top5 = "" if self.top5 is None else f", top-5 {self.top5:.2%}"
+        first = "" if self.first_level is None else f", first level {self.first_level:.2%}"
+        return (
+            f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}{first}, "
+            f"loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class AttributeEvaluation:
+    """How well a model tells for each of several attributes whether an image has it.
+
+    Attributes:
+        images, attributes: Counts.
+        accuracy: Share of right answers (probability above one half) over all images and attributes.
+        average_precision: Area under precision against recall, the mean over the attributes. An attribute that all
+            images have, or none, is left out; None where no attribute is left.
+        loss: Mean binary cross-entropy in nats.
+        calibration_error: As in Evaluation, of all answers.
+        per_attribute: Accuracy by name.
+        model, data: What was evaluated on what.
+    """
+
+    images: int
+    attributes: int
+    accuracy: float
+    average_precision: float | None
+    loss: float
+    calibration_error: float
+    per_attribute: dict[str, float]
+    model: str = ""
+    data: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        precision = "" if self.average_precision is None else f", average precision {self.average_precision:.2%}"
+        return (
+            f"{self.model} on {self.images} images of {self.data}: {self.attributes} attributes, accuracy "
+            f"{self.accuracy:.2%}{precision}, loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
+        )
+
+
+def from_dict(content: dict[str, Any]) -> Evaluation | AttributeEvaluation:
+    """What `to_dict` gave."""
+    return AttributeEvaluation(**content) if "per_attribute" in content else Evaluation(**content)
+
+
+def measure_attributes(
+    outputs: np.ndarray, labels: np.ndarray, names: Any = None, *, model: str = "", data: str = ""
+) -> AttributeEvaluation:
+    """How well a model tells attributes.
+
+    Args:
+        outputs: Probabilities (images, attributes); values outside 0 to 1 are taken for logits.
+        labels: (images, attributes), 1 where an image has the attribute.
+        names: Of the attributes; None for their numbers.
+        model, data: Names of what was evaluated on what.
+
+    Returns: An AttributeEvaluation.
+    Raises: ValueError for outputs that are not finite.
+    """
+    from sklearn.metrics import average_precision_score
+
+    outputs, labels = _finite(outputs, model, data), np.asarray(labels).astype(bool)
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        outputs = 1 / (1 + np.exp(-outputs))
+    outputs = np.clip(outputs, 0.0, 1.0)
+    right = (outputs > 0.5) == labels
+    of_truth = np.where(labels, outputs, 1 - outputs)
+    precisions = [
+        float(average_precision_score(labels[:, i], outputs[:, i]))
+        for i in range(labels.shape[1])
+        if 0 < labels[:, i].sum() < len(labels)
+    ]
+    names = names if names is not None else [str(i) for i in range(labels.shape[1])]
+    return AttributeEvaluation(
+        images=len(labels),
+        attributes=labels.shape[1],
+        accuracy=float(right.mean()),
+        average_precision=float(np.mean(precisions)) if precisions else None,
+        loss=float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        calibration_error=calibration_error(np.maximum(outputs, 1 - outputs).ravel(), right.ravel()),
+        per_attribute={str(name): float(right[:, i].mean()) for i, name in enumerate(names)},
+        model=model,
+        data=data,
+    )
+
+
+def _finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
+    outputs = np.asarray(outputs, "float64")
+    if not np.isfinite(outputs).all():
+        raise ValueError(f"{model or 'The model'} gives values that are not finite for {data or 'these images'}.")
+    return outputs
+
+
+def first_level(probabilities: np.ndarray, labels: np.ndarray, names: Any) -> float | None:
+    """Top-1 of the part of the class names before "/"; None where a name has no "/"."""
+    if not all("/" in name for name in names):
+        return None
+    firsts = [name.partition("/")[0] for name in names]
+    groups = sorted(set(firsts))
+    member = np.array([[first == group for group in groups] for first in firsts], float)
+    of_class = np.array([groups.index(first) for first in firsts])
+    return float(((probabilities @ member).argmax(axis=1) == of_class[labels]).mean())
+
+
+def measure(
+    outputs: np.ndarray, labels: np.ndarray, class_names: Any = None, *, model: str = "", data: str = ""
+) -> Evaluation:
+    """How well a model tells classes.
+
+    Args:
+        outputs: Probabilities (images, classes); values outside 0 to 1 are taken for logits.
+        labels: Numbers of the right classes (images,).
+        class_names: Names of the classes; None for their numbers.
+        model, data: Names of what was evaluated on what.
+
+    Returns: An Evaluation.
+    Raises: ValueError for outputs that are not finite.
+    """
+    outputs = _finite(outputs, model, data)
+    count, classes = outputs.shape
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    probabilities = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-12)
+    names = list(class_names) if class_names is not None else [str(i) for i in range(classes)]
+    answers = probabilities.argmax(axis=1)
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, answers), 1)
+    sizes = confusion.sum(axis=1)
+    right = answers == labels
+    of_class = probabilities[np.arange(count), labels]
+    rank = (probabilities > of_class[:, None]).sum(axis=1)
+    return Evaluation(
+        images=count,
+        classes=classes,
+        top1=float(right.mean()),
+        top5=float((rank < 5).mean()) if classes > 5 else None,
+        loss=float(-np.log(np.maximum(of_class, 1e-7)).mean()),
+        calibration_error=calibration_error(probabilities.max(axis=1), right),
+        per_class={
+            name: float(confusion[i, i] / sizes[i]) if sizes[i] else None for i, name in enumerate(names[:classes])
+        },
+        confusion=confusion.tolist(),
+        model=model,
+        data=data,
+        first_level=first_level(probabilities, labels, names),
+    )
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
+    """Expected calibration error: mean over images of |accuracy - confidence| in the image's bin of confidence.
+
+    Args:
+        confidence: Highest probability of each image, 0 to 1 (images,).
+        right: Whether each answer is right (images,).
+        bins: Number of bins of equal width.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=right.astype(float) - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))

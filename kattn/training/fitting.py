@@ -1,0 +1,205 @@
+"""From a recipe to Keras's `fit`: loss and metrics, optimizer, batches, callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kattn.data.augment import Augment, Mix
+from kattn.data.batches import Batches
+from kattn.data.dataset import Dataset
+from kattn.graph.outputs import main_output, targets_for
+from kattn.runs.folder import LOGS, RunFolder
+from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
+from kattn.training.devices import Devices
+from kattn.training.optimizers import SGD, AdamW
+from kattn.training.progress import Progress
+from kattn.training.recipes import Recipe
+from kattn.training.schedules import Schedule
+from kattn.training.tensorboard import TensorBoardLog
+
+# Kind of targets -> loss and metric.
+LOSSES = {
+    "attributes": (keras.losses.BinaryCrossentropy, keras.metrics.BinaryAccuracy),
+    "soft": (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalAccuracy),
+    "classes": (keras.losses.SparseCategoricalCrossentropy, keras.metrics.SparseCategoricalAccuracy),
+}
+
+
+def compile_for(model: Any, recipe: Recipe, steps: int, multi_label: bool = False) -> None:
+    """Compile a model as the recipe says; every classification output gets the loss and counts alike.
+
+    Args:
+        model: A Keras model.
+        recipe: The recipe.
+        steps: Steps an epoch.
+        multi_label: The outputs are attributes, each with a probability of its own.
+    """
+    per_output = targets_for(model)
+    loss, metric = LOSSES["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
+    outputs = per_output(None) or [None]
+    losses = {name: loss() for name in outputs}
+    metrics = {name: [metric(name="accuracy")] for name in outputs}
+    single = None in losses
+    model.compile(
+        optimizer=build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ()),
+        loss=losses[None] if single else losses,
+        metrics=metrics[None] if single else metrics,
+    )
+    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
+
+
+def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any:
+    """The recipe's optimizer and schedule.
+
+    Args:
+        recipe: The recipe.
+        steps: Steps an epoch.
+        head: Beginnings of the paths of the variables that learn at the full rate; others at `body_rate` of it.
+    """
+    total = recipe.epochs * steps
+    schedule = Schedule(
+        peak=recipe.peak,
+        steps=total,
+        kind=recipe.schedule,
+        warmup=min(round(recipe.warmup_epochs * steps), total - 1),
+        milestones=tuple(round(share * recipe.epochs) * steps for share in recipe.milestones),
+        factor=recipe.factor,
+        floor=recipe.floor,
+    )
+    common: dict[str, Any] = {"learning_rate": schedule, "decay_all": recipe.decay_all}
+    if recipe.clip_norm:
+        common["global_clipnorm"] = recipe.clip_norm
+    if recipe.accumulate > 1:
+        common["gradient_accumulation_steps"] = recipe.accumulate
+    if recipe.ema:
+        common |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if recipe.optimizer == "adamw":
+        return AdamW(weight_decay=recipe.weight_decay, **common)
+    return SGD(
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        l2=recipe.weight_decay,
+        head=head,
+        body_rate=recipe.body_rate,
+        **common,
+    )
+
+
+def needs_soft_targets(recipe: Recipe) -> bool:
+    """Whether the targets are rows of probabilities rather than class numbers."""
+    return bool(recipe.label_smoothing or recipe.mixup or recipe.cutmix)
+
+
+def batches_for(
+    model: Any, dataset: Dataset, recipe: Recipe, seed: int, devices: Devices | None = None
+) -> tuple[Batches, Batches | None]:
+    """Training and validation batches as the recipe says.
+
+    Args:
+        model: The model that is trained: its outputs say what the targets look like.
+        dataset: The data.
+        recipe: The recipe.
+        seed: Of order and augmentation.
+        devices: What the batches are shared by; None for one device.
+
+    Returns: The two; None in place of the second where there are no validation images.
+    """
+    devices = devices or Devices()
+    shared: dict[str, Any] = {"part": (devices.rank, devices.ranks), "devices": devices.count}
+    classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
+    augment = Augment(
+        crop=recipe.crop,
+        shift=recipe.shift,
+        flip=recipe.flip and dataset.mirror,
+        rand_operations=recipe.rand_operations,
+        rand_magnitude=recipe.rand_magnitude,
+        rand_probability=recipe.rand_probability,
+        erase=recipe.erase,
+    )
+    training = Batches(
+        dataset.train,
+        recipe.batch_size,
+        targets_for(model),
+        training=True,
+        augment=augment,
+        classes=classes,
+        smoothing=recipe.label_smoothing,
+        mix=Mix(recipe.mixup, recipe.cutmix),
+        seed=seed,
+        **shared,
+    )
+    if len(dataset.validation) < devices.count or not len(dataset.validation):
+        return training, None
+    return training, Batches(dataset.validation, recipe.batch_size, targets_for(model), classes=classes, **shared)
+
+
+def fit(
+    model: Any,
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: RunFolder,
+    seed: int,
+    devices: Devices,
+    *,
+    callbacks: Sequence[Any] = (),
+    tensorboard: bool = False,
+    verbose: bool = True,
+) -> None:
+    """Train a model by a recipe, from the state in the run's folder where there is one; write the folder's files.
+
+    Args:
+        model: A functional Keras model. It is compiled here.
+        dataset, recipe, folder, seed, devices: Of the run.
+        callbacks, tensorboard, verbose: As in kattn.train.
+    """
+    training, validation = batches_for(model, dataset, recipe, seed, devices)
+    compile_for(model, recipe, len(training), dataset.multi_label)
+    main = main_output(model)
+    accuracy = "accuracy" if main is None else f"{main}_accuracy"
+    averaging = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []
+    checkpoint = RunCheckpoint(
+        folder,
+        f"val_{accuracy}" if validation else None,
+        patience=recipe.patience,
+        average=averaging[0] if averaging else None,
+        writes=devices.writes,
+    )
+    if checkpoint.first_epoch >= recipe.epochs or checkpoint.out_of_patience():
+        return
+    logged = [TensorBoardLog(folder.path / LOGS, checkpoint)] if tensorboard else []
+    names = {"loss": "loss", "accuracy": accuracy, "val loss": "val_loss", "val accuracy": f"val_{accuracy}"}
+    shown = [Progress(recipe.epochs, len(training), names)] if verbose else []
+    try:
+        model.fit(
+            training,
+            validation_data=validation,
+            epochs=recipe.epochs,
+            initial_epoch=checkpoint.first_epoch,
+            shuffle=False,  # the batches shuffle themselves, by seed and epoch
+            verbose=0,
+            callbacks=[SetEpoch(training), StopOnNaN(), *averaging, *logged, checkpoint, *shown, *callbacks],
+        )
+    except KeyboardInterrupt:
+        done = len(checkpoint.rows)
+        print(f"\nStopped after {done} of {recipe.epochs} epochs; resume=True goes on in {folder.path}.")
+        raise
+
+
+def _head_paths(model: Any) -> list[str]:
+    """Beginnings of the variable paths of the layers that make the classifications: of each output the last one."""
+    main = main_output(model)
+    outputs = [model.output] if main is None else [model.output[name] for name in targets_for(model)(None)]
+    heads = []
+    for output in outputs:
+        ancestors = keras.Model(model.inputs, output).layers
+        makers = [layer for layer in ancestors if _makes(layer, output.shape[-1])]
+        heads += [f"{layer.weights[0].path.rsplit('/', 1)[0]}/" for layer in makers[-1:]]
+    return heads
+
+
+def _makes(layer: Any, classes: int) -> bool:
+    kinds = (keras.layers.Dense, keras.layers.Conv2D)
+    return isinstance(layer, kinds) and layer.weights[0].shape[-1] == classes

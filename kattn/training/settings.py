@@ -1,0 +1,116 @@
+"""The settings of a run: what its config.json holds, and whether a call resumes the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kattn.data.dataset import Dataset
+from kattn.data.loading import source_names
+from kattn.runs.folder import RunError, RunFolder
+from kattn.training.recipes import Recipe
+from kattn.version import versions
+
+log = logging.getLogger("kattn")
+
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
+# Settings that may differ when a run is resumed: they change no result.
+HARMLESS = (
+    "versions",
+    "data.settings.data_dir",
+    "data.settings.on_error",
+    "data.name",  # how a folder is spelled and where it lies: the fingerprints tell whether the images are the same
+    "data.path",
+    "data.spec",
+    "recipe.name",
+    "recipe.summary",
+    "recipe.source",
+)
+
+
+def run_config(
+    *,
+    model: str,
+    options: Mapping[str, Any],
+    dataset: Dataset,
+    data: Any,
+    settings: Mapping[str, Any],
+    limit: int | None,
+    recipe: Recipe,
+    recipe_name: Any,
+    seed: int,
+    precision: str,
+) -> dict[str, Any]:
+    """The content of config.json: everything needed to repeat a run.
+
+    Args:
+        model, options: The model's name, and what it was built with.
+        dataset: The data that was loaded, from `data` with `settings` and `limit`.
+        recipe, recipe_name: The recipe, and what the caller gave for it.
+        seed, precision: As in kattn.train.
+    """
+    return {
+        "model": model,
+        "options": _as_json(options),
+        "data": {"spec": spec_of(data), "settings": _as_json(settings), "limit": limit, **dataset.describe()},
+        "recipe": {"name": recipe_name if isinstance(recipe_name, str) else "own", **recipe.as_dict()},
+        "seed": seed,
+        "precision": precision,
+        "backend": keras.backend.backend(),
+        "versions": versions(PACKAGES),
+    }
+
+
+def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Check that the run in a folder has these settings. Other versions of packages are a warning in the log.
+
+    Raises: RunError that names the settings that differ.
+    """
+    before = folder.config()
+    # A run that was started before recipes had some field ran as with that field's default.
+    defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    old = _flat(before | {"recipe": _as_json(defaults) | before["recipe"]})
+    new = _flat(config)
+    differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(HARMLESS)]
+    if differ:
+        changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differ[:5])
+        raise RunError(f"The run in {folder.path} has other settings: {changes}. overwrite=True starts anew.")
+    if before.get("versions") != config["versions"]:
+        log.warning("%s was started with %s, goes on with %s", folder.path, before.get("versions"), config["versions"])
+
+
+def default_folder(model: str, data: Any, recipe: Any, seed: int) -> Path:
+    """Where a run goes by default: runs/<model>-<data>-<recipe>-<seed>."""
+    sources = "-to-".join(Path(source).name for source in source_names(spec_of(data) or "arrays"))
+    recipe_name = Path(recipe).stem if isinstance(recipe, (str, Path)) else "own"
+    return Path("runs") / "-".join([model, sources, recipe_name, str(seed)])
+
+
+def spec_of(data: Any) -> str | None:
+    """The data as a text that kattn.data.load takes; None where there is none, as for arrays."""
+    if isinstance(data, Mapping) and list(data) == ["train", "test"]:
+        texts = [spec_of(source) for source in data.values()]
+        return None if None in texts else ":".join(map(str, texts))
+    return str(data) if isinstance(data, (str, Path)) else None
+
+
+def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: {"recipe.epochs": 3, ...}."""
+    if not isinstance(content, Mapping):
+        return {prefix: content}
+    pairs = [_flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in content.items()]
+    return {key: value for pair in pairs for key, value in pair.items()}
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON gives it back: tuples as lists, paths and everything unknown as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
