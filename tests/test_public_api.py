@@ -28,8 +28,6 @@ USED = {
         "Recipe",
         "Run",
         "RunError",
-        "batches_for",
-        "build_optimizer",
         "compile_for",
         "devices_for",
         "load_recipe",

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from kattn.training.callbacks import TrainingDiverged as TrainingDiverged
     from kattn.training.devices import DevicesError as DevicesError
     from kattn.training.devices import devices_for as devices_for
-    from kattn.training.fitting import batches_for as batches_for
-    from kattn.training.fitting import build_optimizer as build_optimizer
     from kattn.training.fitting import compile_for as compile_for
     from kattn.training.recipes import Recipe as Recipe
     from kattn.training.recipes import list_recipes as list_recipes
@@ -27,8 +25,6 @@ __getattr__, __dir__ = face(
         "Run": "run",
         "RunError": "run",
         "TrainingDiverged": "callbacks",
-        "batches_for": "fitting",
-        "build_optimizer": "fitting",
         "compile_for": "fitting",
         "devices_for": "devices",
         "list_recipes": "recipes",
