@@ -3,8 +3,8 @@
     KATTN_CACHE     folder of the cache (default: kattn in XDG_CACHE_HOME, else ~/.cache/kattn); cache_dir= comes first
     KATTN_OFFLINE   1: use the cache only (HF_HUB_OFFLINE does the same)
 
-A cache may be shared with people one does not know: no symbolic link in it is followed, and a file of somebody else is
-used only where its hash is published.
+A cache may be shared with other users. No symbolic link in it is followed. A file that another user put there is used
+only if its hash is published; root's files are trusted.
 """
 
 from __future__ import annotations

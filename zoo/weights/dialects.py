@@ -1,27 +1,30 @@
-"""How other collections name what kattn's networks are made of: tables, one file a source, read from `names/`.
+"""The names that other collections give to the layers of kattn's networks: tables, one file a source, in `names/`.
 
-A table turns the path of one of our layers into the name of theirs:
+A row of a table gives the path of one of our layers, and the name of theirs:
 
     "stage{s}_block{b}_conv{i}_bn" = "layer{s}.{b-1}.bn{i}"
 
-Left, `{x}` stands for a number. Right, `{x}`, `{x-1}` and `{x+1}` repeat it; `{n}` is the number of the block in the
-network, from 1, `{row}` and `{column}` its place, from 0, in the table's `rows` (blocks a row). Names are alternatives
-where a bar stands between them, and the first that the file has counts. A word behind a name says how theirs lies:
+On the left `{x}` stands for a number. On the right `{x}`, `{x-1}` and `{x+1}` repeat it. Three more numbers can be used
+there: `{n}` counts the blocks of the network from 1; `{row}` and `{column}` are the block's place, from 0, in the table's
+`rows`, which lists how many blocks each row has. A bar separates alternative names; the first one that the file has is
+taken. A left side that also names a variable (".../add_gamma") gives the whole name of theirs.
 
-    linear         a dense layer that is a 1x1 convolution here (for writing; reading goes by shape)
+A word behind a name says how their tensor is stored:
+
+    linear         a dense layer that is a 1x1 convolution here (for writing; reading sees it from the shape)
     conv1d         a one-dimensional convolution
     depthwise      a depthwise convolution (for writing)
     swap_inputs    the input channels in the other order
-    part           one tensor for several of ours, {p} counts them
+    part           one tensor holds several of ours; {p} counts them
     grouped_part   the same, in groups of the layer's cardinality
 
-A left side that names a variable too (".../add_gamma") gives the whole name of theirs. Beside its layers a table has:
+Beside its layers a table can have:
 
-    extends    another table, whose rows count where this one has none
-    rename     regular expressions applied to the file's names first
+    extends    another table, whose rows are used where this one has none
+    rename     regular expressions that are applied to the file's names first
     ignore     regular expressions of names that need no place here
-    epsilon    of their batch normalisations where it is not ours: it goes into the moving variances
-    fold_bias  convolutions have a bias where ours have none: it goes into the moving mean behind them
+    epsilon    of their batch normalisations, where ours is another: the difference goes into the moving variances
+    fold_bias  their convolutions have a bias where ours have none: it goes into the moving mean that follows
     bgr        the first convolution takes BGR
 """
 
@@ -69,7 +72,7 @@ class Name:
 
     Attributes:
         keys: Names it may have there, best first.
-        layout: How it lies: see the module's docstring; empty for the framework's usual way.
+        layout: How it is stored: see the module's docstring; empty for the framework's usual way.
         part: Which part of a tensor that holds several of ours.
     """
 

@@ -23,10 +23,9 @@ from kattn.zoo.weights.saving import ABOUT
 
 logger = logging.getLogger("kattn")
 
-OWN_SUFFIXES = (".weights.h5", ".keras")
-SUFFIXES = tuple(dict.fromkeys((*OWN_SUFFIXES, *FOREIGN_SUFFIXES)))
+SUFFIXES = (".weights.h5", *FOREIGN_SUFFIXES)
 TAG = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?")
-NOT_IN_TENSORS = ("input_shape",)  # options whose numbers no tensor shows
+NOT_IN_TENSORS = ("input_shape", "channel_block")  # options whose numbers do not make tensors larger
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ class Source:
     Attributes:
         shown: What messages call them.
         path: The file.
-        classes: Of the trained network; None where the file does not tell.
+        classes: Of the trained network; None where the file does not say.
         options: How the model must be built.
-        mean, std: What the trained network normalised with; None: the model's own.
-        dialect: Table of names of a foreign file; None finds it.
+        mean, std: What the trained network normalised with; None for the model's own.
+        dialect: Table of names of a file of another collection; None for the one that fits.
     """
 
     shown: str
@@ -135,9 +134,7 @@ def _read_about(text: Any) -> tuple[str | None, dict[str, Any]]:
 def _require_tensors(shown: str, classes: Any, options: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:
     """Refuse options that would build a network far larger than the one whose tensors the file holds."""
     if classes is not None and (type(classes) is not int or not any(classes in shape for shape in shapes.values())):
-        raise ValueError(
-            f"{shown}: the file says that it is it has {classes!r} classes, but no tensor in it has so many."
-        )
+        raise ValueError(f"{shown}: the file says that it has {classes!r} classes, but no tensor in it has so many.")
     largest = max((size for shape in shapes.values() for size in shape), default=0)
     largest = max(largest, len(shapes))  # of a layer, and of layers
     for key, value in options.items():

@@ -1,6 +1,6 @@
-"""Tensors of Keras's files by the layers' names: `.h5` of Keras 2 and whole models saved so, and `.keras`.
+"""Tensors of Keras's files, by layer: `.h5` (weights of Keras 2, or a whole model), `.weights.h5` and `.keras`.
 
-Only numbers and names are read; a file's configuration, from which Keras builds a model, is not looked at.
+Only numbers and names are read. The configuration, from which Keras would build a model, is ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kattn.hdf5 import Hdf5, MemoryFile, UnreadableFile, largest_content, open_h
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 MEMBER = "model.weights.h5"  # of a .keras archive
-# What Keras 3 stores by number, by kind of layer.
+# Keras 3 numbers a layer's variables: what the numbers mean, by kind of layer.
 VARIABLES = {
     "conv2d": ("kernel", "bias"),
     "depthwise_conv2d": ("kernel", "bias"),
@@ -67,7 +67,7 @@ def weights_of_archive(path: Path, limit: int) -> MemoryFile:
 
 
 def _by_layer(content: Hdf5) -> dict[str, str]:
-    """Name and path of each tensor in a file of Keras 2: a group a layer, whose attribute lists its weights."""
+    """Name and path of each tensor in a file of Keras 2: each layer has a group, whose attribute lists its weights."""
     root = "model_weights" if "layer_names" in content.attributes("model_weights") else ""
     names = {}
     for layer in content.attributes(root or "/").get("layer_names", ()):
@@ -78,7 +78,7 @@ def _by_layer(content: Hdf5) -> dict[str, str]:
 
 
 def _by_number(content: Hdf5) -> dict[str, str]:
-    """Name and path of each tensor in a file of Keras 3: numbered, and beside them the layer's name."""
+    """Name and path of each tensor in a file of Keras 3: its group has the layer's name, the tensors have numbers."""
     names: dict[str, str] = {}
     for path in content.shapes:
         group, _, number = path.rpartition("/")

@@ -23,7 +23,7 @@ TORCH_AXES: Mapping[tuple[int, int], tuple[Shape, ...]] = {
 
 
 def _orders(theirs: Shape, ours: Shape, style: str) -> Iterator[tuple[Shape, Shape]]:
-    """Orders of their axes that come into question, and the shape that each gives. Keras's arrays lie as ours."""
+    """The possible orders of their axes, and the shape that each gives. Keras's arrays have our order."""
     same: tuple[Shape, ...] = (tuple(range(len(theirs))),)
     for axes in same if style == "keras" else TORCH_AXES.get((len(theirs), len(ours)), ()):
         yield axes, tuple(theirs[axis] for axis in axes)
@@ -39,7 +39,7 @@ def axes_to_ours(theirs: Shape, ours: Shape, style: str) -> Shape | None:
 
 
 def differs_only_in(axis: int, theirs: Shape, ours: Shape, style: str) -> bool:
-    """Whether the shapes fit but for one of our axes, counted from the end (-1 is the last)."""
+    """Whether the shapes fit in all of our axes except this one, counted from the end (-1 is the last)."""
     if len(ours) < -axis:
         return False
     for _, found in _orders(theirs, ours, style):

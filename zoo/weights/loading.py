@@ -80,12 +80,11 @@ def _shapes(model: keras.Model) -> list[Shape]:
 
 
 def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, include_top: bool) -> set[str]:
-    """Load Keras's own file; the layers that stay new."""
+    """Load Keras's own file. Returns the layers that stay new."""
     stored = _stored(file, shown)
-    # As many tensors of each shape as the model has: then Keras, which asks for every one by its name, says the rest
-    # without our writing the model out to learn its names.
+    # Where the shapes are those of the model, Keras most likely finds every tensor by its name. Otherwise the model is
+    # written out, to learn its names, and compared; that also says why Keras failed.
     if include_top and sorted(stored.values()) == sorted(_shapes(model)):
-        # What fails here is said, with its reason, by the comparison below.
         with contextlib.suppress(ValueError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.load_weights(file)
@@ -118,7 +117,7 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
 
 
 def _may_differ(differing: Mapping[str, tuple[Shape, Shape]], layers: Mapping[str, str], first: str) -> bool:
-    """Whether only the channels of the first layer's input and the number of classes are others."""
+    """Whether the file differs only in the input channels of the first layer and in the number of classes."""
     classes: set[tuple[int, int]] = set()
     inside: set[tuple[int, int]] = set()  # of layers that have the number of classes in several places
     for key, (theirs, ours) in differing.items():
@@ -138,7 +137,7 @@ def _stored(file: Path | MemoryFile, shown: str) -> dict[str, Shape]:
 
 
 def _layer_names(model: keras.Model) -> dict[str, str]:
-    """Our layers by Keras's names for them in a file, such as conv2d_3: by class, in order of construction."""
+    """The model's layers by the names that Keras gives them in a file: conv2d_3 is the fourth Conv2D."""
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for layer in model.layers:

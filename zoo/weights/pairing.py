@@ -196,7 +196,8 @@ class _Pairing:
         if not include_top:
             left = {key: shape for key, shape in left.items() if key not in head_keys(self.dialect, self.style)}
             left = {} if find_head(left, self.used, outside, self.style, None) else left
-        plan.unexpected = [self.theirs[key] for key in left]
+        same_name = self.tensors.shapes.keys() - self.theirs.values()  # as another tensor, after the table's renaming
+        plan.unexpected = [*(self.theirs[key] for key in left), *sorted(same_name - self.tensors.outside)]
         # A layer stays new as a whole: its bias may have the shape that its kernel has not.
         plan.steps = [step for step in plan.steps if step.variable.path.split("/")[0] not in plan.renewed]
         plan.missing = {path: text for path, text in plan.missing.items() if path.split("/")[0] not in plan.renewed}

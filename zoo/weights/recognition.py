@@ -1,9 +1,11 @@
-"""What a file of another collection holds, told by names and shapes: where its network lies, and which head it has.
+"""What a file of another collection holds: where its network is, and which head it has.
 
-Training programs put something before the names of a network (`module.`, `model.`, `backbone.`, also several of them),
-and beside it other things, such as a loss's weights or a copy of the network. Where the network lies is told by the
-names that the tables know. The head has many names; beyond those in the tables it is told by what it is: dense layers
-that lead one into the next, beside the network's body and not inside it.
+Training programs put a prefix before the names of a network (`module.`, `model.`, `backbone.`, or several of them).
+Beside the network their files hold other things, such as a loss's weights or a second copy of the network. The network
+is below the prefix where the tables know most names.
+
+A head can have any name. Where no table knows it, it is recognised by its shapes: dense layers beside the body of the
+network, each of which takes what the one before it gives.
 """
 
 from __future__ import annotations
@@ -14,19 +16,16 @@ from collections.abc import Collection, Iterable, Mapping
 from kattn.zoo.weights.dialects import STYLES, Dialect, dialects
 from kattn.zoo.weights.layouts import Shape
 
-SHARED = 0.2  # at least this part of the names begins with a prefix that is tried
+SHARED = 0.2  # share of the names that must begin with a prefix before it is tried
 HEAD = "logits"  # our layer
-MOST_CLASSES = 100_000  # that a file is believed without a word of the user's
+MOST_CLASSES = 100_000  # a file with more is only believed if the user writes classes=
 _KERNELS = ("weight", "kernel")
 
 
 def without_prefix(names: Iterable[str]) -> tuple[dict[str, str], frozenset[str]]:
-    """Names without what stands before the network's.
+    """The names of a file's tensors, without the prefix of its network.
 
-    Args:
-        names: Of all tensors of a file.
-
-    Returns: Each short name with its whole name, and those of them that lie outside the network, which are whole.
+    Returns: Each name, short for the network's tensors, with the name in the file; and the names outside the network.
     """
     names = tuple(names)
     prefix = _network(names)
@@ -36,7 +35,7 @@ def without_prefix(names: Iterable[str]) -> tuple[dict[str, str], frozenset[str]
 
 
 def _network(names: tuple[str, ...]) -> str:
-    """The prefix below which most names are known; the shortest where several are alike."""
+    """The prefix below which the tables know most names; of several such prefixes the shortest."""
     counts = Counter(
         ".".join(parts[:end]) + "." for parts in (n.split(".") for n in names) for end in range(1, len(parts))
     )
@@ -57,7 +56,7 @@ def _known(names: list[str]) -> int:
 
 
 def _common(names: tuple[str, ...]) -> str:
-    """What stands before all names, but for a single layer's variables."""
+    """The prefix of all names, where none is known. Names of one single layer's variables keep the layer's name."""
     prefix = ""
     while names:
         longer = prefix + names[0][len(prefix) :].partition(".")[0] + "."
@@ -81,7 +80,7 @@ def head_keys(dialect: Dialect, style: str) -> set[str]:
 def count_classes(shapes: Mapping[str, Shape]) -> int | None:
     """The number of classes that a file's head has; None where none is found.
 
-    Raises: ValueError for a number that is hardly meant.
+    Raises: ValueError for more than MOST_CLASSES.
     """
     found = _by_table(shapes) or _by_kind(shapes)
     if found is not None and found > MOST_CLASSES:
@@ -103,7 +102,7 @@ def _by_table(shapes: Mapping[str, Shape]) -> int | None:
 
 
 def _by_kind(shapes: Mapping[str, Shape]) -> int | None:
-    """The classes of the dense layer that no other one follows, of those beside the convolutions and not among them."""
+    """The classes of the last dense layer beside the convolutions: no other one takes what it gives."""
     body = {_first(key) for key, shape in shapes.items() if len(shape) > 2}
     ends: dict[str, tuple[int, int]] = {}  # features in and out
     for layer, kernel in _dense(shapes).items():
@@ -117,21 +116,21 @@ def _by_kind(shapes: Mapping[str, Shape]) -> int | None:
 def find_head(
     left: Mapping[str, Shape], body: Collection[str], outside: Collection[str], style: str, features: int | None
 ) -> list[str]:
-    """The dense layers, in order, that lead from the body's features to scores; none where this is no head.
+    """The dense layers of a head, in order. Empty where these tensors are not a head.
 
     Args:
-        left: Tensors that have no other place.
+        left: Tensors that have no place in the model yet.
         body: Tensors that have one.
-        outside: Tensors that do not lie where the network lies; they may be of the head, and of anything else.
+        outside: Tensors outside the network. They may belong to the head, or to something else.
         style: Framework of the file.
-        features: That the head begins with; None for any number.
+        features: How many features the head takes; None for any number.
     """
     inside = {_first(key) for key in body}
     free = {key for key in left if key not in outside}
     waiting = {layer: kernel[:: 1 if style == "keras" else -1] for layer, kernel in _dense(left).items()}
     head: list[str] = []
     while fitting := [layer for layer, (into, _) in waiting.items() if features in (None, into)]:
-        # Of several that fit, one that leads on; the order in a file need not be that of the layers.
+        # The order in a file need not be that of the layers: of several that fit, take one that another one follows.
         wanted = {layer: {into for one, (into, _) in waiting.items() if one != layer} for layer in fitting}
         head.append(next((layer for layer in fitting if waiting[layer][1] in wanted[layer]), fitting[0]))
         features = waiting.pop(head[-1])[1]

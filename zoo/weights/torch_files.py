@@ -1,4 +1,4 @@
-"""Torch's checkpoints: the network's tensors out of a pickle, by torch's own loader of plain tensors."""
+"""Torch's checkpoints, which are pickles: read only by torch's own loader of plain tensors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load(path: Path, ema: bool = False) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
         raise ValueError(_more_than_tensors(path, str(problem))) from None
-    # Whatever else a damaged file makes torch raise: it unpickles with a reader of its own.
+    # A damaged file makes torch's reader raise almost anything.
     except Exception as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise ValueError(f"{str(path)!r} is not a readable file of torch: {reason} Get it anew.") from None
