@@ -5,9 +5,9 @@ A row of a table gives the path of one of our layers, and the name of theirs:
     "stage{s}_block{b}_conv{i}_bn" = "layer{s}.{b-1}.bn{i}"
 
 On the left `{x}` stands for a number. On the right `{x}`, `{x-1}` and `{x+1}` repeat it. Three more numbers can be used
-there: `{n}` counts the blocks of the network from 1; `{row}` and `{column}` are the block's place, from 0, in the table's
-`rows`, which lists how many blocks each row has. A bar separates alternative names; the first one that the file has is
-taken. A left side that also names a variable (".../add_gamma") gives the whole name of theirs.
+there: `{n}` counts the blocks of the network from 1; `{row}` and `{column}` are the block's place, from 0, in the
+table's `rows`, which lists how many blocks each row has. A bar separates alternative names; the first one that the file
+has is taken. A left side that also names a variable (".../add_gamma") gives the whole name of theirs.
 
 A word behind a name says how their tensor is stored:
 
