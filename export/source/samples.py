@@ -87,7 +87,7 @@ def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterat
             "the activations are read from them; random ones would give a file that fails on real images."
         )
     if isinstance(source, (str, Path)):
-        yield from _folder(Path(source), shape, limit, what)
+        yield _folder(Path(source), shape, limit, what)
     elif isinstance(source, (np.ndarray, np.generic)) or hasattr(source, "__array__"):
         array = np.asarray(source)
         if array.ndim == len(shape) + 1 and len(array) > limit:
@@ -105,26 +105,25 @@ def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterat
         yield from source
 
 
-def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> Iterator[np.ndarray]:
+def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> np.ndarray:
     """Image files of a folder at the model's size, as training reads them."""
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise ExportInputError(f"The folder of {what} images {problem}: {folder}")
-    height, width, channels = shape
+    if len(shape) != 3:
+        raise ExportInputError(f"A folder gives images; the model takes inputs of shape {shape}. Give an array.")
     notes = Notes(f"{what} images in {folder}")
     try:
         found = find_images(folder)
         if not found.images:
             raise ExportInputError(f"The folder of {what} images holds none: {folder}")
         found.log_others(folder)
-        files = found.images
-        if len(files) > limit:
-            files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
-        for file in files:
-            yield notes.add(read_image(file, (height, width), channels))[None]
+        chosen = np.linspace(0, len(found.images) - 1, min(limit, len(found.images))).round().astype(int)
+        images = [notes.add(read_image(found.images[i], shape[:2], shape[2])) for i in chosen]
     except DataError as error:
         raise ExportInputError(f"The {what} images cannot be used: {error}") from error
     notes.log()
+    return np.stack(images)
 
 
 def _batch(part: Any, shape: tuple[int, ...], what: str) -> np.ndarray:

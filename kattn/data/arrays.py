@@ -9,7 +9,7 @@ import numpy as np
 
 from kattn.data.dataset import Raw
 from kattn.data.errors import DataError
-from kattn.data.images import fit
+from kattn.data.resizing import fit
 
 ARRAYS = "arrays"
 DIGITS_SIZE = (16, 16)  # shown at twice their 8x8: three stages of a network then end on maps of 4x4, not 2x2

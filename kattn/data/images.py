@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import logging
 import re
@@ -19,7 +18,7 @@ import numpy as np
 from kattn.data.errors import DataError
 from kattn.data.image_files import format_of
 from kattn.data.memory import DecodingRoom
-from kattn.suggest import unknown
+from kattn.data.resizing import Box, check_resizing, fit, shown_box
 
 log = logging.getLogger("kattn")
 
@@ -27,8 +26,6 @@ log = logging.getLogger("kattn")
 # formats that start other programs: EPS runs Ghostscript, whatever the file's name ends in.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF", "JPEG2000")
 MAX_PIXELS = 120_000_000  # of one file, as its header says; the sensors of most phones and cameras stay below
-RESIZES = ("crop", "stretch", "pad")
-INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY = ("1", "L", "LA", "La", "I", "F")
 JPEG = ("JPEG", "MPO")
@@ -40,9 +37,7 @@ FIRST_FRAME = "several frames, of which the first was taken"
 ON_WHITE = "transparent parts laid on white"
 TURNED = "turned as the EXIF entry says"
 
-Box = tuple[float, float, float, float]
-
-_room = functools.cache(DecodingRoom)
+_room = DecodingRoom()
 _header = threading.Lock()
 
 
@@ -96,8 +91,7 @@ def read_image(
     """
     if channels is not None and channels not in MODES:
         raise DataError(f"Image files are read with 1, 3 or 4 channels. Received: channels={channels}")
-    _known("resize", resize, RESIZES)
-    _known("interpolation", interpolation, INTERPOLATIONS)
+    check_resizing(resize, interpolation)
     what = name or ("the image" if isinstance(source, bytes) else str(source))
     try:
         with _opened(source) as file:
@@ -107,44 +101,10 @@ def read_image(
                     f"it has {file.width} x {file.height} = {file.width * file.height:,} pixels, more than "
                     f"max_pixels={limit:,}. To read it, pass a larger max_pixels or set kattn.data.images.MAX_PIXELS"
                 )
-            return _decoded(file, size, channels, resize, interpolation)
+            return _decoded(file, _Wanted(size, channels, resize, interpolation))
     except Exception as error:  # Pillow's decoders raise errors of many kinds for damaged files
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise DataError(f"{what} is no readable image: {reason}") from error
-
-
-def fit(picture: Any, size: tuple[int, int], resize: str = "crop", interpolation: str = "bicubic") -> Any:
-    """A Pillow picture at (height, width); see `read_image`."""
-    from PIL import Image
-
-    if picture.size == size[::-1]:
-        return picture
-    method = Image.Resampling[interpolation.upper()]
-    if resize == "pad":
-        y, x, tall, wide = _inner(picture.height, picture.width, size)
-        padded = Image.new(picture.mode, size[::-1])
-        padded.paste(picture.resize((wide, tall), method), (x, y))
-        return padded
-    top, left, bottom, right = shown_box(picture.height, picture.width, size, resize)
-    return picture.resize(size[::-1], method, box=(left, top, right, bottom))
-
-
-def shown_box(height: int, width: int, size: tuple[int, int], resize: str = "crop") -> Box:
-    """The part of a picture that is seen at (height, width): top, left, bottom, right in the picture's pixels."""
-    if resize == "stretch":
-        return 0, 0, height, width
-    if resize == "pad":
-        y, x, tall, wide = _inner(height, width, size)
-        down, across = height / tall, width / wide
-        return -y * down, -x * across, (size[0] - y) * down, (size[1] - x) * across
-    proportion = size[1] / size[0]
-    part_height, part_width = float(height), float(width)
-    if width / height > proportion:
-        part_width = proportion * height
-    elif width / height < proportion:
-        part_height = width / proportion
-    top, left = (height - part_height) * 0.5, (width - part_width) * 0.5
-    return top, left, min(top + part_height, height), min(left + part_width, width)
 
 
 class Notes:
@@ -180,32 +140,46 @@ class Notes:
         log.log(level, "%s: %s: %s", self.where, images, note)
 
 
-def _decoded(file: Any, size: tuple[int, int] | None, channels: int | None, resize: str, interpolation: str) -> Reading:
-    """The pixels of an opened file."""
-    from PIL import ImageOps
+@dataclass(frozen=True)
+class _Wanted:
+    """Arguments of `read_image`."""
 
+    size: tuple[int, int] | None
+    channels: int | None
+    resize: str
+    interpolation: str
+
+
+def _decoded(file: Any, wanted: _Wanted) -> Reading:
+    """The pixels of an opened file, decoded when there is room for it."""
     notes = []
-    height, width = file.height, file.width
+    whole = (file.height, file.width)
     if getattr(file, "is_animated", False) and file.format != "MPO":  # a camera's MPO holds previews beside the image
         notes.append(FIRST_FRAME)
     # Rawmodes of 16 bits a channel, such as "RGB;16B". BMP's "BGR;16" has 16 bits a pixel.
     if any(re.search(r"\b(I|L|LA|RGB|RGBA|RGBX);16", str(tile)) for tile in file.tile):
         notes.append(DEEP)
-    if size is not None and file.format in JPEG:  # decoded no finer than needed
-        rows, columns = size[::-1] if _orientation(file) in SIDEWAYS else size
-        file.draft(None, (2 * columns, 2 * rows))
-    with _room().taken(file.width * file.height):
-        file.load()
-        picture, orientation = file, _orientation(file)  # a PNG knows it only now
-        if orientation in range(2, 9):
-            picture = ImageOps.exif_transpose(file)
-            notes.append(TURNED)
-        if orientation in SIDEWAYS:
-            height, width = width, height
-        picture, converted = _converted(picture, channels, sixteen=file.format in ("PNG", "PPM"))
-        picture = picture if size is None else fit(picture, size, resize, interpolation)
-        pixels = np.asarray(picture)
-    box = shown_box(height, width, size or (height, width), resize)
+    if wanted.size is not None and file.format in JPEG:  # decoded no finer than needed
+        height, width = wanted.size[::-1] if _orientation(file) in SIDEWAYS else wanted.size
+        file.draft(None, (2 * width, 2 * height))
+    return _room.run(file.width * file.height, lambda: _finished(file, wanted, whole, notes))
+
+
+def _finished(file: Any, wanted: _Wanted, whole: tuple[int, int], notes: list[str]) -> Reading:
+    """The pixels of a file, decoded now."""
+    from PIL import ImageOps
+
+    file.load()
+    picture, orientation = file, _orientation(file)  # a PNG knows it only now
+    if orientation in range(2, 9):
+        picture = ImageOps.exif_transpose(file)
+        notes.append(TURNED)
+    height, width = whole[::-1] if orientation in SIDEWAYS else whole
+    picture, converted = _converted(picture, wanted.channels, sixteen=file.format in ("PNG", "PPM"))
+    if wanted.size is not None:
+        picture = fit(picture, wanted.size, wanted.resize, wanted.interpolation)
+    pixels = np.asarray(picture)
+    box = shown_box(height, width, wanted.size or (height, width), wanted.resize)
     notes = list(dict.fromkeys(notes + converted))
     return Reading(pixels.reshape(*pixels.shape[:2], -1), (height, width), box, tuple(notes))
 
@@ -258,13 +232,6 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
     return values.round().astype("uint8")
 
 
-def _inner(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Where a padded picture lies: top and left, height and width."""
-    scale = min(size[0] / height, size[1] / width)
-    tall, wide = (max(1, round(side * scale)) for side in (height, width))
-    return (size[0] - tall) // 2, (size[1] - wide) // 2, tall, wide
-
-
 @contextlib.contextmanager
 def _opened(source: str | Path | bytes) -> Iterator[Any]:
     """An image file with its header read."""
@@ -302,8 +269,3 @@ def _formats() -> tuple[str, ...]:
 
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _known(what: str, name: str, names: tuple[str, ...]) -> None:
-    if name not in names:
-        raise DataError(str(unknown(what, name, names)))

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from support.image_files import encoded, exif
 
 from kattn.data.errors import DataError
-from kattn.data.images import DEEP, FIRST_FRAME, ON_WHITE, TURNED, read_image, shown_box
+from kattn.data.images import DEEP, FIRST_FRAME, ON_WHITE, TURNED, read_image
+from kattn.data.resizing import shown_box
 
 RGB = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype("uint8")
 GREY = RGB[..., 0]

@@ -12,7 +12,8 @@ import numpy as np
 
 from kattn.data.errors import DataError
 from kattn.data.image_files import find_images
-from kattn.data.images import Box, Notes, read_image
+from kattn.data.images import Notes, read_image
+from kattn.data.resizing import Box
 from kattn.graph.inputs import require_graph
 
 log = logging.getLogger("kattn")

@@ -116,6 +116,22 @@ def test_an_empty_folder_and_a_broken_file(tmp_path):
         collect(tmp_path / "broken.png", SHAPE, limit=10)
 
 
+def test_a_folder_is_read_as_training_reads_it_and_says_what_was_done(tmp_path, caplog):
+    deep = np.full((9, 12), 40000, "uint16")
+    for i in range(4):
+        Image.fromarray(deep + 1000 * i).save(tmp_path / f"{i}.png")
+    half = np.dstack([np.full((9, 12, 3), 90), np.full((9, 12), 51)]).astype("uint8")
+    Image.fromarray(half).save(tmp_path / "4.png")
+    images = collect(tmp_path, (6, 8, 4), limit=3)
+    np.testing.assert_array_equal(images[:, 0, 0], [[156] * 3 + [255], [164] * 3 + [255], [90] * 3 + [51]])
+    assert "2 images: 16 bits a channel scaled to 8 bits" in caplog.text
+    assert (collect(tmp_path, SHAPE, limit=5)[4] == 255 - (255 - 90) // 5).all()
+    with pytest.raises(ExportInputError, match=r"with 1, 3 or 4 channels\. Received: channels=5"):
+        collect(tmp_path, (6, 8, 5), limit=5)
+    with pytest.raises(ExportInputError, match=r"takes inputs of shape \(10,\)\. Give an array"):
+        collect(tmp_path, (10,), limit=5)
+
+
 def test_made_up_images_are_the_same_each_time_and_differ_from_each_other():
     first, second = (made_up(4, SHAPE, pixels=True) for _ in range(2))
     np.testing.assert_array_equal(first, second)
