@@ -1,6 +1,7 @@
 """The wheel holds what the tree holds, and works where the tree is not."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,20 +15,14 @@ SOURCES = {"kattn": "kattn", "zoo": "kattn/zoo", "export": "kattn/export"}
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        str(ROOT),
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        str(folder),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    """Built from a copy: in the checkout, setuptools would leave a folder whose old modules get into later wheels."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    options = ["--no-deps", "--no-build-isolation", "-q", "-w", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", str(source), *options], check=True, capture_output=True)
     return next(folder.glob("kattn-*.whl"))
 
 
