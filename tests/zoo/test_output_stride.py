@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 from support.models import largest_difference, pixels, randomise
 
+import kattn
 from kattn.zoo import create, dilate, features, list_models
 from kattn.zoo.backbones.table import BACKBONES
 from kattn.zoo.grammar.convolutions import conv, depthwise_bn
@@ -75,11 +76,31 @@ def test_every_value_of_every_backbone_is_found_in_its_copy(name, halvings):
     assert_contained(backbone(name, unpadded.get(name, 2 * stride)), stride >> halvings)
 
 
+def attended(layer, size=16):
+    """Two convolutions that halve the map, with an attention between them."""
+    x = image = keras.Input((size, size, 3))
+    x = layer(keras.layers.Conv2D(16, 3, 2, "same", name="first")(x))
+    return keras.Model(image, keras.layers.Conv2D(8, 3, 2, "same", name="second")(x), name="attended")
+
+
 SIZED = ("ge_", "c3_")  # whose weights belong to the map's size, gather-excite's by default
 ATTENDED = [name for name in list_models("*_mobilenet_v2_cifar") if not any(part in name for part in SIZED)]
 
 
-@pytest.mark.parametrize("name", ["afi_resnet20", *(pytest.param(n, marks=pytest.mark.slow) for n in ATTENDED)])
+@pytest.mark.parametrize("name", ["cbam", "nl"])
+def test_an_attention_takes_the_larger_map_with_its_weights(name):
+    layer = kattn.layers.get(name)
+    model = attended(layer)
+    randomise(model)
+    copy = dilate(model, 1)
+    assert copy.output_shape == (None, 16, 16, 8)
+    attention, larger = (one.get_layer(layer.name) for one in (model, copy))
+    maps = pixels((1, 16, 16, 16)) / 255
+    assert largest_difference(larger(maps), attention(maps)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["afi_resnet20", *ATTENDED])
 def test_a_network_with_an_attention_has_a_copy_too(name):
     model = create(name, include_top=False, input_shape=(16, 16, 3))
     copy = dilate(model, 1)
@@ -87,8 +108,9 @@ def test_a_network_with_an_attention_has_a_copy_too(name):
     assert np.all(np.isfinite(ops.convert_to_numpy(copy(pixels((1, 16, 16, 3))))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [f"{part}resnet20" for part in SIZED])
-def test_weights_that_belong_to_the_size_of_a_map_are_named(name):
+def test_networks_whose_weights_belong_to_the_size_of_a_map_say_so(name):
     model = create(name, include_top=False, input_shape=(16, 16, 3))
     with pytest.raises(ValueError, match=r"weight .* belongs to the map's size"):
         dilate(model, 1)
@@ -170,15 +192,49 @@ def test_a_stride_that_cannot_be_says_why(output_stride, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("make", "message"),
     [
-        ("sk_resnet20", r"conv1_selective_kernel \(SelectiveKernel\) strides inside"),
-        ("ge_resnet20", r"kernel of shape \(4, 4, 64, 1\) belongs to the map's size and would be \(8, 8, 64, 1\)"),
+        (
+            lambda: kattn.layers.SelectiveKernel(16, strides=2, groups=4, name="kernels"),
+            r"kernels \(SelectiveKernel\) strides inside",
+        ),
+        (
+            kattn.layers.GatherExcite,
+            r"kernel of shape \(8, 8, 16, 1\) belongs to the map's size and would be \(16, 16, 16, 1\)",
+        ),
+        (kattn.layers.CrossChannelCommunication, r"weight .* belongs to the map's size and would be"),
     ],
+    ids=["sk", "ge", "c3"],
 )
-def test_a_layer_without_a_dilated_form_is_named(name, message):
+def test_a_layer_without_a_dilated_form_is_named(make, message):
     with pytest.raises(ValueError, match=message):
-        dilate(create(name, input_shape=(16, 16, 3)), 2)
+        dilate(attended(make()), 1)
+
+
+def test_an_adapted_normalisation_and_frozen_layers_stay_as_they_are():
+    normalise = keras.layers.Normalization(name="normalise")
+    normalise.adapt(pixels((8, 16, 16, 3)))
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, 2, "same", name="conv", trainable=False)(normalise(image))
+    copy = dilate(keras.Model(image, x), 1)
+    x = pixels((2, 16, 16, 3))
+    assert largest_difference(copy.get_layer("normalise")(x), normalise(x)) == 0
+    assert not copy.get_layer("conv").trainable
+
+
+def test_branches_of_equal_shape_keep_their_weights():
+    """The copy has a layer more in one branch, which changes the order in which Keras lists the layers."""
+    conv2d = keras.layers.Conv2D
+    image = keras.Input((16, 16, 4))
+    same = conv2d(4, 3, 2, "same", name="same")(keras.layers.ReLU()(conv2d(4, 1, name="before_same")(image)))
+    padded = keras.layers.ZeroPadding2D(1)(conv2d(4, 1, name="before_valid")(image))
+    model = keras.Model(image, keras.layers.Add()([same, conv2d(4, 3, 2, name="valid")(padded)]))
+    randomise(model)
+    copy = dilate(model, 1, dilate_first=True)
+    assert [weight.path for weight in copy.weights] != [weight.path for weight in model.weights]
+    for layer in model.layers:
+        for old, new in zip(layer.get_weights(), copy.get_layer(layer.name).get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.slow
@@ -192,6 +248,6 @@ def test_residual_attention_networks_say_why_not(name):
 
 def test_a_model_within_the_model_is_refused():
     x = keras.Input((16, 16, 3))
-    nested = keras.Model(x, create("resnet20", input_shape=(16, 16, 3))(x), name="outer")
-    with pytest.raises(ValueError, match="outer: resnet20 is a model within the model"):
+    nested = keras.Model(x, attended(keras.layers.ReLU())(x), name="outer")
+    with pytest.raises(ValueError, match="outer: attended is a model within the model"):
         dilate(nested, 2)
