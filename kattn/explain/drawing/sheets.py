@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kattn.data.arrays import show_as_rgb
 from kattn.explain.drawing.pictures import new_figure, overlay
 from kattn.explain.drawing.text import label
 
@@ -28,7 +29,7 @@ def contact_sheet(
     """A figure with one row an image: the image, then a column for each method or model, with a scale of its colours.
 
     Args:
-        images: (images, height, width, 1 or 3), pixels 0-255.
+        images: (images, height, width, 1, 3 or 4), pixels 0-255.
         columns: By title, maps (images, height, width), each drawn over its image. A column's colours run from 0 to its
             highest value; they run from its lowest value where that is below 0, or far above 0. The bar below the
             column gives both values.
@@ -69,7 +70,7 @@ def contact_sheet(
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(np.broadcast_to(image, (*image.shape[:2], 3))), 0, 255).astype("uint8")
+    return show_as_rgb(np.clip(np.rint(image), 0, 255).astype("uint8"))
 
 
 def _limits(maps: np.ndarray) -> tuple[float, float]:

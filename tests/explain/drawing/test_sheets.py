@@ -24,6 +24,12 @@ def test_long_titles_and_captions_are_broken_and_names_are_no_formulas():
     assert "inner_model/stage3_bl\nock3_attention" in seen and "\\$a\\$ golden retriever\n98%" in seen
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_images_and_images_with_opacity_are_shown_too(channels):
+    sheet = contact_sheet(pixels((2, 8, 8, channels)), COLUMNS)
+    assert {axes.get_images()[0].get_array().shape for axes in sheet.axes[:2]} == {(8, 8, 3)}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
