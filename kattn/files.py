@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PREFIX = ".writing-"
 
@@ -44,6 +46,11 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
 def write_text(path: str | Path, content: str) -> None:
     """Write a whole text file in UTF-8, lines ended as they are. Raises: OSError, see `writing`."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a whole JSON file. Raises: OSError, see `writing`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def remove_unfinished(folder: str | Path) -> None:

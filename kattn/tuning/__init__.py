@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING
 from kattn.lazy import face
 
 if TYPE_CHECKING:
+    from kattn.tuning.hypermodel import AttentionHyperModel as AttentionHyperModel
+    from kattn.tuning.records import SearchError as SearchError
     from kattn.tuning.results import Search as Search
     from kattn.tuning.results import read_best as read_best
     from kattn.tuning.search import tune as tune
-    from kattn.tuning.space import SearchError as SearchError
 
 __getattr__, __dir__ = face(
     __name__,
     {
+        "AttentionHyperModel": "hypermodel",
         "Search": "results",
-        "SearchError": "space",
+        "SearchError": "records",
         "read_best": "results",
         "tune": "search",
     },

@@ -1,4 +1,4 @@
-"""The folder of a search: who may write there, and what belongs to it."""
+"""The folder of a search: which process may write there, and which files are the search's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kattn.files import remove_unfinished, write_json
+from kattn.runs.folder import RunFolder
 from kattn.tuning.costs import FILE
-from kattn.tuning.plan import SETTINGS, Plan, read_settings
+from kattn.tuning.plan import SETTINGS, Plan
+from kattn.tuning.records import SearchError, read_record
 from kattn.tuning.results import BEST, PICTURE, REJECTED, TRIALS
-from kattn.tuning.space import SearchError
 
 FILES = (SETTINGS, FILE, TRIALS, REJECTED, BEST, PICTURE)
 FOLDERS = ("trials", "keras_tuner", "logs")
@@ -20,12 +22,16 @@ PATIENCE, PERIOD = 600.0, 0.2  # seconds that a worker on another machine waits 
 
 
 @contextlib.contextmanager
-def begun(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
-    """The search's folder for the time of the call, held against another call. Its files are removed again where the
-    search cannot begin."""
+def locked_folder(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """The search's folder with its settings, locked against other calls while the block runs.
+
+    Where the search ends with an error before its first trial, its files are removed again.
+
+    Raises: SearchError for a folder that another search uses or holds, RunError for one that holds a run.
+    """
     import filelock
 
-    folder, path = plan.folder, plan.folder.path
+    path = plan.path
     before = path / SETTINGS
     _check_folder(plan, resume=resume, overwrite=overwrite)
     path.mkdir(parents=True, exist_ok=True)
@@ -34,15 +40,15 @@ def begun(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
             fresh = overwrite or not before.is_file()
             if fresh:
                 _clear(path)
-                plan.costs.known.clear()
-                folder.write_json(SETTINGS, plan.settings.as_dict())
+                write_json(before, plan.settings.as_dict())
+            remove_unfinished(path)
             try:
                 yield
             except Exception:
                 if fresh and not plan.trials.exists():
                     _clear(path)
                     (path / LOCK).unlink(missing_ok=True)
-                    with contextlib.suppress(OSError):  # it holds files of others
+                    with contextlib.suppress(OSError):  # it holds other files
                         path.rmdir()
                 raise
     except filelock.Timeout:
@@ -50,33 +56,36 @@ def begun(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
 
 
 def wait_for_chief(plan: Plan) -> None:
-    """Until the chief has begun this very search in the folder."""
-    file, told, end = plan.folder.path / SETTINGS, "", time.monotonic() + PATIENCE
+    """Wait until the chief has started this very search in the folder.
+
+    Raises: SearchError after ten minutes.
+    """
+    file, printed, end = plan.path / SETTINGS, "", time.monotonic() + PATIENCE
     while True:
-        changes = plan.settings.differences(read_settings(file)) if file.is_file() else ["it has begun none"]
+        changes = plan.settings.differences(read_record(file)) if file.is_file() else ["it has started none"]
         if not changes:
             return
-        line = f"waiting for the chief to begin this search in {plan.folder.path}: {'; '.join(changes)}"
+        line = f"waiting for the chief to start this search in {plan.path}: {'; '.join(changes)}"
         if time.monotonic() > end:
             raise SearchError(f"Gave up {line}. All machines make the same call, and see the same folder.")
-        if line != told:
+        if line != printed:
             plan.say(line)
-        told = line
+        printed = line
         time.sleep(PERIOD)
 
 
 def _check_folder(plan: Plan, *, resume: bool, overwrite: bool) -> None:
-    path = plan.folder.path
-    plan.folder.check(resume=False, overwrite=False)  # neither a run's nor one that cannot be written
+    path = plan.path
+    RunFolder(path).check(resume=False, overwrite=False)  # neither a run's nor one that cannot be written
     if overwrite:
         return
     if not (path / SETTINGS).is_file():
-        if strangers := [name for name in (*FILES, *FOLDERS) if (path / name).exists()]:
-            raise SearchError(f"{path} is no search's folder, but holds {', '.join(strangers)}. Choose another folder.")
+        if others := [name for name in (*FILES, *FOLDERS) if (path / name).exists()]:
+            raise SearchError(f"{path} is no search's folder, but holds {', '.join(others)}. Choose another folder.")
         return
     if not resume:
         raise SearchError(f"{path} holds a search. resume=True goes on with it, overwrite=True starts anew.")
-    if changes := plan.settings.differences(read_settings(path / SETTINGS)):
+    if changes := plan.settings.differences(read_record(path / SETTINGS)):
         raise SearchError(
             f"{path} holds another search: {'; '.join(changes)}. Choose another folder, or overwrite=True starts anew."
         )

@@ -1,21 +1,33 @@
-"""The search space as a KerasTuner HyperModel, for those who drive KerasTuner themselves."""
+"""The search space as a KerasTuner HyperModel, for programs that drive KerasTuner themselves."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+import keras_tuner
+from keras import ops
+
+from kattn.graph.outputs import targets_for
+from kattn.training.fitting import compile_for
 from kattn.training.recipes import Recipe, load_recipe
-from kattn.tuning.space import Space
+from kattn.tuning.space import DEFAULT_SPACE, Space
+from kattn.zoo import create
+from kattn.zoo.tables import model_name
 
 
-class Attention:
-    """Networks of the zoo with their attention and training to choose, built and compiled.
+class AttentionHyperModel(keras_tuner.HyperModel):
+    """Networks of the zoo whose attention and training are hyperparameters, built and compiled.
 
     >>> tuner = keras_tuner.RandomSearch(AttentionHyperModel("resnet20", ("se", "eca")), "val_accuracy", max_trials=8)
     >>> tuner.search(images, labels, validation_split=0.1, epochs=3)
+
+    Labels are class numbers, or one row of probabilities an image. The recipe's label smoothing is part of the loss,
+    for class numbers. What its batches do (augmentation, mixup, cutmix) is left to the program. Networks of several
+    outputs (abn) take `kattn.targets_for(model)(labels)` and the objective "val_predictions_accuracy".
 
     Args:
         backbone: A plain network of the zoo.
@@ -25,7 +37,7 @@ class Attention:
         steps: Steps an epoch, for the schedule.
         fixed: Options of every network, such as input_shape and classes.
 
-    Raises: ValueError as Space does.
+    Raises: ValueError for a mechanism, a name or a choice that does not exist.
     """
 
     def __init__(
@@ -38,32 +50,39 @@ class Attention:
         steps: int = 100,
         **fixed: Any,
     ) -> None:
-        from kattn.tuning.search import SPACE
-        from kattn.zoo.tables import model_name
-
-        super().__init__(name=f"attention_{backbone}")  # type: ignore[call-arg]
+        super().__init__(name=f"attention_{backbone}")
         if isinstance(mechanisms, str) or not mechanisms:
             raise ValueError(f"mechanisms is a list of names. Received: {mechanisms!r}")
         self.recipe = load_recipe(recipe)
         self.steps = steps
         self.fixed = fixed
-        choices = {"mechanism": list(mechanisms), **(SPACE if space is None else space)}
+        choices = {"mechanism": list(mechanisms), **(DEFAULT_SPACE if space is None else space)}
         self.space = Space(model_name(mechanisms[0], backbone), choices, self.recipe)
 
-    def build(self, hp: Any) -> Any:
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """A compiled network for these hyperparameters."""
-        from kattn.training.fitting import compile_for
-        from kattn.zoo import create
-
         candidate = self.space.candidate(self.space.declare(hp))
         model = create(candidate.model, **{**self.fixed, **candidate.options})
-        compile_for(model, load_recipe(self.recipe, candidate.overrides), self.steps)
+        recipe = load_recipe(self.recipe, candidate.overrides)
+        compile_for(model, dataclasses.replace(recipe, label_smoothing=0.0, mixup=0.0, cutmix=0.0), self.steps)
+        per_output = targets_for(model)
+        loss, metrics = per_output(crossentropy(recipe.label_smoothing)), per_output(["accuracy"])
+        model.compile(model.optimizer, loss=loss, metrics=metrics)
         return model
 
 
-@functools.cache
-def hypermodel() -> type:
-    """`AttentionHyperModel`: the class above as one of KerasTuner's, which is imported for it."""
-    import keras_tuner
+def crossentropy(smoothing: float) -> Callable[[Any, Any], Any]:
+    """A loss whose labels are class numbers, which are smoothed, or rows of probabilities, which are taken as they are.
 
-    return type("AttentionHyperModel", (Attention, keras_tuner.HyperModel), {"__doc__": Attention.__doc__})
+    Args:
+        smoothing: Share of the target that is spread over all classes.
+    """
+
+    def loss(labels: Any, predictions: Any) -> Any:
+        classes = predictions.shape[-1]
+        if len(labels.shape) != 2 or labels.shape[-1] != classes:
+            numbers = ops.cast(ops.reshape(labels, (-1,)), "int32")
+            labels = ops.one_hot(numbers, classes, dtype=predictions.dtype) * (1 - smoothing) + smoothing / classes
+        return keras.losses.categorical_crossentropy(labels, predictions)
+
+    return loss

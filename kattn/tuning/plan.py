@@ -1,9 +1,8 @@
-"""One search: its settings as search.json holds them, and what all its processes work with."""
+"""One search: its settings, as in search.json, and what all its processes work with."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.dataset import Dataset
-from kattn.runs.folder import RunFolder
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.costs import Costs
-from kattn.tuning.space import Candidate, SearchError, Space, written
+from kattn.tuning.records import SearchError
+from kattn.tuning.space import Candidate, Space, written
 
 SETTINGS = "search.json"
+STRATEGIES = ("grid", "random", "bayesian", "hyperband")
 HARMLESS = ("data_dir", "version")  # may differ when a search is resumed
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes a search: equal settings give an equal search. See kattn.tune for each.
+    """The settings of a search, each as in kattn.tune: equal settings give an equal search.
 
     Attributes:
         data: Name or path; None for arrays.
         fingerprint: Of the images, by split.
-        version: Of kattn, when the search was begun.
+        version: Of kattn, when the search was started.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Settings:
         return dataclasses.asdict(self)
 
     def differences(self, before: Mapping[str, Any]) -> list[str]:
-        """What is not as it was in another search's settings, in words."""
+        """The settings that differ from another search's, in words."""
         now = self.as_dict()
         names = [name for name in {**before, **now} if name not in HARMLESS]
         return [
@@ -68,41 +68,41 @@ class Settings:
 
 
 class Plan:
-    """A search as its processes see it.
+    """A search as each of its processes sees it.
 
     Args:
-        settings: What makes it.
+        settings: Of the search.
         data: As given to kattn.tune.
         dataset: The same, loaded.
-        folder: Where everything goes.
+        path: The folder of the search.
         verbose: Whether lines are printed.
     """
 
-    def __init__(self, settings: Settings, data: Any, dataset: Dataset, folder: RunFolder, verbose: bool) -> None:
+    def __init__(self, settings: Settings, data: Any, dataset: Dataset, path: str | Path, verbose: bool) -> None:
         self.settings = settings
         self.data = data
         self.dataset = dataset
-        self.folder = folder
+        self.path = Path(path).expanduser()
         self.verbose = verbose
         self.recipe: Recipe = load_recipe(settings.recipe)
         self.space = Space(settings.model, settings.space, self.recipe)
-        self.costs = Costs(folder, dataset, settings.budget, settings.objective, writes=not is_worker())
+        self.costs = Costs(self.path, dataset, settings.budget, settings.objective, writes=not is_worker())
         self.grid: list[dict[str, Any]] = []
-        self.told: set[str] = set()
+        self.reported: set[str] = set()  # networks over budget that were named
 
     @property
     def trials(self) -> Path:
         """The folder of the trials."""
-        return self.folder.path / "trials"
+        return self.path / "trials"
 
     def prepare(self) -> None:
-        """Cost what can be costed before the first trial: for a grid all of it.
+        """Measure the costs that can be measured before the first trial: for a grid those of all candidates.
 
         Raises: SearchError where no candidate is within the budget; ValueError for one that cannot be built.
         """
-        products = self.space.product()
         if self.settings.strategy == "grid":
-            unique = {self.space.candidate(values).key: values for values in reversed(list(products))}
+            products = list(self.space.product())
+            unique = {self.space.candidate(values).key: values for values in reversed(products)}
             self.grid = [values for values in reversed(unique.values()) if self.fits(values)]
             if not self.grid:
                 raise self.nothing_fits()
@@ -110,19 +110,19 @@ class Plan:
             self.costs.refer_to(self.space.candidate(next(self.space.product())))
 
     def fits(self, values: Mapping[str, Any]) -> bool:
-        """Whether a candidate is within the budget; says so where it is not, once."""
+        """Whether a candidate is within the budget. A network over it is reported once."""
         candidate = self.space.candidate(values)
         costs = self.costs.of(candidate)
         over = self.costs.over(costs)
-        if over and candidate.network not in self.told:
-            self.told.add(candidate.network)
+        if over and candidate.network not in self.reported:
+            self.reported.add(candidate.network)
             budget = ", ".join(f"{name} {costs[name]:,.6g} > {self.settings.budget[name]:,.6g}" for name in over)
             chosen = [f"{key}={written(value)}" for key, value in self.costs.known[candidate.network]["values"].items()]
             self.say(f"left out, over budget: {' '.join(chosen) or candidate.model} ({budget})")
         return not over
 
     def nothing_fits(self) -> SearchError:
-        """The error of a budget that no candidate is within."""
+        """The error for a budget that no candidate is within."""
         entries = self.costs.rejected()
         smallest = {
             name: min((e["costs"][name] for e in entries if name in e["costs"]), default=None)
@@ -136,25 +136,14 @@ class Plan:
         )
 
     def recipe_of(self, candidate: Candidate, epochs: int | None) -> Recipe:
-        """How a candidate is trained; `epochs` where the strategy decides them."""
+        """The recipe that trains a candidate; with `epochs` where the strategy decides them."""
         overrides = candidate.overrides | ({} if epochs is None else {"epochs": epochs})
         return load_recipe(self.settings.recipe, overrides)
 
     def say(self, line: str) -> None:
-        """Print a line, where lines are wanted."""
+        """Print a line, if the search is verbose."""
         if self.verbose:
             print(line, flush=True)
-
-
-def read_settings(file: Path) -> dict[str, Any]:
-    """What a search.json holds.
-
-    Raises: SearchError for a damaged one.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SearchError(f"{file} is damaged ({error}). overwrite=True starts anew.") from error
 
 
 def is_worker() -> bool:

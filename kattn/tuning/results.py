@@ -1,4 +1,4 @@
-"""What came of a search: a table, a picture, and the configuration to build and train."""
+"""The results of a search: a table, a picture, and the configuration of the best network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kattn.runs.folder import RunFolder
+from kattn.files import write_json, write_text
 from kattn.tuning.costs import COSTS
 from kattn.tuning.plan import SETTINGS, Plan
-from kattn.tuning.space import SearchError, written
+from kattn.tuning.records import SearchError, read_record
+from kattn.tuning.space import written
 
 TRIALS, REJECTED, BEST, PICTURE = "trials.csv", "rejected.csv", "best.json", "pareto.png"
 BEST_FIELDS = ("model", "options", "recipe", "data", "seed", "image_size", "validation", "data_dir")
@@ -25,7 +26,7 @@ class Search:
 
     Attributes:
         path: Its folder.
-        best: As best.json: model, options, recipe and data of the best trial, for `kattn train --from`.
+        best: As in best.json: model, options, recipe and data of the best trial, for `kattn train --from`.
         trials: One mapping a trial, as in trials.csv.
         rejected: One mapping a network that was over budget, as in rejected.csv.
     """
@@ -37,24 +38,24 @@ class Search:
 
     @property
     def front(self) -> list[dict[str, Any]]:
-        """The trials that no other one beats in accuracy and cost together."""
+        """The Pareto front: the trials that no other trial beats in accuracy and cost together."""
         return [row for row in self.trials if row["front"]]
 
     def __str__(self) -> str:
         names = list(self.trials[0])
         names.remove("model")
         ranked = sorted(self.trials, key=lambda row: -row["score"])
-        rows = [names, *([_shown(row[name]) for name in names] for row in ranked)]
+        rows = [names, *([_cell(row[name]) for name in names] for row in ranked)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
         table = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-        left_out = f"{len(self.rejected)} over budget ({REJECTED})\n" if self.rejected else ""
-        return "\n".join(table) + f"\n{left_out}best: trial {self.best['trial']}; kattn train --from {self.path / BEST}"
+        rejected = f"{len(self.rejected)} over budget ({REJECTED})\n" if self.rejected else ""
+        return "\n".join(table) + f"\n{rejected}best: trial {self.best['trial']}; kattn train --from {self.path / BEST}"
 
 
 def collect(plan: Plan, *, write: bool = True) -> Search:
-    """Read the trials and write the results; of several processes only one writes.
+    """Read the trials, and write the results where `write` is true: in one of several processes.
 
-    Raises: SearchError where there is no trial, or none of use.
+    Raises: SearchError where there is no trial, or all trials diverged.
     """
     records = read_trials(plan.trials)
     whole = [name for name, record in records.items() if record["status"] == "completed"]
@@ -75,9 +76,9 @@ def collect(plan: Plan, *, write: bool = True) -> Search:
         )
     against = plan.costs.weighed or ["parameters"]
     finished = [row for row in rows if row["trial"] in whole]
-    for row, on_front in zip(finished, front([_goods(row, against) for row in finished]), strict=True):
+    for row, on_front in zip(finished, front([_merits(row, against) for row in finished]), strict=True):
         row["front"] = on_front
-    # Equal scores: the cheaper one, then the earlier one, so that the choice does not depend on who was first.
+    # Of equal scores the cheaper one, then the earlier one: the choice does not depend on which worker came first.
     winner = min(finished, key=lambda row: (-row["score"], *(row[cost] for cost in against), row["trial"]))
     best = _best(plan, winner, records[winner["trial"]])
     rejected = [
@@ -88,21 +89,21 @@ def collect(plan: Plan, *, write: bool = True) -> Search:
         for one in plan.costs.rejected()
     ]
     if write:
-        _write_csv(plan.folder, TRIALS, rows)
-        _write_csv(plan.folder, REJECTED, rejected)
-        draw(plan.folder, rows, against[0], f"{plan.settings.model} on {plan.dataset.name}")
-        plan.folder.write_json(BEST, best)
-    return Search(plan.folder.path, best, rows, rejected)
+        _write_csv(plan.path / TRIALS, rows)
+        _write_csv(plan.path / REJECTED, rejected)
+        draw_front(plan.path / PICTURE, rows, against[0], f"{plan.settings.model} on {plan.dataset.name}")
+        write_json(plan.path / BEST, best)
+    return Search(plan.path, best, rows, rejected)
 
 
 def read_trials(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of the trials that are over, by name, in order."""
     files = sorted(folder.glob("*/trial.json"))
-    return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return {file.parent.name: read_record(file) for file in files}
 
 
 def front(points: Sequence[Sequence[float]]) -> list[bool]:
-    """For each point whether no other is at least as good in everything and better in something. More is better."""
+    """For each point whether no other point is at least as high in all coordinates and higher in one."""
 
     def beats(one: Sequence[float], other: Sequence[float]) -> bool:
         pairs = list(zip(one, other, strict=True))
@@ -112,9 +113,13 @@ def front(points: Sequence[Sequence[float]]) -> list[bool]:
 
 
 def read_best(path: str | Path) -> dict[str, Any]:
-    """The arguments of kattn.train that best.json holds; a search's folder will do too.
+    """The arguments of kattn.train that a best.json holds.
 
-    Raises: ValueError for a file that is none.
+    Args:
+        path: The file, or the search's folder.
+
+    Returns: model, options, recipe, data, seed, image_size, validation and data_dir.
+    Raises: ValueError for another file.
     """
     file = Path(path) / BEST if Path(path).is_dir() else Path(path)
     try:
@@ -134,13 +139,12 @@ def read_best(path: str | Path) -> dict[str, Any]:
     }
 
 
-def draw(folder: RunFolder, rows: Sequence[Mapping[str, Any]], cost: str, title: str) -> None:
-    """Accuracy against a cost, with the front."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw_front(path: Path, rows: Sequence[Mapping[str, Any]], cost: str, title: str) -> None:
+    """Write a picture of accuracy against a cost, with the front."""
+    from kattn.explain.drawing.pictures import new_figure, save_figure  # imports Keras
+    from kattn.explain.drawing.text import label
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4.5)
     axes = figure.add_subplot()
     for status, colour in (("completed", "tab:blue"), ("pruned", "lightgrey"), ("diverged", "tab:red")):
         chosen = [row for row in rows if row["status"] == status]
@@ -150,15 +154,14 @@ def draw(folder: RunFolder, rows: Sequence[Mapping[str, Any]], cost: str, title:
     best = sorted((row[cost], row["accuracy"]) for row in rows if row["front"])
     line: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 11, "markerfacecolor": "none"}
     axes.plot(*zip(*best, strict=True), color="tab:orange", label="front", zorder=0, **line)
-    axes.set(xlabel=cost, ylabel="validation accuracy", title=title)
+    axes.set(xlabel=cost, ylabel="validation accuracy", title=label(title))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    with folder.replacing(PICTURE) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    save_figure(figure, path)
 
 
 def _best(plan: Plan, row: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """All that kattn.train takes, but the limit: that was the search's economy."""
+    """The arguments of kattn.train, without the limit, which only makes the search cheaper; and how the trial did."""
     settings = plan.settings
     return {
         "model": record["model"],
@@ -178,20 +181,19 @@ def _best(plan: Plan, row: Mapping[str, Any], record: Mapping[str, Any]) -> dict
     }
 
 
-def _goods(row: Mapping[str, Any], costs: Sequence[str]) -> tuple[float, ...]:
+def _merits(row: Mapping[str, Any], costs: Sequence[str]) -> tuple[float, ...]:
     return (row["accuracy"], *(-row[cost] for cost in costs))
 
 
-def _write_csv(folder: RunFolder, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["model"], lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: "" if value is None else written(value) for key, value in row.items()} for row in rows)
-    with folder.replacing(name) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text(path, text.getvalue())
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if isinstance(value, float) else written(value)

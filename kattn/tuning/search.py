@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import kattn
-from kattn.runs.folder import RunFolder
+from kattn.data.loading import load
+from kattn.suggest import unknown
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.costs import COSTS
-from kattn.tuning.folder import begun, wait_for_chief
-from kattn.tuning.plan import Plan, Settings, is_chief, is_worker
+from kattn.tuning.folder import locked_folder, wait_for_chief
+from kattn.tuning.plan import STRATEGIES, Plan, Settings, is_chief, is_worker
 from kattn.tuning.results import Search, collect
-from kattn.tuning.space import SearchError as SearchError
-from kattn.tuning.space import Space
-
-SPACE = {"reduction": [2, 4, 8, 16]}
-STRATEGIES = ("grid", "random", "bayesian", "hyperband")
-
-
-def __getattr__(name: str) -> Any:
-    if name == "AttentionHyperModel":  # imports KerasTuner
-        from kattn.tuning.hypermodel import hypermodel
-
-        return hypermodel()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+from kattn.tuning.space import DEFAULT_SPACE, Space
+from kattn.version import __version__
 
 
 def tune(
@@ -55,10 +43,10 @@ def tune(
 ) -> Search:
     """Train candidates on data, within a budget, and find the best by their validation accuracy.
 
-    Each trial is a run of kattn.train in a folder of its own. A search that was stopped (Ctrl-C, kill -9) is continued
-    by the same call with resume=True: trials that are over are not trained again, the one in the middle goes on. The
-    same call with the same seed finds the same best, unless it measures latency; with several workers that holds for
-    "grid" and "random" without pruning.
+    Each trial is a run of kattn.train in a folder of its own. A search that was stopped (Ctrl-C, kill -9) goes on with
+    the same call and resume=True: trials that are over are not trained again, and the unfinished one goes on. The same
+    call with the same seed finds the same best, unless it measures latency; with several workers this holds for "grid"
+    and "random" without pruning.
 
     On several machines, start the same call on each, with `out` where all see it and these variables of KerasTuner set:
     KERASTUNER_TUNER_ID (chief, worker1, ...), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT. Anyone who reaches the
@@ -70,32 +58,30 @@ def tune(
             path.
         space: {name: list of choices, or {"low": , "high": , "log": bool}}: options of the model's builder
             ("reduction", "stages", "position", "widths"), "mechanism" and "backbone", which replace the parts of the
-            model's name, and "recipe.<field>". None: {"reduction": [2, 4, 8, 16]}. What a model has no option for makes
-            no difference to it, and is not tried twice.
+            model's name, and "recipe.<field>". None: {"reduction": [2, 4, 8, 16]}. A choice for an option that a
+            model does not have is ignored, and such a model is not tried twice.
         strategy: "grid" (everything), "random", "bayesian" or "hyperband" (many for a few epochs, the best for all of
             the recipe's).
         objective: "accuracy", or a list of it and costs (parameters, macs, int8_bytes, latency_ms): the score is then
             accuracy x (cost / reference)^-0.07 for each of them, and the Pareto front is marked.
-        budget: {cost: most allowed}. What is over it is not trained and is no trial. int8_bytes is the size of the int8
-            TFLite file, latency_ms the median time of that file on this machine, with one thread.
+        budget: {cost: most allowed}. A network over it is not trained and is no trial. int8_bytes is the size of the
+            int8 TFLite file, latency_ms the median time of that file on this machine, with one thread.
         recipe, overrides: As for kattn.train.
-        max_trials: At most so many. None: 10 for "random" and "bayesian", else until the strategy ends.
+        max_trials: Most trials. None: 10 for "random" and "bayesian", else until the strategy ends.
         prune: End trials whose validation accuracy is below the median of the others' at the same epoch.
         out: The search's folder; None is runs/tune-<model>-<data>-<seed>.
         seed: Of the search, and of every trial.
         workers: Processes that train at the same time, on this machine.
         resume: Go on with the same search in `out`, or start it where there is none.
         overwrite: Start anew in a folder that holds a search.
-        verbose: Print what is tried, what is left out, and the table.
+        verbose: Print the trials, the networks over budget, and the table.
 
     Returns: The Search.
-    Raises: ValueError for what does not fit together, before anything is written; SearchError for a folder that holds
-        another search, a budget that nothing is within, and a trial that failed.
+    Raises: ValueError for arguments that do not fit together, before anything is written; SearchError for a folder that
+        holds another search, a budget that no candidate is within, and a trial that failed.
     """
-    from kattn.data.loading import load
-
     chosen = load_recipe(recipe, overrides)
-    choices = Space(model, SPACE if space is None else space, chosen).choices
+    choices = Space(model, DEFAULT_SPACE if space is None else space, chosen).choices
     objectives = [objective] if isinstance(objective, str) else list(objective)
     budget = dict(budget or {})
     _check(strategy, objectives, budget, prune, seed, max_trials, choices)
@@ -121,16 +107,16 @@ def tune(
         limit=limit,
         data_dir=None if data_dir is None else str(data_dir),
         fingerprint=dataset.describe()["fingerprint"],
-        version=kattn.__version__,
+        version=__version__,
     )
-    folder = RunFolder(out or Path("runs") / f"tune-{model}-{Path(spec or 'arrays').name}-{seed}")
-    plan = Plan(settings, data, dataset, folder, verbose)
+    path = out or Path("runs") / f"tune-{model}-{Path(spec or 'arrays').name}-{seed}"
+    plan = Plan(settings, data, dataset, path, verbose)
     if is_worker():  # of a chief on another machine, which looks after the folder
         wait_for_chief(plan)
         _search(plan)
         plan.prepare()
         return collect(plan, write=False)
-    with begun(plan, resume=resume, overwrite=overwrite):
+    with locked_folder(plan, resume=resume, overwrite=overwrite):
         plan.prepare()
         _announce(plan, workers)
         _search(plan, workers)
@@ -140,39 +126,36 @@ def tune(
 
 
 def take_part(settings: Settings, folder: Path) -> None:
-    """A chief's or a worker's part of a search that another process of this machine began."""
-    from kattn.data.loading import load
-
+    """A chief's or a worker's part of a search that another process of this machine started."""
     dataset = load(settings.data, **settings.loading())
-    plan = Plan(settings, settings.data, dataset, RunFolder(folder), verbose=True)
+    plan = Plan(settings, settings.data, dataset, folder, verbose=True)
     if is_chief():
         plan.prepare()
     _search(plan)
 
 
 def _search(plan: Plan, workers: int = 1) -> None:
-    """Hand out and train until the strategy has had enough."""
-    from kattn.tuning.oracles import make_oracle
+    """Hand out trials and train them until the strategy ends."""
+    from kattn.tuning.oracles import ORACLES  # these modules import KerasTuner and Keras
     from kattn.tuning.trials import search
+    from kattn.tuning.workers import run_workers
 
-    oracle = make_oracle(plan)
+    oracle = ORACLES[plan.settings.strategy](plan)
     if workers > 1:
-        from kattn.tuning.workers import run_workers
-
-        return run_workers(plan, workers)
+        run_workers(plan, workers)
+        return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="keras_tuner")  # it uses what Python and NumPy have renamed
         warnings.filterwarnings("ignore", module="sklearn")  # a Gaussian process of three points converges badly
         search(plan, oracle)
-    return None
 
 
 def _announce(plan: Plan, workers: int) -> None:
     settings = plan.settings
     names = ", ".join(plan.space.choices)
-    crew = f", {workers} workers" if workers > 1 else ""
+    processes = f", {workers} workers" if workers > 1 else ""
     count = f"{len(plan.grid)} candidates" if plan.grid else f"{settings.strategy} search"
-    plan.say(f"{settings.model} on {plan.dataset.name}: {count} over {names}{crew}, in {plan.folder.path}")
+    plan.say(f"{settings.model} on {plan.dataset.name}: {count} over {names}{processes}, in {plan.path}")
 
 
 def _check(
@@ -205,9 +188,7 @@ def _check(
 def _known(what: str, names: Sequence[Any], valid: Sequence[str]) -> None:
     for name in names:
         if name not in valid:
-            close = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
-            hint = f" Closest: {close[0]}." if close else ""
-            raise ValueError(f"Unknown {what} {name!r}.{hint} There are {', '.join(valid)}.")
+            raise unknown(what, name, valid)
 
 
 def _check_workers(workers: int, spec: str | None) -> None:

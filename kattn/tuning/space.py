@@ -1,29 +1,25 @@
-"""What a search chooses from: names with their choices, checked, and what a choice of each means for a network."""
+"""What a search chooses from: names with their choices, checked, and what they mean for a network."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
-import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kattn.suggest import unknown
 from kattn.training.recipes import Recipe, load_recipe
 
 Choices = list[Any] | dict[str, Any]
+DEFAULT_SPACE = {"reduction": [2, 4, 8, 16]}
 RECIPE = "recipe."
-NAMES = ("mechanism", "backbone")  # these two make the model's name
-OWN_STANDARD = ("weights", "freeze")  # of the options that every model has; the data decide the others
+NAMES = ("mechanism", "backbone")  # these two make the model's name, also where an option of a mechanism is called so
+START = ("weights", "freeze")  # options of every model that can be searched; the data decide the others
 RANGE = ("low", "high", "log")
-DIGITS = 6  # significant ones of a continuous value: KerasTuner sends it to its workers as a 32-bit float
-
-
-class SearchError(RuntimeError):
-    """A search that cannot go on, or a folder that cannot be used as asked: what is there, and what to do."""
+DIGITS = 6  # significant digits of a continuous value: KerasTuner sends it to its workers as a 32-bit float
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Candidate:
     Attributes:
         values: What was chosen, by name.
         model: Name in the zoo.
-        options: Of its builder. A choice that this model has no option for is left out.
+        options: Of its builder. Choices for options that this model does not have are left out.
         overrides: Fields of the recipe.
     """
 
@@ -44,12 +40,12 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Equal for candidates that train alike."""
+        """The same for candidates that train alike."""
         return _digest([self.model, self.options, self.overrides])
 
     @property
     def network(self) -> str:
-        """Equal for candidates that build alike, and so cost the same."""
+        """The same for candidates with the same network, which cost the same."""
         return _digest([self.model, self.options])
 
     def __str__(self) -> str:
@@ -75,22 +71,20 @@ class Space:
         if not isinstance(choices, Mapping) or not choices:
             raise ValueError(f"space is {{name: list of choices}}, with one name at least. Received: {choices!r}")
         self.choices: dict[str, Choices] = {name: _checked(name, given) for name, given in choices.items()}
-        self.builders = self._builders()
-        options = {option for names in self.builders.values() for option in names}
+        self.options_of = self._options()
+        options = {option for names in self.options_of.values() for option in names}
         fields = {f"{RECIPE}{f.name}" for f in dataclasses.fields(Recipe) if f.name not in ("summary", "source")}
         known = [*NAMES, *sorted(options), *sorted(fields)]
         for name in self.choices:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-                hint = f" Closest: {', '.join(close)}." if close else ""
-                valid = f"{', '.join(NAMES)}, {', '.join(sorted(options))}, and {RECIPE}<field>"
-                raise ValueError(f"Nothing to choose is called {name!r}.{hint} There are {valid}.")
+                names = f"All names: {', '.join(NAMES)}, {', '.join(sorted(options))}, and {RECIPE}<field>"
+                raise unknown("name in the space", name, known, names)
             if name in fields:
                 for value in self._ends(name):
                     load_recipe(recipe, {name.removeprefix(RECIPE): value})
 
     def declare(self, hp: Any) -> dict[str, Any]:
-        """Tell KerasTuner's HyperParameters of all choices; gives the values it holds."""
+        """Add all choices to KerasTuner's HyperParameters. Returns: the values that these hold."""
         for name, given in self.choices.items():
             if isinstance(given, dict):
                 whole = isinstance(given["low"], int) and isinstance(given["high"], int)
@@ -101,17 +95,19 @@ class Space:
         return {name: hp.values[name] for name in self.choices}
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
-        """What values mean that KerasTuner gives; names beyond the space's ("tuner/epochs") are left aside."""
+        """The candidate that KerasTuner's values stand for; names that are not the space's ("tuner/epochs") are
+        ignored."""
         chosen = {name: self._decoded(name, values[name]) for name in self.choices}
         model = self._name(chosen)
-        own = {name: value for name, value in chosen.items() if name in self.builders[model]}
+        own = {name: value for name, value in chosen.items() if name in self.options_of[model]}
         overrides = {n.removeprefix(RECIPE): value for n, value in chosen.items() if n.startswith(RECIPE)}
-        kept = {name: value for name, value in chosen.items() if name in own or name.startswith(RECIPE)}
+        used = {name: value for name, value in chosen.items() if name in own or name.startswith(RECIPE)}
         names = {name: chosen[name] for name in NAMES if name in chosen}
-        return Candidate(names | kept, model, own, overrides)
+        return Candidate(names | used, model, own, overrides)
 
     def product(self) -> Iterator[dict[str, Any]]:
-        """All combinations as KerasTuner writes them, the last name running fastest; of a range KerasTuner's steps."""
+        """All combinations of values as KerasTuner writes them; the last name changes first. A range gives the steps
+        that KerasTuner makes of it."""
         import keras_tuner
 
         hp = keras_tuner.HyperParameters()
@@ -120,7 +116,7 @@ class Space:
             yield dict(zip(self.choices, values, strict=True))
 
     def count(self) -> int | None:
-        """How many candidates there are; None where a range makes them countless."""
+        """The number of different candidates; None where there is a range."""
         if any(isinstance(given, dict) for given in self.choices.values()):
             return None
         return len({self.candidate(values).key for values in self.product()})
@@ -141,17 +137,16 @@ class Space:
         parts = dict(zip(NAMES, self.parts, strict=True)) | {n: chosen[n] for n in NAMES if n in chosen}
         return model_name(parts["mechanism"], parts["backbone"])
 
-    def _builders(self) -> dict[str, tuple[str, ...]]:
-        """Options to choose from, of every model that the space names."""
-        from kattn.zoo.options import STANDARD
-        from kattn.zoo.tables import builder
+    def _options(self) -> dict[str, set[str]]:
+        """The options to choose from, of every model that the space names."""
+        from kattn.zoo.tables import rows
 
         found = {}
         pairs = [self.choices.get(name, [part]) for name, part in zip(NAMES, self.parts, strict=True)]
         for pair in itertools.product(*pairs):
             name = self._name(dict(zip(NAMES, pair, strict=True)))
-            options = inspect.signature(builder(name)).parameters
-            found[name] = tuple(o for o in options if o not in STANDARD or o in OWN_STANDARD)
+            attention, backbone = rows(name)
+            found[name] = {*START, *backbone.user_options(), *attention.options()} - set(NAMES)
         return found
 
 
@@ -186,7 +181,7 @@ def _range(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(values: list[Any]) -> bool:
-    """Whether KerasTuner holds these as they are: it makes numbers of True and 32-bit floats of floats."""
+    """Whether KerasTuner keeps these as they are: it turns True into a number, and decimals into 32-bit floats."""
     return {type(value) for value in values} in ({int}, {str})
 
 

@@ -1,6 +1,6 @@
 """A chief or a worker of a search on one machine: `python -m kattn.tuning.worker FOLDER PARENT`.
 
-KerasTuner's environment variables say which of them; the folder's search.json says what is searched.
+KerasTuner's environment variables say which of the two it is; the folder's search.json says what is searched.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Do this process's part of the search; returns the exit status."""
+    """Do this process's part of the search. Returns: the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    from kattn.tuning.plan import SETTINGS, Settings, read_settings
+    from kattn.tuning.plan import SETTINGS, Settings
+    from kattn.tuning.records import SearchError, read_record
     from kattn.tuning.search import take_part
-    from kattn.tuning.space import SearchError
     from kattn.tuning.workers import FAILED
 
     try:
-        take_part(Settings(**read_settings(folder / SETTINGS)), folder)
+        take_part(Settings(**read_record(folder / SETTINGS)), folder)
     except SearchError as error:
         print(str(error).replace("\n", " "), flush=True)
         return FAILED
@@ -31,13 +31,18 @@ def main() -> int:
 
 
 def _leave_with(parent: int) -> None:
-    """End with the process that started this one, also where that one was killed."""
+    """End this process when the one that started it ends, even by a kill."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Do the work and end the process, without waiting for gRPC's threads."""
     status = main()
     sys.stdout.flush()
-    os._exit(status)  # gRPC's threads are in no hurry to leave
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -27,6 +27,11 @@ def test_a_candidate_is_a_model_with_options_and_a_recipe():
     assert found[1].values == {"mechanism": "none", "recipe.learning_rate": 0.1}
 
 
+def test_mechanism_names_the_model_also_where_a_mechanism_has_an_option_of_that_name():
+    found = candidates({"mechanism": ["abn", "se"], "reduction": [4]})
+    assert [(one.model, one.options) for one in found] == [("abn_resnet20", {}), ("se_resnet20", {"reduction": 4})]
+
+
 @pytest.mark.parametrize(
     ("name", "choices"),
     [
@@ -62,8 +67,8 @@ def test_a_range_is_drawn_from_and_written_shortly():
     ("choices", "message"),
     [
         ({}, "one name at least"),
-        ({"reductoin": [2]}, "Nothing to choose is called 'reductoin'. Closest: reduction"),
-        ({"classes": [2]}, "Nothing to choose is called 'classes'"),
+        ({"reductoin": [2]}, "Unknown name in the space 'reductoin'. Closest: reduction"),
+        ({"classes": [2]}, "Unknown name in the space 'classes'"),
         ({"recipe.learning_rat": [2]}, "Closest: recipe.learning_rate"),
         ({"recipe.learning_rate": [0.1, -1.0]}, "learning_rate must be at least"),
         ({"recipe.optimizer": ["sgd", "adam"]}, "optimizer must be one of sgd, adamw"),
