@@ -29,7 +29,7 @@ import keras
 import numpy as np
 
 import kattn
-from kattn.graph.copies import all_layers
+from kattn.graph.inside import all_layers
 from kattn.insertion.levels import SITES
 from kattn.insertion.places import find_places
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kattn.graph.copies import all_layers, parameters
+from kattn.graph.inside import all_layers, parameters
 
 Shape = tuple[int, ...]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.source.names import INPUT
-from kattn.graph.copies import all_layers
+from kattn.graph.inside import all_layers
 from kattn.layers.pieces.portable import portable_graphs
 from kattn.suggest import closest
 

@@ -12,8 +12,8 @@ from kattn.export.errors import ExportInputError
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, PREDICTIONS
 from kattn.export.source.rebuilding import reasons_to_rebuild, rebuild
-from kattn.graph.copies import all_layers
 from kattn.graph.inputs import require_functional
+from kattn.graph.inside import all_layers
 from kattn.graph.outputs import named_outputs
 
 

@@ -9,7 +9,8 @@ import keras
 
 from kattn.export.errors import ExportInputError
 from kattn.graph.calls import Call
-from kattn.graph.copies import all_layers, copy_model
+from kattn.graph.copies import copy_model
+from kattn.graph.inside import all_layers
 from kattn.layers.pieces.grouped import GroupedConv2D
 
 HALF = ("float16", "bfloat16")

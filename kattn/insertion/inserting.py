@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from kattn.graph.calls import Call
-from kattn.graph.copies import all_inside, copy_model, freeze
+from kattn.graph.copies import copy_model
 from kattn.graph.inputs import require_functional
+from kattn.graph.inside import all_inside, freeze
 from kattn.insertion.blocks import Blocks, Mechanism
 from kattn.insertion.levels import Place
 from kattn.insertion.places import Where, find_places

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 
 from kattn.graph.calls import Call, follow
-from kattn.graph.copies import model_inside, parameters
 from kattn.graph.inputs import is_functional, new_inputs
+from kattn.graph.inside import model_inside, parameters
 
 TRACED_SIZE = 256  # height and width of the maps on which a network of open size is followed
 ACTIVATIONS = (
@@ -62,9 +62,8 @@ class Level:
         self.calls: list[Call] = []
 
         def record(call: Call) -> Any:
-            call.outputs = call.run()
             self.calls.append(call)
-            return call.outputs
+            return call.run()
 
         traced = follow(model, record, inputs=new_inputs(model, TRACED_SIZE), prefix=prefix)
         self.inputs, self.outputs = traced.inputs, traced.outputs

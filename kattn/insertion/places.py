@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kattn.graph.calls import Call
-from kattn.graph.copies import all_inside
+from kattn.graph.inside import all_inside
 from kattn.insertion.levels import SITES, Level, Place, after, levels, nested_in
 from kattn.suggest import closest
 

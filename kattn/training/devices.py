@@ -16,7 +16,8 @@ from typing import Any
 
 import keras
 
-from kattn.graph.copies import all_inside, assign_state
+from kattn.graph.copies import assign_state
+from kattn.graph.inside import all_inside
 
 HOSTS = "hosts"
 VARIABLES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID")

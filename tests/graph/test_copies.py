@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from support.models import largest_difference, pixels, randomise
 
-from kattn.graph.copies import WeightShapeError, all_layers, assign_state, copy_layer, copy_model, parameters
+from kattn.graph.copies import WeightShapeError, assign_state, copy_layer, copy_model
 from kattn.layers import CBAM, SqueezeExcite
 
 
@@ -110,24 +110,3 @@ def test_state_of_another_shape_is_an_error():
     two.build((None, 4))
     with pytest.raises(WeightShapeError):
         assign_state(one, two)
-
-
-# ---------------------------------------------------------------- weights and layers inside
-
-
-def test_parameters_are_all_weights_but_statistics_frozen_or_not():
-    model = nested()
-    learned = [weight.path for weight in parameters(model)]
-    assert learned == [weight.path for weight in model.trainable_weights]
-    model.trainable = False
-    assert [weight.path for weight in parameters(model)] == learned
-    assert not model.trainable_weights
-
-
-def test_all_layers_are_those_inside_nested_models():
-    model = nested()
-    video = keras.Input((3, 8, 8, 3))
-    frame = keras.Model(model.input["picture"], model.output[0])
-    over_time = keras.Model(video, layers.TimeDistributed(frame, name="frames")(video))
-    names = [layer.name for layer in all_layers(over_time) if not isinstance(layer, layers.InputLayer)]
-    assert names == ["frames", "normalise", "shared", "norm", "shared", "gate"]

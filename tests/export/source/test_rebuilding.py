@@ -10,7 +10,7 @@ from support.small_models import SIZE, build
 from kattn.export import ExportInputError, load, onnx, tflite
 from kattn.export.source.preparing import prepare
 from kattn.export.source.rebuilding import reasons_to_rebuild
-from kattn.graph.copies import all_layers
+from kattn.graph.inside import all_layers
 from kattn.layers.pieces.grouped import GroupedConv2D
 
 
