@@ -61,7 +61,7 @@ def folder(root: Path, request: Request) -> Raw:
     read = functools.partial(read_image, size=request.size, channels=channels, max_pixels=request.max_pixels)
     images = {}
     for name, listed in files.items():
-        decode, labels = _decoder(listed, read, notes), [label for _, label in listed]
+        decode, labels = functools.partial(_decode, listed, read, notes), [label for _, label in listed]
         images[name] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=f"{root} ({name})")
         _check_left(folders[name], class_names, images[name][1])
     notes.log()
@@ -97,18 +97,8 @@ def _filled(
     return [one for one in class_names if one not in empty]
 
 
-def _decoder(
-    files: list[File], read: Callable[[Path], Reading], notes: Notes
-) -> Callable[[int], np.ndarray | Exception]:
-    """The pixels of a file by its number, or why there are none."""
-
-    def decode(number: int) -> np.ndarray | Exception:
-        try:
-            return notes.add(read(files[number][0]))
-        except DataError as error:
-            return error
-
-    return decode
+def _decode(files: list[File], read: Callable[[Path], Reading], notes: Notes, number: int) -> np.ndarray:
+    return notes.add(read(files[number][0]))
 
 
 def _check_left(folders: dict[str, Path], class_names: list[str], labels: Iterable[int]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from kattn.data.errors import DataError
 from kattn.data.image_files import format_of
 from kattn.data.memory import DecodingRoom
-from kattn.data.resizing import Box, check_resizing, fit, shown_box
+from kattn.data.resizing import Box, check_resizing, check_size, fit, shown_box
 
 log = logging.getLogger("kattn")
 
@@ -91,6 +91,7 @@ def read_image(
     """
     if channels is not None and channels not in MODES:
         raise DataError(f"Image files are read with 1, 3 or 4 channels. Received: channels={channels}")
+    check_size(size)
     check_resizing(resize, interpolation)
     what = name or ("the image" if isinstance(source, bytes) else str(source))
     try:

@@ -21,6 +21,7 @@ from kattn.data.checks import check_dataset
 from kattn.data.dataset import SPLITS, Dataset, Raw, Request, Split
 from kattn.data.errors import DataError
 from kattn.data.image_folder import folder
+from kattn.data.resizing import check_size
 from kattn.data.splits import limited, split_up
 from kattn.data.stored import StoredImages
 from kattn.data.tfds.reading import tfds_dataset
@@ -56,7 +57,8 @@ def load(
         image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
             middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an
             error.
-        channels: 3 shows grey images as RGB. None keeps what the source has (digits and folders: 3).
+        channels: 3 shows grey images as RGB and lays transparent parts on white. 1 or 4: image files are read so,
+            arrays must come so. None keeps what the source has (digits and folders: 3).
         classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
         validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
         split_seed: Seed of the splits, apart from the training's seed: seeds are compared on the same images.
@@ -79,8 +81,11 @@ def load(
         raise DataError(f"validation is a share of the training images, 0 to 0.9. Received: validation={validation}")
     if limit is not None and limit < 1:
         raise DataError(f"limit is a number of images of at least 1. Received: limit={limit}")
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    size = DIGITS_SIZE if size is None and isinstance(data, str) and data == "digits" else size
+    size = DIGITS_SIZE if image_size is None and isinstance(data, str) and data == "digits" else None
+    if image_size is not None:
+        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+        check_size(sides)
+        size = (sides[0], sides[1])
     if isinstance(data, Dataset):
         return check_dataset(limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything

@@ -13,6 +13,12 @@ INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 Box = tuple[float, float, float, float]
 
 
+def check_size(size: tuple[int, int] | None) -> None:
+    """Raise DataError for what is neither None nor a height and a width."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise DataError(f"The size of an image is height and width, each at least 1. Received: {size}")
+
+
 def check_resizing(resize: str, interpolation: str) -> None:
     """Raise DataError, with the closest names, for a way of resizing that does not exist."""
     for what, name, names in (("resize", resize, RESIZES), ("interpolation", interpolation, INTERPOLATIONS)):

@@ -15,10 +15,10 @@ from kattn.data.errors import DataError
 
 log = logging.getLogger("kattn")
 
-AHEAD = 1024  # images that are decoded before they are asked for
+AHEAD = 64  # images that are decoded before they are asked for
 
 Result = TypeVar("Result")
-Decode = Callable[[int], np.ndarray | Exception]
+Decode = Callable[[int], np.ndarray]  # of an image's number; raises DataError for one that cannot be read
 
 
 class StoredImages:
@@ -28,7 +28,7 @@ class StoredImages:
     `subset` chooses among them and reads nothing.
 
     Args:
-        decode: The uint8 pixels (height, width, channels) of an image by its number, or why there are none.
+        decode: Gives the uint8 pixels (height, width, channels) of an image by its number, or raises DataError.
         numbers: Of these images, in order.
         shape: Height, width and channels of every image; None for those of the first.
         where: Names the images in messages.
@@ -77,9 +77,9 @@ class StoredImages:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def _image(self, number: int, shape: tuple[int, ...] | None) -> Any:
-        image = self.decode(number)
-        if isinstance(image, Exception):
-            raise DataError(f"{image} (on_error='skip' leaves such images out.)") from image
+        image = _attempt(self.decode, number)
+        if isinstance(image, DataError):
+            raise DataError(f"{image} (on_error='skip' leaves such images out.)")
         if shape is not None and image.shape != shape:
             raise DataError(
                 f"{self.where}: image {number} has the shape {image.shape}, others {shape}: pass image_size."
@@ -93,7 +93,7 @@ def gather(
     """Images and their labels, decoded now or left on disk.
 
     Args:
-        decode: The uint8 pixels (height, width, channels) of an image by its number, or why there are none.
+        decode: Gives the uint8 pixels (height, width, channels) of an image by its number, or raises DataError.
         labels: Of all images.
         shape: Height, width and channels of every image, where they are known.
         keep: Decode all images now. Otherwise they stay on disk, and only with "skip" each is decoded once beforehand.
@@ -105,11 +105,11 @@ def gather(
     """
     labels = np.asarray(labels, "int32")
     images: dict[int, np.ndarray | None] = {}
-    errors: list[Exception] = []
+    errors: list[DataError] = []
     if keep or on_error == "skip":
         first = None
-        for number, image in enumerate(in_threads(decode, range(len(labels)))):
-            if isinstance(image, Exception):
+        for number, image in enumerate(in_threads(functools.partial(_attempt, decode), range(len(labels)))):
+            if isinstance(image, DataError):
                 errors.append(image)
                 continue
             first = image if first is None else first
@@ -141,10 +141,18 @@ def in_threads(function: Callable[[Any], Result], items: Iterable[Any]) -> Itera
             future.cancel()
 
 
-def _report(errors: Sequence[Exception], count: int, on_error: str, where: str) -> None:
+def _attempt(decode: Decode, number: int) -> np.ndarray | DataError:
+    """An image, or why there is none; an error without its traceback, which would keep the half-read picture."""
+    try:
+        return decode(number)
+    except DataError as error:
+        return DataError(str(error))
+
+
+def _report(errors: Sequence[DataError], count: int, on_error: str, where: str) -> None:
     """Raise the first error, or log all."""
     if errors and on_error == "raise":
-        raise DataError(f"{errors[0]} ({len(errors)} such images; on_error='skip' leaves them out.)") from errors[0]
+        raise DataError(f"{errors[0]} ({len(errors)} such images; on_error='skip' leaves them out.)")
     for error in errors:
         log.warning("left out: %s", error)
     if errors:

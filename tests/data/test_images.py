@@ -120,13 +120,14 @@ def test_channels_that_are_not_said_are_one_for_grey_files_and_three_for_others(
     ("options", "message"),
     [
         ({"channels": 2}, "with 1, 3 or 4 channels. Received: channels=2"),
+        ({"size": (8, 0)}, r"height and width, each at least 1\. Received: \(8, 0\)"),
         ({"resize": "croop"}, "Unknown resize 'croop'. Closest: crop"),
         ({"interpolation": "bicubik"}, "Unknown interpolation 'bicubik'. Closest: bicubic"),
     ],
 )
 def test_arguments_that_do_not_exist_are_named(options, message):
     with pytest.raises(DataError, match=message):
-        read_image(encoded(COLOUR, "png"), (8, 8), **options)
+        read_image(encoded(COLOUR, "png"), **{"size": (8, 8), **options})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def tfds_dataset(name: str, request: Request) -> Raw:
             log.info("%s: the split %s has no labels and is not used", name, split)
             continue
         read = functools.partial(read_image, size=request.size, channels=channels, max_pixels=request.max_pixels)
-        decode = _decoder(found, split, places, read, notes, where)
+        decode = functools.partial(_decode, found, split, places, read, notes, where)
         shape = (*sides, channels) if sides and channels else None
         parts[split] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=where)
     notes.log()
@@ -91,21 +91,13 @@ def _find(found: Prepared, split: str, on_error: str, at_most: int | None) -> tu
     return np.array(places, "int64").reshape(-1, 3), table[:, 0] if len(found.label_keys) == 1 else table
 
 
-def _decoder(
-    found: Prepared, split: str, places: np.ndarray, read: Callable[..., Reading], notes: Notes, where: str
-) -> Callable[[int], np.ndarray | Exception]:
-    """The pixels of an image by its number, or why there are none."""
-
-    def decode(image: int) -> np.ndarray | Exception:
-        number, start, length = places[image].tolist()
-        shard = found.shards[split][number]
-        try:
-            record = example_at(shard, start, length, {found.image_key})
-            return notes.add(read(_value(record, found.image_key, shard), name=f"{where}: image {image}"))
-        except DataError as error:
-            return error
-
-    return decode
+def _decode(
+    found: Prepared, split: str, places: np.ndarray, read: Callable[..., Reading], notes: Notes, where: str, image: int
+) -> np.ndarray:
+    number, start, length = places[image].tolist()
+    shard = found.shards[split][number]
+    record = example_at(shard, start, length, {found.image_key})
+    return notes.add(read(_value(record, found.image_key, shard), name=f"{where}: image {image}"))
 
 
 def _value(record: dict[str, list[Any]], key: str, file: Path) -> Any:
