@@ -13,6 +13,9 @@ from typing import Any
 import keras
 
 from kattn.graph.inside import all_layers, parameters
+from kattn.layers import LAYERS
+from kattn.layers.pieces.portable import portable_graphs
+from kattn.layers.pieces.spectral_norm import SpectralNorm
 
 Shape = tuple[int, ...]
 
@@ -101,8 +104,6 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
     def count_product(macs: int) -> None:
         result.matmul_macs += macs
 
-    from kattn.layers.pieces.portable import portable_graphs
-
     with _observed(count, count_product), portable_graphs():  # whose products of pooled maps are layers
         _Probe(model)(inputs)
     result.attention_parameters = sum(_values(parameters(layer)) for layer in attention)
@@ -136,8 +137,6 @@ def _inputs(model: keras.Model, input_shape: Shape | None) -> Any:
 
 
 def _is_attention(layer: keras.Layer) -> bool:
-    from kattn.layers import LAYERS
-
     wrapped = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
     return isinstance(wrapped, tuple(LAYERS.values()))
 
@@ -152,8 +151,6 @@ def _bytes(tensor: Any) -> int:
 
 
 def _layer_macs(layer: keras.Layer, args: tuple[Any, ...], outputs: Any) -> int:
-    from kattn.layers.pieces.spectral_norm import SpectralNorm
-
     # These run their layer's computation without calling the layer: with another kernel, or once a time step.
     per_step = isinstance(layer, keras.layers.TimeDistributed)
     inner = layer.layer if per_step or isinstance(layer, SpectralNorm) else layer
