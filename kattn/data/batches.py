@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kattn.data.augment import Augment, Mix
-from kattn.data.loading import Split
+from kattn.data.dataset import Split
 
 
 class Batches(keras.utils.PyDataset):

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,16 +50,11 @@ def part_of(name: str) -> str | None:
 
 def _named_parts(folders: Iterable[Path]) -> dict[Path, str]:
     """The folders that are named as parts, of those that lie together: "test", or "cars_test" beside "cars_train"."""
-    matches = {path: match for path in folders if (match := PART.fullmatch(path.name))}
-    named = {path: SPLIT_OF[match["part"][:2].lower()] for path, match in matches.items()}
-    together: dict[str, set[str]] = defaultdict(set)
-    for path, part in named.items():
-        together[matches[path]["before"] or ""].add(part)
-    return {
-        path: part
-        for path, part in named.items()
-        if not (before := matches[path]["before"]) or ("train" in together[before] and len(together[before]) > 1)
-    }
+    found = [(path, match) for path in folders if (match := PART.fullmatch(path.name))]
+    named = [(path, match["before"] or "", SPLIT_OF[match["part"][:2].lower()]) for path, match in found]
+    training = {before for _, before, part in named if part == "train"}
+    together = training & {before for _, before, part in named if part != "train"}
+    return {path: part for path, before, part in named if not before or before in together}
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -99,7 +94,7 @@ def _check_classes(root: Path, others: list[Path], bare: list[Path]) -> None:
     for path in bare:
         if path.name.lower() not in ("train", "valid"):
             raise DataError(
-                f"{root}: {path.name} holds images and lies beside class folders. If it is a part of the data without "
+                f"{root}: {path.name} lies beside class folders and holds none. If it is a part of the data without "
                 "labels, move it away; if it is a class, rename it."
             )
         log.warning("%s: %s is taken for a class, since it holds no class folders", root, path.name)

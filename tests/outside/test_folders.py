@@ -100,7 +100,7 @@ def test_a_class_may_be_called_as_a_part(tmp_path, caplog):
 @pytest.mark.parametrize("name", ["test", "Val", "validation", "test_images"])
 def test_an_unlabelled_part_beside_classes_is_refused_by_name(tmp_path, name):
     write_folder(tmp_path, classes=("cat", "dog", name))
-    with pytest.raises(DataError, match=rf"{name} holds images and lies beside class folders.*move it away.*rename it"):
+    with pytest.raises(DataError, match=rf"{name} lies beside class folders and holds none.*move it away.*rename it"):
         load(tmp_path)
 
 
