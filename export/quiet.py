@@ -1,4 +1,4 @@
-"""Converters talk a lot: keep their warnings, logs and prints from the user, and show them if they fail."""
+"""Keep the warnings, logs and prints of converters from the user, and show them if a converter fails."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def converting(what: str) -> Iterator[None]:
     Args:
         what: Subject of the error's sentence: "TensorFlow Lite's converter".
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as heard:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as captured:
         try:
             with (
                 warnings.catch_warnings(),
                 _quiet_logs(),
-                _redirected(heard.fileno()),
-                contextlib.redirect_stdout(heard),
+                _redirected(captured.fileno()),
+                contextlib.redirect_stdout(captured),
             ):
                 warnings.simplefilter("ignore")
                 yield
@@ -40,11 +40,11 @@ def converting(what: str) -> Iterator[None]:
         except Exception as error:
             if "No space left on device" in str(error) or "File too large" in str(error):
                 raise OSError(28, "No space left on device") from error
-            heard.flush()
-            heard.seek(0)
-            said = heard.read().strip()[-LAST_CHARACTERS:]
+            captured.flush()
+            captured.seek(0)
+            printed = captured.read().strip()[-LAST_CHARACTERS:]
             message = f"{what} failed: {type(error).__name__}: {str(error).strip()[:LAST_CHARACTERS]}"
-            raise ExportError(f"{message}\nIt had printed: {said}" if said else message) from error
+            raise ExportError(f"{message}\nIt had printed: {printed}" if printed else message) from error
 
 
 @contextlib.contextmanager

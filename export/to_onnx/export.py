@@ -20,7 +20,7 @@ from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
-from kattn.export.to_onnx.quantise import quantise
+from kattn.export.to_onnx.quantise import METHODS, quantise
 from kattn.version import __version__
 
 OPSETS = range(13, 21)
@@ -84,6 +84,10 @@ def onnx(
         raise ExportInputError(f'layout must be "nhwc" or "nchw". Received: {layout!r}')
     if opset not in OPSETS:
         raise ExportInputError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}. Received: {opset!r}")
+    if calibration_method not in METHODS:
+        raise ExportInputError(
+            f"calibration_method must be one of {', '.join(METHODS)}. Received: {calibration_method!r}"
+        )
     return export_model(
         FORMATS["onnx"],
         functools.partial(_write, layout=layout, opset=opset, method=calibration_method, strict=strict, allow=allow),

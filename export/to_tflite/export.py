@@ -85,7 +85,14 @@ def tflite(
     Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
         fails, a check does not pass or the disk refuses; nothing is left behind then.
     """
-    _check_arguments(precision, io_type, calibration_method)
+    FORMATS["tflite"].check_precision(precision)
+    if calibration_method not in SHARES:
+        raise ExportInputError(
+            f"calibration_method must be one of {', '.join(SHARES)}. Received: {calibration_method!r}"
+        )
+    types = IO_TYPES.get(precision, ("float32",))
+    if io_type is not None and io_type not in types:
+        raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")
     return export_model(
         FORMATS["tflite"],
         functools.partial(_write, io_type=io_type, method=calibration_method, strict=strict, allow=allow),
@@ -149,15 +156,6 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
         },
         packages=("ai-edge-litert",),
     )
-
-
-def _check_arguments(precision: str, io_type: str | None, method: str) -> None:
-    FORMATS["tflite"].check_precision(precision)
-    if method not in SHARES:
-        raise ExportInputError(f"calibration_method must be one of {', '.join(SHARES)}. Received: {method!r}")
-    types = IO_TYPES.get(precision, ("float32",))
-    if io_type is not None and io_type not in types:
-        raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
