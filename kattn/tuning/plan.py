@@ -54,6 +54,8 @@ class Settings:
     def differences(self, before: Mapping[str, Any]) -> list[str]:
         """The settings that differ from another search's, in words."""
         now = self.as_dict()
+        if isinstance(recipe := before.get("recipe"), Mapping):
+            before = {**before, "recipe": load_recipe(recipe).as_dict()}  # it may be older than some fields of recipes
         names = [name for name in {**before, **now} if name not in HARMLESS]
         return [
             f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
