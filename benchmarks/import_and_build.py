@@ -3,7 +3,7 @@
 usage: python benchmarks/import_and_build.py [--rounds 5]
 
 Prints medians of processor seconds (machines are noisy; wall time is not compared) and their ratios, measured in turns:
-- `kattn --help`, `kattn list`, `kattn info NAME`: they import no Keras;
+- `import kattn`, `kattn --help`, `kattn list`, `kattn info NAME`: they import no Keras;
 - `import keras` against `import keras, kattn, kattn.layers, kattn.zoo`;
 - building `afi_resnet152` against `keras.applications.ResNet152` in one process.
 """
@@ -54,8 +54,13 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     python = sys.executable
 
-    commands = {"kattn --help": ["--help"], "kattn list": ["list"], "kattn info afi_resnet50": ["info", "afi_resnet50"]}
-    jobs = {name: lambda words=words: cpu_of(python, "-m", "kattn", *words) for name, words in commands.items()}
+    commands = {
+        "import kattn": ["-c", "import kattn"],
+        "kattn --help": ["-m", "kattn", "--help"],
+        "kattn list": ["-m", "kattn", "list"],
+        "kattn info afi_resnet50": ["-m", "kattn", "info", "afi_resnet50"],
+    }
+    jobs = {name: lambda words=words: cpu_of(python, *words) for name, words in commands.items()}
     report("command line, processor seconds of the whole process", in_turns(jobs, rounds))
 
     imports = {
