@@ -107,13 +107,15 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
         if 2 * len(missing) > len(wanted):
             lines.append(f"Weights of another collection: kattn.zoo.convert(file, {name!r}).")
         raise ValueError("\n  ".join(lines))
-    new = {layers[key] for key in differing}
+    groups = {
+        key.rpartition("/")[0] for key in differing
+    }  # a group holds one layer's variables; it stays new as a whole
     with open_hdf5(file, shown) as content, h5py.File(own, "r+") as values:
         for key in wanted:
-            if layers[key] not in new:
+            if key.rpartition("/")[0] not in groups:
                 values[key][...] = content.read(key)
     model.load_weights(own)
-    return new
+    return {layers[key] for key in differing}
 
 
 def _may_differ(differing: Mapping[str, tuple[Shape, Shape]], layers: Mapping[str, str], first: str) -> bool:
