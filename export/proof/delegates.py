@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
-from kattn.export.proof.delegate_tables import DELEGATES, Delegate
-from kattn.export.source.names import first_layers
+from kattn.export.source.names import first_layers, layer_among
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """An accelerator; the attributes are explained in delegates.toml."""
+
+    format: str
+    integer: str
+    source: str
+    read: str
+    note: str
+    operators: frozenset[str]
+
+
+@functools.cache
+def delegates() -> dict[str, Delegate]:
+    """The accelerators by name."""
+    tables = tomllib.loads(resources.files(__package__).joinpath("delegates.toml").read_text(encoding="utf-8"))
+    return {
+        name: Delegate(**{**table, "operators": frozenset(table["operators"].split())})
+        for name, table in tables.items()
+    }
 
 
 def support(
@@ -28,7 +53,7 @@ def support(
             "note": "; ".join(filter(None, [barred, delegate.note])),
             "source": f"{delegate.source} ({delegate.read})",
         }
-        for name, delegate in DELEGATES.items()
+        for name, delegate in delegates().items()
         if delegate.format == format
         for left in [_left(delegate, listed, layer_of)]
         for barred in [_barred(delegate, integer)]
@@ -41,9 +66,7 @@ def _left(
     left: dict[str, list[str]] = {}
     for name, names in operators:
         if name not in delegate.operators:
-            layers = [layer_of(given) for given in names]
-            known = [layer for layer, given in zip(layers, names, strict=True) if layer != given]
-            left.setdefault(name, []).append((known or layers or ["?"])[0])
+            left.setdefault(name, []).append(layer_among(names, layer_of))
     return {name: first_layers(layers) for name, layers in left.items()}
 
 

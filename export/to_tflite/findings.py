@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kattn.export.source.names import first_layers
+from kattn.export.source.names import first_layers, layer_among
 from kattn.export.to_tflite.graph import Operator, TFLiteGraph
 
 # Operators whose result depends on the shape of a tensor at run time; a delegate gives up on the graph, or on the rest
@@ -45,16 +45,14 @@ def findings(
     found: dict[str, list[str]] = {}
     for operator in graph.operators:
         names = [tensor.name for tensor in (*operator.outputs, *operator.inputs)]
-        layers = [layer_of(name) for name in names]
+        kept = {layer_of(name) for name in names} & set(float_layers)
         reasons = [_foreign(operator), _large(operator)]
         if fixed_batch:
             reasons.append(_dynamic(operator))
-        if integer and not set(layers) & set(float_layers) and not (float_layers and operator.name in CONVERSIONS):
+        if integer and not kept and not (float_layers and operator.name in CONVERSIONS):
             reasons.append(_floating(operator, graph))
         for reason in filter(None, reasons):
-            # A tensor at the boundary has the output's name: one of the operator's other tensors tells the layer.
-            known = [layer for layer, name in zip(layers, names, strict=True) if layer != name] or layers
-            found.setdefault(f"{operator.name}: {reason}", []).append(known[0])
+            found.setdefault(f"{operator.name}: {reason}", []).append(layer_among(names, layer_of))
     return {key: f"{key} (layers: {', '.join(first_layers(layers))})" for key, layers in found.items()}
 
 
