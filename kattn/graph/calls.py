@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class Call:
         args, kwargs: What it is called with.
         outputs: What it gives.
         kept: Further tensors that belong to the call, such as its attention.
+        alias: The name that the graph gives to the layer, where another layer of it has the layer's own.
+        operation: What stands in the graph: the layer, or a model of this one call under its alias.
     """
 
     name: str
@@ -33,10 +35,22 @@ class Call:
     kwargs: dict[str, Any]
     outputs: Any = None
     kept: Any = ()
+    alias: str | None = None
+    operation: Any = None
 
-    def run(self) -> Any:
-        """Call the layer."""
-        return self.layer(*self.args, **self.kwargs)
+    def run(self, layer: Any = None) -> Any:
+        """Call the layer, or another one in its place."""
+        self.operation = self.layer if layer is None else layer
+        if self.alias is None:
+            return self.operation(*self.args, **self.kwargs)
+        flat = keras.tree.flatten((self.args, self.kwargs))
+        given = {i: t for i, t in enumerate(flat) if isinstance(t, keras.KerasTensor)}
+        new = {i: keras.Input(batch_shape=t.shape, dtype=t.dtype) for i, t in given.items()}
+        args, kwargs = keras.tree.pack_sequence_as(
+            (self.args, self.kwargs), [new.get(i, value) for i, value in enumerate(flat)]
+        )
+        self.operation = keras.Model(list(new.values()), self.operation(*args, **kwargs), name=self.alias)
+        return self.operation(list(given.values()))
 
     @property
     def inputs(self) -> list[Any]:
@@ -93,7 +107,8 @@ def follow(
 class Graph:
     """The layer calls of a model of one image, with nested models opened: what every explanation starts from.
 
-    The layers are the model's own: nothing is copied, and the model is left as it is.
+    The layers are the model's own: nothing is copied, and the model is left as it is. Where layers of different models
+    have one name, all but the first go by an alias, because Keras wants each name once.
 
     Args:
         model: A functional or built Sequential model of one input.
@@ -123,7 +138,8 @@ class Graph:
         image = model.inputs[0]
         shape = tuple(image.shape[1:]) if image_shape is None else tuple(image_shape)
         self.image = keras.Input(shape, dtype=image.dtype, name=image.name)
-        outputs, self.calls = _opened(model, visit or Call.run, [self.image], "")
+        names = {self.image.name: id(self.image)}
+        outputs, self.calls = _opened(model, visit or Call.run, [self.image], "", names)
         self.outputs = named_outputs(model, outputs)
         self.output_name = choose_output(self.outputs, output, model.name)
         self.output = self.outputs[self.output_name]
@@ -155,7 +171,17 @@ class Graph:
     def maps(self) -> list[Call]:
         """The calls that give one feature map, (batch, height, width, channels), and lead to the output."""
         needed = {id(operation) for operation in self.model(self.output).operations}
-        return [call for call in self.calls if is_map(call.outputs) and id(call.layer) in needed]
+        return [call for call in self.calls if is_map(call.outputs) and id(call.operation) in needed]
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for a layer from the name of a call; where it is taken, with a number behind it."""
+    base = found = name.replace("/", "_").replace("#", "_")
+    number = 1
+    while found in taken:
+        number += 1
+        found = f"{base}_{number}"
+    return found
 
 
 def is_map(tensor: Any) -> bool:
@@ -163,15 +189,23 @@ def is_map(tensor: Any) -> bool:
     return isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
 
 
-def _opened(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
-    """A model's outputs on new inputs, and its layer calls with those of nested models among them."""
+def _opened(
+    model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str, names: dict[str, int]
+) -> tuple[Any, list[Call]]:
+    """A model's outputs on new inputs, and its layer calls with those of nested models among them.
+
+    `names` has the name of each layer and operation that the graph has so far, with the layer's id.
+    """
     calls: list[Call] = []
 
     def visit(call: Call) -> Any:
         if is_functional(call.layer):
-            outputs, inner = _inlined(call.layer, make, keras.tree.flatten(call.args[0]), f"{call.name}/")
+            outputs, inner = _inlined(call.layer, make, keras.tree.flatten(call.args[0]), f"{call.name}/", names)
             calls.extend(inner)
             return outputs
+        if names.setdefault(call.layer.name, id(call.layer)) != id(call.layer):
+            call.alias = free_name(call.name, names)
+            names[call.alias] = 0
         if not isinstance(call.layer, keras.Layer):
             return call.run()
         calls.append(call)
@@ -182,14 +216,16 @@ def _opened(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) 
     return follow(model, visit, inputs=given, prefix=prefix).output, calls
 
 
-def _inlined(model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str) -> tuple[Any, list[Call]]:
+def _inlined(
+    model: keras.Model, make: Make, inputs: Sequence[Any], prefix: str, names: dict[str, int]
+) -> tuple[Any, list[Call]]:
     """A nested model's calls as calls of the graph around it.
 
     Its graph is followed by itself first. The function from its inputs to all its tensors is then called by `call`,
     which, unlike calling the model, makes its calls one by one in the graph around it.
     """
     start = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
-    outputs, calls = _opened(model, make, start, prefix)
+    outputs, calls = _opened(model, make, start, prefix, names)
     inner = [t for call in calls for t in keras.tree.flatten((call.args, call.kwargs, call.outputs, call.kept))]
     tensors = {id(t): t for t in [*inner, *keras.tree.flatten(outputs)] if isinstance(t, keras.KerasTensor)}
     new = {id(old): given for old, given in zip(start, inputs, strict=True)}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.graph.calls import Call
+from kattn.graph.calls import Call, free_name
 from kattn.graph.copies import copy_model
 from kattn.graph.inputs import require_functional
 from kattn.graph.inside import all_inside, freeze
@@ -111,7 +111,7 @@ class _Insertion:
         policy = getattr(call.layer, "dtype_policy", None)
         dtype = policy if isinstance(policy, keras.DTypePolicy) and policy.name != "quantized" else None
         title = self.blocks.title
-        base = self.free(f"{call.name.replace('/', '_').replace('#', '_')}_{title}")
+        base = self.free(f"{call.name}_{title}")
         try:
             layer = self.blocks.make(base, dtype)
             y = layer(x)
@@ -127,12 +127,8 @@ class _Insertion:
         return ReZero(name=self.free(f"{base}_scale"), dtype=dtype)([x, y])
 
     def free(self, name: str) -> str:
-        """The name, or with a number behind it where it is taken."""
-        number, found = 1, name
-        while found in self.names:
-            number += 1
-            found = f"{name}_{number}"
-        self.names.add(found)
+        """A name that no layer has."""
+        self.names.add(found := free_name(name, self.names))
         return found
 
 

@@ -5,7 +5,8 @@ import pytest
 from keras import layers
 from support.models import largest_difference, pixels
 
-from kattn.graph.calls import Call, Graph, follow
+from kattn.graph.calls import Call, Graph, follow, free_name
+from kattn.layers import SqueezeExcite
 
 
 def names(model, **options):
@@ -111,6 +112,31 @@ def test_a_layer_is_found_by_its_path_or_by_its_own_name_where_only_one_has_it()
         graph.find("middl/relu")
 
 
+def loaded(name):
+    """A model as it comes out of a file: its layers and operations have the names that another model's have, too."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = SqueezeExcite(2, name="gate")(layers.Conv2D(3, 3, padding="same", name="conv")(image))
+    add = keras.ops.add(x, image)
+    add._keras_history.operation.name = "add"
+    return keras.Model(image, add, name=name)
+
+
+def test_models_whose_layers_have_the_same_names_are_opened_side_by_side(tmp_path):
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(3, 1, name="conv")(loaded("two")(loaded("one")(image)))
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(x))
+    graph = Graph(model)
+    names = ["one/conv", "one/gate", "two/conv", "two/gate", "conv"]
+    assert [call.name for call in graph.calls[:-1]] == names
+    assert [call.name for call in graph.maps()] == names
+    assert [call.alias for call in graph.calls[:-1]] == [None, None, "two_conv", "two_gate", "conv_2"]
+    again = graph.model(graph.output)
+    x = pixels((2, 8, 8, 3))
+    assert largest_difference(again(x), model(x)) == 0
+    again.save(tmp_path / "again.keras")
+    assert largest_difference(keras.saving.load_model(tmp_path / "again.keras")(x), model(x)) == 0
+
+
 def test_a_sequential_model_and_an_open_size_are_read_too():
     open_size = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(3, 3, name="conv")])
     graph = Graph(open_size, image_shape=(8, 6, 3))
@@ -143,3 +169,8 @@ def test_calls_of_a_graph_may_be_made_otherwise():
 def test_what_is_no_graph_of_an_image_is_an_error(make, message):
     with pytest.raises(ValueError, match=message):
         Graph(make())
+
+
+def test_a_free_name_has_a_number_where_it_is_taken():
+    assert free_name("model/conv#2", set()) == "model_conv_2"
+    assert free_name("conv", {"conv", "conv_2"}) == "conv_3"

@@ -115,7 +115,7 @@ def _returned(call: Call, copies: dict[int, keras.Layer | None]) -> tuple[Any, l
     copy = copies.setdefault(id(layer), _copy(layer, True) if first else None)
     if copy is None:
         return outputs, []
-    flat = keras.tree.flatten(copy(*call.args, **call.kwargs))
+    flat = keras.tree.flatten(call.run(copy))
     if first:
         copy.set_weights(layer.get_weights())
     count = len(keras.tree.flatten(outputs))
