@@ -183,7 +183,7 @@ def measure(
     sizes = confusion.sum(axis=1)
     right = answers == labels
     of_class = probabilities[np.arange(count), labels]
-    rank = (probabilities > of_class[:, None]).sum(axis=1)
+    rank = ranks(probabilities, labels)
     return Evaluation(
         images=count,
         classes=classes,
@@ -199,6 +199,21 @@ def measure(
         data=data,
         first_level=first_level(probabilities, labels, names),
     )
+
+
+def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Place of each image's class among its scores, 0 for the highest.
+
+    Among equal scores the higher class number comes first, as in sklearn's top_k_accuracy_score: outputs of 8 bits are
+    often equal, and counting them all as hits would make every class one of the five highest.
+
+    Args:
+        scores: (images, classes).
+        labels: Numbers of the right classes (images,).
+    """
+    own = scores[np.arange(len(scores)), labels][:, None]
+    later = np.arange(scores.shape[1]) > np.asarray(labels)[:, None]
+    return ((scores > own) | ((scores == own) & later)).sum(axis=1)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float:

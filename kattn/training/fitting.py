@@ -12,6 +12,7 @@ from kattn.data.batches import Batches
 from kattn.data.dataset import Dataset
 from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
+from kattn.training.averaging import AveragedWeights
 from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
 from kattn.training.devices import Devices
 from kattn.training.optimizers import SGD, AdamW
@@ -75,7 +76,7 @@ def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any
     if recipe.accumulate > 1:
         common["gradient_accumulation_steps"] = recipe.accumulate
     if recipe.ema:
-        common |= {"use_ema": True, "ema_momentum": recipe.ema}
+        common["average"] = recipe.ema
     if recipe.optimizer == "adamw":
         return AdamW(weight_decay=recipe.weight_decay, **common)
     return SGD(
@@ -84,6 +85,7 @@ def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any
         l2=recipe.weight_decay,
         head=head,
         body_rate=recipe.body_rate,
+        convention=recipe.convention,
         **common,
     )
 
@@ -159,7 +161,7 @@ def fit(
     compile_for(model, recipe, len(training), dataset.multi_label)
     main = main_output(model)
     accuracy = "accuracy" if main is None else f"{main}_accuracy"
-    averaging = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []
+    averaging = [AveragedWeights(training)] if recipe.ema else []
     checkpoint = RunCheckpoint(
         folder,
         f"val_{accuracy}" if validation else None,

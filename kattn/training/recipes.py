@@ -14,6 +14,7 @@ from typing import Any
 from kattn.suggest import unknown
 
 OPTIMIZERS = ("sgd", "adamw")
+CONVENTIONS = ("torch", "caffe")  # kattn.training.optimizers.CONVENTIONS, known without Keras
 SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # kattn.training.schedules.DECAYS, known without Keras
 
 
@@ -40,6 +41,8 @@ class Recipe:
         learning_rate: Peak of the schedule.
         learning_rate_batch: Batch size that `learning_rate` is meant for: another scales it in proportion. 0: never.
         momentum, nesterov: Of SGD.
+        convention: How SGD's momentum meets a changing learning rate: "torch" or "caffe" (see
+            kattn.training.optimizers.SGD).
         weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times the rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.
         body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
@@ -74,6 +77,7 @@ class Recipe:
     learning_rate_batch: int = 0
     momentum: float = 0.9
     nesterov: bool = False
+    convention: str = "torch"
     weight_decay: float = 0.0
     decay_all: bool = False
     body_rate: float = 1.0
@@ -101,6 +105,7 @@ class Recipe:
     def __post_init__(self) -> None:
         self._one_of("optimizer", OPTIMIZERS)
         self._one_of("schedule", SCHEDULES)
+        self._one_of("convention", CONVENTIONS)
         self._one_of("select", ("last", "best"))
         for name in ("epochs", "batch_size", "accumulate"):
             self._within(name, 1, float("inf"))

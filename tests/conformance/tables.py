@@ -45,5 +45,52 @@ def cuts():
     return np.array(found, float)
 
 
+STEPS, SHAPE = 60, (5, 4)
+RATES = {
+    "drop": [0.1] * 30 + [0.01] * 30,
+    "warmup": [0.1 * (i + 1) / 10 for i in range(10)] + [0.05 * (1 + np.cos(np.pi * i / 50)) for i in range(50)],
+}
+SGDS = {"plain": {}, "nesterov": {"nesterov": True}, "decay": {"weight_decay": 1e-2}}
+
+
+def slope(weights, target):
+    """Gradient of a quartic bowl: it changes along the way, as a network's does."""
+    return 0.1 * (weights - target) ** 3 + 0.05 * (weights - target)
+
+
+def start_and_target():
+    rng = np.random.default_rng(7)
+    return rng.standard_normal(SHAPE), rng.standard_normal(SHAPE)
+
+
+def trajectory(rates, make):
+    """Weights after each step of a torch optimizer: (steps, *shape)."""
+    import torch
+
+    start, target = start_and_target()
+    weights = torch.nn.Parameter(torch.tensor(start))
+    optimizer = make([weights])
+    found = []
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        weights.grad = torch.tensor(slope(weights.detach().numpy(), target))
+        optimizer.step()
+        found.append(weights.detach().numpy().copy())
+    return np.array(found)
+
+
+def trajectories():
+    """Every SGD under every course of the rate, and AdamW."""
+    import torch
+
+    found = {
+        f"sgd_{name}_{course}": trajectory(rates, lambda w, o=options: torch.optim.SGD(w, 0.1, momentum=0.9, **o))
+        for course, rates in RATES.items()
+        for name, options in SGDS.items()
+    }
+    adam = trajectory(RATES["warmup"], lambda w: torch.optim.AdamW(w, 0.1, weight_decay=0.05))
+    return found | {"adamw_warmup": adam}
+
+
 if __name__ == "__main__":
-    np.savez_compressed(FILE, crops=crops().astype("float32"), cuts=cuts().astype("float32"))
+    np.savez_compressed(FILE, crops=crops().astype("float32"), cuts=cuts().astype("float32"), **trajectories())

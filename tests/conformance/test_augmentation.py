@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
-from support import TESTS
 
+from conformance.tables import FILE
 from kattn.data.augment import crop_box, cut_box
 from kattn.data.rand_augment import STRONGEST
 
-TABLES = np.load(TESTS / "conformance" / "tables.npz")
+TABLES = np.load(FILE)
 HEIGHT, WIDTH = 500, 375
 DRAWS = 20_000
 

@@ -1,0 +1,1 @@
+"""Training, metrics and initial weights against other packages and tables of their results."""
