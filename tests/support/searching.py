@@ -1,6 +1,7 @@
 """Searches that take seconds: the smallest networks, few images, and trials that are only pretended."""
 
 import sys
+import time
 
 import keras
 import numpy as np
@@ -30,6 +31,18 @@ from support.training import EAGER
 keras.Model.run_eagerly = EAGER
 """
 WORKER = (sys.executable, "-c", UNTRACED + "from kattn.tuning.worker import run\nrun()\n")
+# A chief or worker whose trials are pretended; it needs no TensorFlow.
+PRETENDING = f"""
+import os, sys
+os.environ["KERAS_BACKEND"] = "numpy"
+sys.path.insert(0, {str(TESTS)!r})
+from support.searching import pretended_costs, pretended_train
+from kattn.tuning import costs, trials, worker
+costs.Costs._measure, trials.train = pretended_costs, pretended_train([], pause=0.5)
+trials._callbacks = lambda *given: []
+worker.run()
+"""
+PRETENDED_WORKER = (sys.executable, "-c", PRETENDING)
 
 
 def search(out, **options):
@@ -48,17 +61,23 @@ def pretend(out, **options):
     return tune("se_resnet20", out=out, **{**given, **options})
 
 
-def pretended_train(trained):
-    """In place of kattn.train: writes the history of a run; reduction 8 and rate 0.1 are best. Notes what it trains."""
+def pretended_train(trained, pause=0.0):
+    """In place of kattn.train: writes the history of a run; reduction 8 and rate 0.1 are best.
+
+    Args:
+        trained: (reduction, epochs) of every call is appended.
+        pause: Seconds that an epoch takes.
+    """
 
     def train(model, *, out, recipe, options, callbacks, **_):
         reduction = options.get("reduction", 8)
         rate = abs(np.log10(recipe.learning_rate) + 1)
         accuracy = 0.9 - 0.02 * abs(reduction - 8) - 0.1 * rate - 0.1 / recipe.epochs
         trained.append((reduction, recipe.epochs))
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
         rows = [{"epoch": i + 1, "val_accuracy": accuracy - 0.01 * (recipe.epochs - i)} for i in range(recipe.epochs)]
         for i in range(recipe.epochs):
+            time.sleep(pause)
             RunFolder(out).write_history(rows[: i + 1])
             for callback in callbacks:
                 callback.on_epoch_end(i)

@@ -9,14 +9,14 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from support.searching import UNTRACED, WORKER, same_result, search
+from support.searching import PRETENDED_WORKER, UNTRACED, WORKER, pretend, same_result, search
 
 from kattn.tuning import SearchError, workers
 
 
 @pytest.fixture
 def children(monkeypatch):
-    """(name, process) of every child that is started; they train without tracing."""
+    """(name, process) of every child that is started."""
     started, start = [], workers.Processes.start
 
     def noted(processes, name, mode="a"):
@@ -24,25 +24,37 @@ def children(monkeypatch):
         return started[-1][1]
 
     monkeypatch.setattr(workers.Processes, "start", noted)
-    monkeypatch.setattr(workers, "COMMAND", WORKER)
     return started
 
 
-def test_two_workers_find_the_same_and_a_dead_one_is_started_again(straight, children, tmp_path, capsys):
-    out = tmp_path / "search"
+def kill_worker1(children, log, line):
+    """Kill the first worker as soon as it has printed something, in the middle of its trial."""
 
-    def kill_one():
-        log = out / "logs" / "worker1.txt"
-        while not (log.is_file() and "epoch 1/2" in log.read_text()):
+    def wait():
+        while not (log.is_file() and line in log.read_text()):
             time.sleep(0.02)
         next(child for name, child in children if name == "worker1").kill()
 
-    threading.Thread(target=kill_one, daemon=True).start()
-    found = search(out, workers=2, verbose=True)
-    same_result(straight, found)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def test_two_workers_find_the_same_and_a_dead_one_is_started_again(pretended, children, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(workers, "COMMAND", PRETENDED_WORKER)
+    options = {"space": {"reduction": [4, 8]}, "overrides": {"epochs": 2}}
+    straight = pretend(tmp_path / "straight", **options)
+    kill_worker1(children, tmp_path / "search" / "logs" / "worker1.txt", "trial 000")
+    same_result(straight, pretend(tmp_path / "search", workers=2, **options, verbose=True))
     assert "worker1 ended with status -9; started again" in capsys.readouterr().out
     assert [name for name, _ in children] == ["chief", "worker1", "worker2", "worker1"]
     assert all(child.poll() is not None for _, child in children)
+
+
+@pytest.mark.slow
+def test_workers_that_train_find_the_same_also_where_one_died(straight, children, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "COMMAND", WORKER)
+    kill_worker1(children, tmp_path / "search" / "logs" / "worker1.txt", "epoch 1/2")
+    same_result(straight, search(tmp_path / "search", workers=2, verbose=True))
+    assert [name for name, _ in children] == ["chief", "worker1", "worker2", "worker1"]
 
 
 PLAYED = """

@@ -13,7 +13,7 @@ LARGEST_SHRINK = 16  # of a map before it attends, or is attended to
 
 
 def fits(site: Site) -> bool:
-    """(queries, keys) that are both the layer's map, or that map shrunk; not the tiles of a map cut into some."""
+    """(queries, keys), each the positions of the layer's map or of that map shrunk, not of tiles of the map."""
     if len(site.shape) != 2 or len(site.maps) > 1:
         return False
     height, width = site.size
@@ -23,7 +23,7 @@ def fits(site: Site) -> bool:
 
 
 def grid(count: int | None, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Height and width of the shrunk map that has so many positions, rounded down or up; None for none."""
+    """Height and width, rounded down or up, of the shrunk map with so many positions; None where there is none."""
     for factor in range(1, LARGEST_SHRINK + 1):
         for sides in ([max(1, s // factor) for s in size], [-(-s // factor) for s in size]):
             if sides[0] * sides[1] == count:
@@ -32,7 +32,7 @@ def grid(count: int | None, size: tuple[int, int]) -> tuple[int, int] | None:
 
 
 def to_map(values: Any, site: Site, query: Query, earlier: Sequence[Any] = ()) -> Any:
-    """The weights of the query's position over the keys, or how much each key is looked at by all on average."""
+    """The weights of the query's position over the keys; without a query the mean over all positions."""
     queries, keys = (grid(count, site.size) for count in site.shape)
     assert queries is not None and keys is not None  # as `fits` says
     if query is None:

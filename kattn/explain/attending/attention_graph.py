@@ -1,10 +1,10 @@
-"""Finding attention in a graph: layers that offer it, whatever they are called and whoever wrote them.
+"""The attention in a model's graph: of all layers that offer it, kattn's and others.
 
 A layer offers its attention in one of three ways:
 
-- by a constructor option `return_attention`, with which it gives its attention behind its other outputs;
-- by a class attribute `attention_output`, the number of the output that is the attention anyway (ABN's branch);
-- by a method `channel_gate(x)`, which gives its gate (batch, 1, 1, channels) of its input (CBAM).
+- by a constructor option `return_attention`, with which it returns its attention after its other outputs;
+- by a class attribute `attention_output`, the number of the output that is the attention (ABN's branch);
+- by a method `channel_gate(x)`, which returns its gate (batch, 1, 1, channels) for its input (CBAM).
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ def fits(site: Site) -> bool:
 
 
 def to_map(values: Any, site: Site, query: Query, earlier: Sequence[Any] = ()) -> Any:
-    """The weights of the query's position on its cross, or how much each position is looked at on average.
+    """The weights of the query's position on its column and row; without a query the mean over all positions.
 
-    With the attention of earlier recurrences: what the query sees through all of them.
+    With the attention of earlier recurrences: the weights through all of them.
     """
     height, width = site.size
     if query is None:
@@ -28,12 +28,12 @@ def to_map(values: Any, site: Site, query: Query, earlier: Sequence[Any] = ()) -
         rows, columns = ops.one_hot(row, height, dtype=values.dtype), ops.one_hot(column, width, dtype=values.dtype)
         start = ops.expand_dims(ops.expand_dims(rows, 1) * ops.expand_dims(columns, 0), 0)
     for weights in (values, *reversed(earlier)):
-        start = shared_out(start, weights, height)
+        start = _shared_out(start, weights, height)
     return start
 
 
-def shared_out(start: Any, values: Any, height: int) -> Any:
-    """What lies at each position, (batch, height, width), shared out over the position's cross by its weights."""
+def _shared_out(start: Any, values: Any, height: int) -> Any:
+    """Each position's value of (batch, height, width), spread over the position's column and row by its weights."""
     weighed = ops.expand_dims(start, -1) * values
     down = ops.transpose(ops.sum(weighed[..., :height], axis=1), (0, 2, 1))  # (batch, height, width)
     across = ops.sum(weighed[..., height:], axis=2)

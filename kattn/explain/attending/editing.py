@@ -42,19 +42,19 @@ def edit(
     output: str | int | None = None,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """What an attention branch network answers when it is given this attention map instead of its own.
+    """The output of an attention branch network that is given this attention map instead of its own.
 
     Args:
         model, output: As in `editable`.
         images: (images, height, width, channels), as the model takes them.
         attention_map: (images, height, width) or with a last axis of 1, 0-1 as the branch's sigmoid; one map (height,
-            width) serves all images. Another size than the branch's is resized bilinearly, so that a map painted on the
-            image will do. None: the network's own map.
+            width) is used for all images. Another size than the branch's is resized bilinearly, so that a map can be
+            painted on the image. None: the network's own map.
         batch_size: Images at a time.
 
     Returns: the output, float32 (images, classes).
-    Raises: ValueError for a model without an attention branch, images that do not fit, and a map that is none: another
-        number of maps than images, values that are not finite or outside 0-1.
+    Raises: ValueError for a model without an attention branch, images that do not fit, another number of maps than
+        images, and values of maps that are not finite or outside 0-1.
     """
     images = checked_images(model, images)
     graph, site = _branch(model, output, images.shape[1:])

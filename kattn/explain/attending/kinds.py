@@ -1,7 +1,7 @@
-"""What the attention that a layer returns means: the table of kinds, told apart by shapes.
+"""What the attention that a layer returns means: the table of kinds, which shapes tell apart.
 
-A kind is one file: whether an attention is of it, and how it becomes a map of what is looked at. A layer whose shapes
-could mean two things says which by an attribute `attention_kind`.
+Each kind is one file: whether an attention is of that kind, and how it becomes a map. A layer whose shapes could mean
+two things names its kind by an attribute `attention_kind`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def with_attention(model: keras.Model, *, layer: str | None = None, output: str 
         output: Name or index of the prediction. None: "predictions", else the first.
 
     Returns: A model from "image" to {"predictions", "attention_map"}; the map is (batch, height, width, 1), at the
-        layer's own size. Where positions attend to positions it says how much each is looked at on average. It shares
-        its layers with the model, but for attention layers that have to return their attention, which are copied.
+        layer's own size; where positions attend to positions it is the mean over all positions. The new model shares
+        its layers with the model, except attention layers that must return their attention: these are copied.
         `kattn.export.onnx(m, path, outputs="all")` writes both outputs.
     Raises: ValueError for a model without attention over positions, an unknown layer, or a model that leaves its image
         size open.

@@ -1,4 +1,4 @@
-"""What the attention layers of a network look at: maps at the images' size, and the values themselves."""
+"""Where the attention layers of a network look: maps at the images' size, and the values themselves."""
 
 from __future__ import annotations
 
@@ -43,21 +43,20 @@ def attention(
 ) -> dict[str, np.ndarray]:
     """Where the attention layers of a model look, at the images' size.
 
-    Gates of positions (CBAM, ABN, GC) are their values, 0-1 for sigmoids; gates of positions and channels (BAM,
-    residual attention) their mean over the channels. Where positions attend to positions (non-local blocks, DANet,
-    CCNet, SAGAN) it is the weights of the query's position; a second recurrence of CCNet includes the first. A
-    spatial transformer's map is 1 where it reads the image.
+    The map of a gate of positions (CBAM, ABN, GC) is its values, 0-1 for sigmoids; of a gate of positions and channels
+    (BAM, residual attention) the mean over the channels. Where positions attend to positions (non-local blocks, DANet,
+    CCNet, SAGAN) the map is the weights of the query's position; a second recurrence of CCNet includes the first. The
+    map of a spatial transformer is 1 where it reads the image.
 
     Args:
         model: A functional or Sequential model of one input; models nested in it are opened.
         images: (images, height, width, channels), as the model takes them.
         layers: Names of the layers. None: all that have attention over positions.
-        query: Row and column of the pixel whose weights are shown. None: the mean over all positions, how much each is
-            looked at.
+        query: Row and column of the pixel whose weights are shown. None: the mean over all positions.
         batch_size: Images at a time.
 
-    Returns: by layer, in order, float32 (images, height, width), bilinearly enlarged and not rescaled. A layer of
-        several attentions has "name", "name:2" and so on.
+    Returns: by layer, in order, float32 (images, height, width), bilinearly enlarged and not rescaled. A layer with
+        several attentions gives "name", "name:2" and so on.
     Raises: ValueError for a model without attention over positions (`attention_values` gives gates of channels), an
         unknown layer (with the closest), a query outside the image, or images that do not fit.
     """
@@ -82,7 +81,7 @@ def attention_values(
     """The attention of every layer that has some, as the layer gives it.
 
     AFI's weights are (images, earlier maps, channels), gates of channels (images, 1, 1, channels), affinities (images,
-    positions, positions): large ones are better asked for by name.
+    positions, positions). Affinities of large maps take much memory: name the layers.
 
     Args:
         model, images, layers, batch_size: As in `attention`; here None means layers of every kind.

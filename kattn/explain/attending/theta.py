@@ -17,7 +17,7 @@ def fits(site: Site) -> bool:
 
 
 def to_map(values: Any, site: Site, query: Query, earlier: Sequence[Any] = ()) -> Any:
-    """1 where the map is sampled, 0 where nothing is read: the output's frame, drawn on the input."""
+    """1 where the transformer reads the map, 0 elsewhere: the output's frame, drawn on the input."""
     height, width = site.size
     x = ops.reshape(ops.convert_to_tensor((2 * np.arange(width) + 1) / width - 1, values.dtype), (1, 1, width))
     y = ops.reshape(ops.convert_to_tensor((2 * np.arange(height) + 1) / height - 1, values.dtype), (1, height, 1))
@@ -31,7 +31,7 @@ def to_map(values: Any, site: Site, query: Query, earlier: Sequence[Any] = ()) -
 
 
 def sampling_grid(theta: Any, lines: int = 9) -> np.ndarray:
-    """The points of a grid over the output, where they lie on the input.
+    """A regular grid of points over the output, and where these points lie on the input.
 
     Args:
         theta: (images, 6), as `attention_values` gives it for a spatial transformer.

@@ -161,7 +161,7 @@ def _selectivity(run: FinishedRun) -> Section:
     rows = [[name, f"{index.mean():.3f}", f"{index.max():.3f}"] for name, index in found.items()]
     return Section(
         "Class selectivity",
-        [_embedded(figure, "0: the channel answers to all classes alike; 1: to a single one.")],
+        [_embedded(figure, "0: the channel responds to all classes alike; 1: to a single one.")],
         rows=[["layer", "mean", "highest"], *rows],
         folded=True,
     )

@@ -17,14 +17,14 @@ BINS = 50
 
 @dataclass(frozen=True)
 class Area:
-    """Share of the image that maps cover, over a dataset.
+    """The share of the image that a map covers, over a dataset.
 
     Attributes:
-        mean: Over the images that have a map.
-        deviation: Standard deviation.
-        images: How many have a map; `empty`: for how many nothing speaks for the class, which count for nothing else.
-        empty: See images.
-        histogram: Images by share, in 50 equal bins of 0-1.
+        mean: Mean share over the images with a map, 0-1.
+        deviation: Its standard deviation.
+        images: Number of images with a map.
+        empty: Number of images without one, where nothing speaks for the class. No other attribute counts them.
+        histogram: Number of images by share, in 50 equal bins of 0-1.
     """
 
     mean: float
@@ -45,9 +45,9 @@ def activation_area(
     limit: int | None = None,
     **options: Any,
 ) -> Area:
-    """The share of pixels where a map reaches a part of its maximum, over a dataset.
+    """The share of pixels where a map reaches a given part of its maximum, over a dataset.
 
-    The AFI paper says of its Grad-CAM maps that they are smaller than the plain network's; this is a number for that.
+    The AFI paper says that its Grad-CAM maps are smaller than the plain network's; this is a number for it.
 
     Args:
         model: A functional or Sequential classifier of one input.
@@ -56,6 +56,7 @@ def activation_area(
         method: (model, images, batch_size=..., **options) to maps in 0-1, such as `grad_cam`.
         options: Of the method: classes, layer, output.
 
+    Returns: Mean, deviation and histogram of the shares.
     Raises: ValueError for a threshold out of range, and as the method does.
     """
     if not 0 < threshold <= 1:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class ClassMeans:
-    """Running sums of vectors by class; holds no more than classes x values numbers, however many images come.
+    """Running sums of vectors by class: classes x values numbers, for any number of images.
 
     Args:
         classes: Number of classes; None grows with the labels.
@@ -22,7 +22,7 @@ class ClassMeans:
         self.squares: dict[str, np.ndarray] = {}
 
     def add(self, values: dict[str, np.ndarray], labels: np.ndarray) -> None:
-        """Count a batch: values by name, (images, n) each.
+        """Add a batch: values by name, each (images, n).
 
         Raises: ValueError for a label below 0 or beyond the classes.
         """

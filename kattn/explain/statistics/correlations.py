@@ -1,4 +1,4 @@
-"""How alike the channels of a layer answer: C3's channel correlations, for a network and while it trains."""
+"""How alike the channels of a layer respond: C3's channel correlations, of a network and while it trains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def channel_correlations(
 ) -> dict[str, np.ndarray]:
     """The correlation of every two channels of feature maps, over all positions of all images of a dataset.
 
-    The data pass once, batch by batch; what is kept is channels x channels numbers a layer.
+    The data are read once, batch by batch; channels x channels numbers a layer are kept.
 
     Args:
         model: A functional or Sequential model of one input.
@@ -51,7 +51,7 @@ def channel_correlations(
 
 
 def mean_correlation(correlations: Any) -> float:
-    """The mean of |correlation| over the pairs of different channels, which says how redundant they are."""
+    """The mean of |correlation| over all pairs of different channels, 0-1: how redundant the channels are."""
     matrix = np.abs(np.asarray(correlations))
     count = len(matrix)
     return float((matrix.sum() - np.trace(matrix)) / (count * (count - 1))) if count > 1 else 0.0
@@ -61,9 +61,9 @@ class ChannelCorrelationLog(keras.callbacks.Callback):
     """Keeps the channel correlations of a network at stages of its training.
 
     Args:
-        data: Images to compare on, as `channel_correlations` takes them.
+        data: Images, as `channel_correlations` takes them.
         layers: As there.
-        epochs: After how many epochs, counted from 1; 0 is before the first. None: before training and after each.
+        epochs: Numbers of the epochs, from 1, after which they are kept; 0 is before training. None: all of these.
         options: Further options of `channel_correlations`.
 
     Attributes:
@@ -109,7 +109,7 @@ def _correlation(products: np.ndarray) -> np.ndarray:
     mean = products[:-1, -1] / products[-1, -1]
     covariance = products[:-1, :-1] / products[-1, -1] - np.outer(mean, mean)
     variance = np.diag(covariance)
-    # Below what float32 sums can tell from zero a channel counts as constant.
+    # A variance that float32 sums cannot tell from zero counts as zero: the channel is constant.
     alive = variance > 1e-6 * np.maximum(np.diag(products)[:-1] / products[-1, -1], 1e-12)
     scale = np.where(alive, 1 / np.sqrt(np.where(alive, variance, 1)), 0)
     return np.clip(covariance * np.outer(scale, scale), -1, 1)

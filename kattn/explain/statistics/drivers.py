@@ -1,4 +1,4 @@
-"""Which channels of a layer are most active, and which images drive them."""
+"""The most active channels of a layer, and the images that activate them most."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from kattn.graph.calls import Graph
 
 @dataclass(frozen=True)
 class Drivers:
-    """The most active channels of a layer and the images that drive each.
+    """The most active channels of a layer, and the images that activate each most.
 
     Attributes:
-        layer: Its name.
+        layer: The layer's name.
         channels: Numbers of the channels, the most active first, (k,).
         activity: Their mean activity over the dataset, (k,).
-        indices: Numbers of the images in the order of the data, the strongest first, (k, images).
-        strengths: The channel's activity for each, (k, images).
+        indices: Numbers of the images in the data, the most activating first, (k, images).
+        strengths: The channel's activity for each image, (k, images).
         labels: Their classes, (k, images).
-        images: Themselves, (k, images, height, width, channels).
-        maps: The channel's activity over the image's positions, (k, images, map height, map width).
+        images: Their pixels, (k, images, height, width, channels).
+        maps: The channel's activity at the image's positions, (k, images, map height, map width).
     """
 
     layer: str
@@ -51,23 +51,24 @@ def top_channels(
 ) -> Drivers:
     """The channels of a layer with the highest mean activity, and the images for which each is highest.
 
-    The data pass twice: first numbers are kept (`images` a channel), then the images that those numbers name.
+    The data are read twice: first for the numbers of these images, then for the images themselves.
 
     Args:
         model: A functional or Sequential model of one input.
-        data, split, batch_size, limit: See `stream`; batches must come again when asked again, so no generator.
+        data, split, batch_size, limit: See `stream`; no generator, which can be read once only.
         layer: Name of a layer that gives feature maps. None: the last one.
         channels: How many channels.
         images: How many images of each.
 
-    Raises: ValueError for an unknown layer (with the closest), counts below 1, data that pass only once, and images
-        that do not fit.
+    Returns: The channels, the most active first, with their images.
+    Raises: ValueError for an unknown layer (with the closest), counts below 1, data that can be read once only, and
+        images that do not fit.
     """
     if min(channels, images) < 1:
         raise ValueError(f"channels and images must be at least 1. Received: channels={channels}, images={images}")
     batches = stream(data, model, split=split, batch_size=batch_size, limit=limit)
     if iter(batches) is iter(batches):
-        raise ValueError("the data pass twice: give arrays, a dataset or a list of batches instead of a generator.")
+        raise ValueError("the data are read twice: give arrays, a dataset or a list of batches instead of a generator.")
     graph = Graph(model, image_shape=batches.image_shape)
     maps = graph.maps()
     if not maps:

@@ -1,4 +1,4 @@
-"""Numbers for maps: what the prediction does when pixels go or come in a map's order, and whether maps hit objects."""
+"""How faithful maps are: deletion and insertion of pixels in a map's order, and whether maps hit objects."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kattn.graph.compiled import compiled
 
 @dataclass(frozen=True)
 class Curves:
-    """What a class's score does as pixels are deleted or inserted, the map's highest first.
+    """A class's score while pixels are deleted or inserted, the highest of the map first.
 
     Attributes:
-        shares: Share of the pixels changed, (steps + 1,), from 0 to 1.
+        shares: Shares of the pixels that are changed, (steps + 1,), from 0 to 1.
         deletion, insertion: The class's score at each, (images, steps + 1).
         deletion_area, insertion_area: Area under each curve, (images,). A good map has a low deletion area and a high
             insertion area.
@@ -54,20 +54,21 @@ def deletion_insertion(
 ) -> Curves:
     """Deletion and insertion curves of maps.
 
-    Deletion starts from the image and replaces its pixels by the baseline's, insertion the other way round, the pixels
-    of the highest values of the map first, equal ones in reading order.
+    Deletion starts from the image and replaces its pixels by the baseline's; insertion starts from the baseline. The
+    pixels with the highest values of the map come first, equal ones in reading order.
 
     Args:
         model: A functional or Sequential classifier of one input.
         images: (images, height, width, channels), as the model takes them.
         maps: (images, height, width), such as `grad_cam` gives.
-        classes: The class whose score is watched, for all images or for each. None: the predicted one.
-        steps: In how many equal parts the pixels change.
+        classes: The class whose score is followed, for all images or for each. None: the predicted one.
+        steps: Number of equal parts in which the pixels change.
         baseline: "blur": the image blurred by a box of a quarter of its side, three times over; or a number, the value
             of all pixels.
         output: Name or index of the output. None: "predictions", else the first.
         batch_size: Images at a time.
 
+    Returns: The curves of each image, and their areas.
     Raises: ValueError for maps of another size or number than the images, steps below 1, an unknown baseline, a class
         out of range, images that do not fit.
     Paper: Petsiuk, Das, Saenko. RISE. BMVC 2018. arXiv:1806.07421

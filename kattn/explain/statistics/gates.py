@@ -1,4 +1,4 @@
-"""What gates do to the images of each class: the SE paper's recalibration figure, in numbers."""
+"""The gates for the images of each class: the SE paper's recalibration figure, in numbers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ class GateStatistics:
     """Gate activations by layer and class.
 
     Attributes:
-        means: By layer, (classes, ...) as the gate is: (classes, channels), for AFI and SK (classes, maps, channels).
-            NaN for a class without images.
-        deviations: Standard deviations within the class, alike.
-        counts: Images of each class.
+        means: By layer, (classes, channels), for AFI and SK (classes, maps, channels); NaN for a class without images.
+        deviations: Standard deviations within the class, in the same shapes.
+        counts: Number of images of each class.
         class_names: In the order of the rows.
     """
 
@@ -36,7 +35,7 @@ class GateStatistics:
     class_names: tuple[str, ...]
 
     def overall(self, layer: str) -> np.ndarray:
-        """The mean over all images of a layer's gate."""
+        """The mean of a layer's gate over all images."""
         means = np.nan_to_num(self.means[layer])
         return np.tensordot(self.counts / self.counts.sum(), means, axes=1)
 
@@ -52,15 +51,16 @@ def gate_statistics(
 ) -> GateStatistics:
     """Mean and deviation of every gate, by class, over a dataset.
 
-    Gates of channels (SE, ECA, CBAM, GE) count as they are, gates of positions and channels (BAM, residual attention)
-    by their mean over the positions, and weights of maps against each other (AFI, SK, ResNeSt) one by one. The data
-    pass once, batch by batch; what is kept is two numbers a class and gate.
+    Gates of channels (SE, ECA, CBAM, GE) are taken as they are, gates of positions and channels (BAM, residual
+    attention) as their mean over the positions, and weights of maps against each other (AFI, SK, ResNeSt) one by one.
+    The data are read once, batch by batch; two numbers a class and gate are kept.
 
     Args:
         model: A functional or Sequential classifier of one input and known size.
         data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
         layers: Names of attention layers. None: all that have such gates.
 
+    Returns: Means and deviations by layer and class.
     Raises: ValueError for a model without gates of channels, an unknown layer, and images that do not fit.
     Paper: the figure is that of section 6.4 in Hu et al. Squeeze-and-Excitation Networks. arXiv:1709.01507
     """

@@ -1,4 +1,4 @@
-"""Class selectivity: does a channel answer to one class, or to all alike?"""
+"""Class selectivity: does a channel respond to one class, or to all alike?"""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def class_selectivity(
     mu_k = mean over the images of class k, and over positions, of the channel's activity relu(A)
     index = (mu_max - mu_rest) / (mu_max + mu_rest), mu_rest the mean of the other classes' mu_k
 
-    0 is a channel that answers to all classes alike, 1 one that answers to a single class. A channel that never
-    answers has 0. The data pass once, batch by batch; what is kept is one number a class and channel.
+    0 is a channel that responds to all classes alike, 1 one that responds to a single class. A channel that never
+    responds has 0. The data are read once, batch by batch; one number a class and channel is kept.
 
     Args:
         model: A functional or Sequential classifier of one input.
         data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
-        layers: Names of layers that give feature maps. None: all that end in a ReLU, and the AFI modules; without such
-            all that give feature maps.
+        layers: Names of layers that give feature maps. None: all that end in a ReLU, and the AFI modules; in a model
+            without such layers all that give feature maps.
 
     Returns: by layer, in order, float64 (channels,) in 0-1.
     Raises: ValueError for an unknown layer (with the closest), data of one class only, and images that do not fit.
@@ -85,7 +85,7 @@ def map_calls(graph: Graph, layers: Sequence[str] | str | None) -> list[Call]:
 
 
 def _is_activated(call: Call) -> bool:
-    """Whether a layer's maps are activity: it is a ReLU or ends in one, or it joins such maps (AFI)."""
+    """Whether a layer is a ReLU or ends in one, or joins such maps (AFI): its maps are then not negative."""
     several = isinstance(call.args[0], (list, tuple)) and hasattr(call.layer, "return_attention")
     named = getattr(getattr(call.layer, "activation", None), "__name__", "").startswith("relu")
     return is_map(call.outputs) and (several or named or isinstance(call.layer, keras.layers.ReLU))

@@ -1,4 +1,4 @@
-"""Labelled images in batches, from whatever holds them, and one pass of a network over them."""
+"""Labelled images in batches, from any source, and one pass of a network over them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from kattn.graph.outputs import MAIN_OUTPUT
 
 @dataclass(frozen=True)
 class Stream:
-    """Batches of (images, labels), and what the labels mean.
+    """Batches of (images, labels), and the names of the classes.
 
     Attributes:
-        batches: Gives the batches each time it is iterated; an iterator only once.
+        batches: Gives the batches each time it is iterated; where it is an iterator, once only.
         image_shape: (height, width, channels).
         class_names: Where they are known.
     """
@@ -38,7 +38,7 @@ class Stream:
 
 
 class _Slices:
-    """A split's images in batches, as often as it is asked."""
+    """A split's images in batches."""
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self.split = split
@@ -51,7 +51,7 @@ class _Slices:
 
 
 class _Given:
-    """Batches that somebody else makes: a PyDataset, a tf.data.Dataset, a generator."""
+    """Batches of the caller's: a PyDataset, a tf.data.Dataset, a generator."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -64,7 +64,7 @@ class _Given:
             yield np.asarray(item[0]), _class_numbers(item[1])
 
     def as_stream(self) -> Stream:
-        """With a look at the first batch, which an iterator is given back."""
+        """The batches as a stream. The first batch is read for its shape, and put back in front of an iterator."""
         batches = iter(self)
         first = next(batches, None)
         if first is None:
@@ -81,12 +81,13 @@ def stream(
     Args:
         data: Anything `kattn.data.load` takes ("digits", a TFDS name, a folder of class folders, arrays (images,
             labels), a Dataset), a Split, or batches (images, labels): a keras PyDataset, a tf.data.Dataset, any
-            iterable. Batches are taken as they come and never held together, so their number is not limited.
-        model: Whose size the images are brought to.
+            iterable. Batches are read one after another, so their number is not limited.
+        model: The images are brought to its size.
         split: "test", "validation" or "train", of data that have splits. Arrays are taken whole.
-        batch_size: Images at a time, of data that come in no batches.
-        limit: At most so many images, of data that come in no batches.
+        batch_size: Images at a time, of data that are not batches already.
+        limit: Most images, of data that are not batches already.
 
+    Returns: The batches, with the shape of the images and the names of the classes.
     Raises: DataError for data that cannot be used, ValueError for a split that does not exist.
     """
     if split not in ("train", "validation", "test"):
@@ -99,7 +100,7 @@ def stream(
 def outputs_over(network: keras.Model, batches: Stream) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
     """A network's outputs for each batch, as numpy, with the batch's images and labels.
 
-    A batch that is smaller than the first is filled up to its size, and the answers are cut: nothing is compiled twice.
+    A batch that is smaller than the first is filled up to its size, so that nothing is compiled twice.
 
     Raises: ValueError for data without images, and for images that the network does not take.
     """

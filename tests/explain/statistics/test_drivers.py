@@ -18,7 +18,7 @@ def test_the_top_channels_and_their_images_are_those_of_a_sort(model):
         np.testing.assert_array_equal(found.images[row], IMAGES[found.indices[row]])
         np.testing.assert_array_equal(found.labels[row], LABELS[found.indices[row]])
         np.testing.assert_allclose(found.maps[row].mean((1, 2)), found.strengths[row], atol=1e-5)
-    with pytest.raises(ValueError, match="pass twice"):
+    with pytest.raises(ValueError, match="read twice"):
         top_channels(model, iter([DATA]))
     with pytest.raises(ValueError, match="at least 1"):
         top_channels(model, DATA, channels=0)
