@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kattn.cli import commands
 from kattn.cli.messages import in_flags, printable
@@ -94,5 +94,6 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def names() -> list[str]:
     """The commands: those of ORDER, then all others that have a file."""
-    found = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    files = [Path(file) for folder in commands.__path__ for file in os.listdir(folder)]
+    found = sorted(file.stem for file in files if file.suffix == ".py" and file.stem != "__init__")
     return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
