@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from kattn.startup import import_keras
 from kattn.zoo.weights import manifest
 
 if TYPE_CHECKING:
@@ -100,12 +101,19 @@ def _weights(name: str) -> dict[str, dict[str, Any]]:
     return {tag: entry.facts() for tag, entry in manifest.tags(name).items()}
 
 
+def _tables() -> Any:
+    """The tables of attentions and backbones. Importing them imports Keras, in silence."""
+    if "keras" not in sys.modules:
+        import_keras()
+    from kattn.zoo import tables
+
+    return tables
+
+
 def described(name: str, cost: Profile) -> ModelInfo:
     """What is known of a model: its rows, and the cost that was counted. Raises: ValueError for an unknown name."""
-    from kattn.zoo.tables import parts, rows
-
-    attention_name, backbone_name = parts(name)
-    attention, backbone = rows(name)
+    attention_name, backbone_name = _tables().parts(name)
+    attention, backbone = _tables().rows(name)
     return ModelInfo(
         name=name,
         attention="" if attention_name == "none" else attention_name,
@@ -176,9 +184,7 @@ def list_models(pattern: str = "*", *, weights: bool = False, published: bool = 
     # A row added while the process runs can only be there once the tables are loaded; one added to their source is
     # found where the pattern asks for it. All other questions need no Keras.
     if not names or "kattn.zoo.tables" in sys.modules:
-        from kattn.zoo.tables import pairs
-
-        names |= set(fnmatch.filter((name for name, *_ in pairs()), pattern))
+        names |= set(fnmatch.filter((name for name, *_ in _tables().pairs()), pattern))
     if weights:
         names = {name for name in names if manifest.tags(name)}
     if published:
@@ -194,7 +200,7 @@ def info(name: str) -> ModelInfo:
     """
     if name in _table():
         return _table()[name]
+    build = _tables().builder(name)
     from kattn.profiling import profile
-    from kattn.zoo.tables import builder
 
-    return described(name, profile(builder(name)()))
+    return described(name, profile(build()))

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""What several tests of models share."""
 
 from __future__ import annotations
 
@@ -42,38 +42,34 @@ def largest_difference(a: Any, b: Any) -> float:
     return max(float(np.max(np.abs(numpy(x) - numpy(y)))) for x, y in pairs)
 
 
+def short(attention: str, backbone: Any, **options: Any) -> Any:
+    """A network of few blocks: an attention by its name, with a backbone's row made for the test."""
+    from kattn.zoo.attentions.table import ATTENTIONS
+    from kattn.zoo.builder import make_builder
+
+    return make_builder("short", ATTENTIONS[attention], backbone)(**options)
+
+
 def architectures() -> list[dict[str, str]]:
     """Rows of the published networks that have a call on `kattn.zoo`: call, params, macs, ..."""
     text = (DATA / "architectures.csv").read_text()
     return [row for row in csv.DictReader(text.splitlines()) if row["call"]]
 
 
-def rows_of(*backbones: str) -> list[dict[str, str]]:
-    """The published networks with one of these backbones, plain or with a mechanism."""
-    return [row for row in architectures() if row["call"].split("(")[0].endswith(backbones)]
-
-
-def assert_published(row: dict[str, str]) -> None:
-    """Parameters and MACs of the call are the published ones."""
-    import kattn
-
-    model = eval(f"kattn.zoo.{row['call']}", {"kattn": kattn})
-    assert (trainable(model), kattn.profile(model).macs) == (int(row["params"]), int(row["macs"]))
-
-
-def assert_probabilities(name: str, size: tuple[int, int] = (32, 32), **options: Any) -> Any:
-    """The model maps random pixels to finite scores that sum to one; gives the model back."""
-    import kattn
-
-    model = kattn.zoo.create(name, input_shape=(*size, 3), classes=5, **options)
-    for y in keras.tree.flatten(model(pixels((2, *size, 3)))):
-        np.testing.assert_allclose(np.asarray(y).sum(-1), 1, rtol=1e-4)
-    return model
+def assert_probabilities(model: Any, size: tuple[int, int], channels: int = 3) -> None:
+    """The model maps random pixels to finite scores that sum to one, in each of its outputs."""
+    for y in keras.tree.flatten(model(pixels((2, *size, channels)))):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(y).sum(-1), 1, rtol=1e-4)
 
 
 def layers_of(model: Any, kind: str) -> list[str]:
     """Names of the model's layers of a class, in order."""
     return [layer.name for layer in model.layers if type(layer).__name__ == kind]
+
+
+def inputs_of(model: Any, name: str) -> list[str]:
+    """Names of the layers whose outputs a layer takes."""
+    return [x._keras_history.operation.name for x in keras.tree.flatten(model.get_layer(name).input)]
 
 
 def integrated_maps(model: Any, name: str) -> list[tuple[int, ...]]:

@@ -1,33 +1,34 @@
+"""`features`: every level has the stride of its name."""
+
 import keras
-import numpy as np
 import pytest
-from support.models import pixels
+from support.models import largest_difference, pixels
 
 from kattn.zoo import create, features
 from kattn.zoo.backbones.table import BACKBONES
 
 
 def test_levels_have_the_stride_of_their_name():
-    model = features(create("bam_resnet50", input_shape=(64, 96, 3)))
+    model = features(create("bam_resnet50", input_shape=(64, 96, 3), depths=(1, 1, 1, 1)))
     shapes = {level: tuple(y.shape) for level, y in model.output.items()}
     assert shapes == {f"C{k}": (None, 64 >> k, 96 >> k, 64 << k) for k in (2, 3, 4, 5)}
 
 
 def test_the_last_level_is_what_the_head_takes():
-    model = create("abn_resnet20", include_top=False)
+    model = create("abn_resnet20", include_top=False, depths=(1, 1, 1))
     x = pixels((1, 32, 32, 3))
-    np.testing.assert_array_equal(np.asarray(features(model, "C2")(x)["C2"]), np.asarray(model(x)))
+    assert largest_difference(features(model, "C2")(x)["C2"], model(x)) == 0
 
 
 def test_a_loaded_model_has_its_levels(tmp_path):
-    create("resnet20").save(tmp_path / "m.keras")
+    create("resnet20", depths=(1, 1, 1)).save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras", compile=False)
     assert list(features(loaded).output) == ["C0", "C1", "C2"]
 
 
 def test_unknown_levels_and_foreign_models_are_refused():
     with pytest.raises(ValueError, match=r"has no level C5. Levels: C0, C1, C2"):
-        features(create("resnet20"), levels=("C2", "C5"))
+        features(create("resnet20", depths=(1, 1, 1)), levels=("C2", "C5"))
     x = keras.Input((4, 4, 3))
     with pytest.raises(ValueError, match=r"takes models of kattn.zoo"):
         features(keras.Model(x, keras.layers.Conv2D(1, 1)(x)))
@@ -47,7 +48,7 @@ def check_backbone(name):
         assert wanted - 4 <= y.shape[1] <= wanted + 1 and y.shape[1] == y.shape[2], (level, y.shape)
 
 
-SMALL = ("densenet121", "mobilenet_v2", "shufflenet_v2_x0_5", "vgg16", "squeezenet1_1", "preact_resnet18", "resnet20")
+SMALL = ("densenet40_k12", "mobilenet_v1", "shufflenet_v2_x0_5", "vgg16", "squeezenet1_1", "preact_resnet18")
 
 
 @pytest.mark.parametrize("name", SMALL)

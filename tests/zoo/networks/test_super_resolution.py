@@ -1,11 +1,10 @@
-"""RCAN, SAN and RNAN have their authors' sizes, enlarge pixels, train and export."""
+"""RCAN, SAN and RNAN have their authors' sizes, enlarge pixels and train."""
 
 import keras
 import numpy as np
 import pytest
-from support.models import largest_difference, pixels, randomise
+from support.models import largest_difference, pixels
 
-import kattn
 from kattn.zoo.networks.super_resolution import rcan, rnan, san
 
 SMALL = {
@@ -41,10 +40,9 @@ def test_a_small_rcan_has_the_parameters_of_its_equation():
     assert SMALL["rcan"](scale=3).count_params() == 24 + conv(3, 8) + body + conv(8, 72) + conv(8, 3)
 
 
-@each
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_images_of_any_size_are_enlarged(build, scale):
-    model = build(scale=scale)
+@pytest.mark.parametrize(("name", "scale"), [("rcan", 3), ("rcan", 4), ("san", 2), ("rnan", 2)])
+def test_images_of_any_size_are_enlarged(name, scale):
+    model = SMALL[name](scale=scale)
     for height, width in ((6, 4), (5, 7)):
         y = keras.ops.convert_to_numpy(model(pixels((2, height, width, 3))))
         assert y.shape == (2, scale * height, scale * width, 3) and np.all(np.isfinite(y))
@@ -72,17 +70,8 @@ def test_a_step_of_training_lowers_the_loss(build):
     model = build(input_shape=(6, 6, 3))
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mae")
     x, y = pixels((2, 6, 6, 3)), pixels((2, 12, 12, 3), seed=1)
-    losses = [model.train_on_batch(x, y) for _ in range(6)]
+    losses = [model.train_on_batch(x, y) for _ in range(4)]
     assert np.all(np.isfinite(losses)) and losses[-1] < losses[0]
-
-
-@each
-@pytest.mark.parametrize("form", ["tflite", "onnx"])
-def test_exports(build, form, tmp_path):
-    model = build(input_shape=(6, 6, 3))
-    randomise(model)
-    report = getattr(kattn.export, form)(model, tmp_path / f"model.{form}", tolerance=1e-4)
-    assert report.max_abs_diff is not None
 
 
 @each
@@ -96,7 +85,7 @@ def test_weights_and_models_survive_saving(build, tmp_path):
     assert largest_difference(again(x), model(x)) < 1e-3
 
 
-def test_mean_shifts_are_trained_unless_told_otherwise():
+def test_mean_shifts_are_trained_by_default():
     frozen = {w.path.split("/")[0] for w in SMALL["rcan"](train_mean_shift=False).non_trainable_weights}
     assert frozen == {"subtract_mean", "predictions"}
     assert SMALL["rcan"]().non_trainable_weights == []

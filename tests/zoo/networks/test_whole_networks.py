@@ -57,9 +57,10 @@ def assert_exports(model, form, folder, allow=(), outputs=("predictions",)):
         assert report.ops and not [op for op in report.ops if op.startswith(("Flex", "CUSTOM"))]
 
 
-def test_a_head_exports(tmp_path):
-    """The one that looks values up by constant positions; all of them, in every format, are slow tests."""
-    assert_exports(built("psa"), "tflite", tmp_path)
+@pytest.mark.parametrize(("name", "form"), [("psa", "tflite"), ("san", "onnx"), ("sagan_generator", "tflite")])
+def test_a_network_of_each_kind_exports(name, form, tmp_path):
+    """All of them, in every format, are slow tests."""
+    assert_exports(built(name), form, tmp_path, ALLOWED.get(name, ()))
 
 
 @pytest.mark.slow
