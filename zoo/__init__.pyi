@@ -10,9 +10,7 @@ import keras
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 from kattn.zoo.converting import convert as convert
-from kattn.zoo.weights.state_dict import to_state_dict as to_state_dict
 from kattn.zoo.levels import features as features
-from kattn.zoo.output_stride import dilate as dilate
 from kattn.zoo.networks.sagan import sagan_discriminator as sagan_discriminator
 from kattn.zoo.networks.sagan import sagan_generator as sagan_generator
 from kattn.zoo.networks.segmentation.heads import criss_cross as criss_cross
@@ -25,7 +23,9 @@ from kattn.zoo.networks.spatial_transformer import spatial_transformer as spatia
 from kattn.zoo.networks.super_resolution import rcan as rcan
 from kattn.zoo.networks.super_resolution import rnan as rnan
 from kattn.zoo.networks.super_resolution import san as san
+from kattn.zoo.output_stride import dilate as dilate
 from kattn.zoo.weights.saving import save_weights as save_weights
+from kattn.zoo.weights.state_dict import to_state_dict as to_state_dict
 
 def create(name: str, **options: Any) -> keras.Model: ...
 

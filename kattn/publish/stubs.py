@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from typing import Any
 
@@ -22,32 +23,15 @@ from typing import Any, TypedDict, Unpack
 
 import keras
 
-from kattn.zoo.catalog import info as info
-from kattn.zoo.catalog import list_models as list_models
-from kattn.zoo.converting import convert as convert
-from kattn.zoo.weights.state_dict import to_state_dict as to_state_dict
-from kattn.zoo.levels import features as features
-from kattn.zoo.output_stride import dilate as dilate
-from kattn.zoo.networks.sagan import sagan_discriminator as sagan_discriminator
-from kattn.zoo.networks.sagan import sagan_generator as sagan_generator
-from kattn.zoo.networks.segmentation.heads import criss_cross as criss_cross
-from kattn.zoo.networks.segmentation.heads import dual_attention as dual_attention
-from kattn.zoo.networks.segmentation.heads import encoding as encoding
-from kattn.zoo.networks.segmentation.heads import object_context as object_context
-from kattn.zoo.networks.segmentation.heads import psa as psa
-from kattn.zoo.networks.segmentation.losses import segmentation_losses as segmentation_losses
-from kattn.zoo.networks.spatial_transformer import spatial_transformer as spatial_transformer
-from kattn.zoo.networks.super_resolution import rcan as rcan
-from kattn.zoo.networks.super_resolution import rnan as rnan
-from kattn.zoo.networks.super_resolution import san as san
-from kattn.zoo.weights.saving import save_weights as save_weights
-
-def create(name: str, **options: Any) -> keras.Model: ...
 '''
+CREATE = "def create(name: str, **options: Any) -> keras.Model: ..."
 
 
 def stub_text() -> str:
     """What `__init__.pyi` holds."""
+    zoo: Any = importlib.import_module("kattn.zoo")  # its stub, which type checkers read instead, has no FUNCTIONS
+    modules = zoo.FUNCTIONS | {"info": "catalog", "list_models": "catalog"}
+    imports = sorted(f"from kattn.zoo.{module} import {name} as {name}" for name, module in modules.items())
     classes: dict[str, list[str]] = {}
     functions: list[tuple[str, str]] = []
     for name, attention_name, _ in pairs():
@@ -62,7 +46,7 @@ def stub_text() -> str:
         classes[kind] = [f"    {option.name}: {_annotation(option)}" for option in options.values()]
         functions.append((name, kind))
     standard = [f"    {key}: {annotation}" for key, (annotation, _) in STANDARD.items()]
-    lines = [HEADER, "class Options(TypedDict, total=False):", *standard, ""]
+    lines = [HEADER + "\n".join(imports), "", CREATE, "", "class Options(TypedDict, total=False):", *standard, ""]
     for kind in sorted(classes):
         lines += [f"class {kind}(Options, total=False):", *classes[kind], ""]
     for name, kind in sorted(functions, key=lambda pair: natural(pair[0])):

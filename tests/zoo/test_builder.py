@@ -24,7 +24,7 @@ def test_the_function_has_a_signature_of_its_own():
 def test_create_is_the_function_by_name():
     model = create("se_resnet20", classes=3, **SHORT)
     assert model.count_params() == kattn.zoo.se_resnet20(classes=3, **SHORT).count_params()
-    assert create("se_resnet20", name="mine", **SHORT).name == "mine" and model.name == "se_resnet20"
+    assert kattn.zoo.se_resnet20(name="mine", **SHORT).name == "mine" and model.name == "se_resnet20"
 
 
 @pytest.mark.parametrize(
