@@ -28,7 +28,7 @@ from kattn import explain
 from kattn.data.dataset import Split
 from kattn.data.loading import load
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.calls import Graph
+from kattn.graph.opened import Graph
 
 
 def inference(model: Any, data: Any, **options: Any) -> None:

@@ -23,7 +23,7 @@ from kattn.data.dataset import Split
 from kattn.data.loading import load
 from kattn.explain.reports.sections import chosen_images
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.calls import Graph
+from kattn.graph.opened import Graph
 from kattn.runs.folder import RunFolder
 
 

@@ -16,7 +16,8 @@ import keras
 
 from kattn.explain.attending.kinds import Kind, kind_of
 from kattn.explain.attending.site import Site
-from kattn.graph.calls import Call, Graph, is_map
+from kattn.graph.calls import Call, is_map
+from kattn.graph.opened import Graph
 from kattn.suggest import closest
 
 

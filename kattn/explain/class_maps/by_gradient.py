@@ -12,8 +12,9 @@ from keras import ops
 
 from kattn.explain.class_maps.scores import logits, maps_over, wanted_classes
 from kattn.explain.images import checked_images
-from kattn.graph.calls import Call, Graph, is_map
+from kattn.graph.calls import Call, is_map
 from kattn.graph.gradients import gradient_of
+from kattn.graph.opened import Graph
 
 
 def grad_cam(

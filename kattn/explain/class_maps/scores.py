@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from kattn.explain.images import full_size, in_batches
-from kattn.graph.calls import Call, Graph
+from kattn.graph.calls import Call
+from kattn.graph.opened import Graph
 
 SQUASHING = ("softmax", "sigmoid", "linear")
 

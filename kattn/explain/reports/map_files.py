@@ -15,8 +15,8 @@ from kattn.explain.drawing.sheets import contact_sheet
 from kattn.explain.images import in_batches
 from kattn.explain.reports.methods import maps_by
 from kattn.files import writing
-from kattn.graph.calls import Graph
 from kattn.graph.compiled import compiled
+from kattn.graph.opened import Graph
 
 SHEET_ROWS = 24  # images on one sheet
 LETTERS = 40  # of a file's name that the names of its overlays begin with

@@ -22,7 +22,7 @@ from kattn.explain.statistics.faithfulness import Curves, deletion_insertion
 from kattn.explain.statistics.gates import gate_statistics
 from kattn.explain.statistics.selectivity import class_selectivity
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.calls import Graph
+from kattn.graph.opened import Graph
 
 ATTENTION_COLUMNS = 3  # of a sheet; the last layers of the network
 KINDS = {"svg": "image/svg+xml", "png": "image/png"}

@@ -11,8 +11,8 @@ from keras import ops
 
 from kattn.explain.statistics.selectivity import map_calls
 from kattn.explain.statistics.stream import stream
-from kattn.graph.calls import Graph
 from kattn.graph.compiled import compiled
+from kattn.graph.opened import Graph
 
 
 def channel_correlations(

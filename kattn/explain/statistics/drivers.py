@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.calls import Graph
+from kattn.graph.opened import Graph
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from kattn.explain.class_maps.scores import wanted_classes
 from kattn.explain.images import checked_images
-from kattn.graph.calls import Graph
 from kattn.graph.compiled import compiled
+from kattn.graph.opened import Graph
 
 
 @dataclass(frozen=True)

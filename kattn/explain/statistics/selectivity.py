@@ -11,7 +11,8 @@ from keras import ops
 
 from kattn.explain.statistics.class_means import ClassMeans
 from kattn.explain.statistics.stream import outputs_over, stream
-from kattn.graph.calls import Call, Graph, is_map
+from kattn.graph.calls import Call, is_map
+from kattn.graph.opened import Graph
 from kattn.graph.outputs import class_count
 
 
