@@ -52,7 +52,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_set(parser: argparse._ActionsContainer, text: str = "option of the model; repeatable") -> None:
+def add_set(parser: argparse.ArgumentParser, text: str = "option of the model; repeatable") -> None:
     """--set OPTION=VALUE."""
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help=text)
 

@@ -85,7 +85,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of the formats", "each goes to those of the formats that have it")
     for name, settings in OPTIONS.items():
         group.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **settings)
-    add_set(group, "any other option of a format; repeatable")
+    add_set(parser, "any other option of a format; repeatable")
 
 
 def run(arguments: argparse.Namespace) -> None:
