@@ -76,14 +76,12 @@ def test_an_exported_file_of_a_run_gives_the_numbers_that_the_run_recorded(befor
     assert found.confusion == run.evaluation.confusion
 
 
-def test_a_stopped_run_resumes_to_the_result_of_the_one_that_was_not_stopped(before, tmp_path):
+def test_a_stopped_run_that_was_trained_otherwise_is_refused_with_the_reason_and_left_alone(before, tmp_path):
     out = shutil.copytree(before / "stopped_run", tmp_path / "stopped_run")
-    run = kattn.train("se_resnet20", out=out, resume=True, verbose=False, **TRAINING)
-    whole = kattn.training.open_run(before / "finished_run")
-    assert run.history[0] == whole.history[0]
-    for name, value in whole.history[1].items():
-        assert run.history[1][name] == pytest.approx(value, rel=5e-4)
-    assert run.evaluation.loss == pytest.approx(whole.evaluation.loss, rel=5e-4)
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(kattn.training.RunError, match=r"computed otherwise.*momentum as in torch.*overwrite=True"):
+        kattn.train("se_resnet20", out=out, resume=True, verbose=False, **TRAINING)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
 
 
 def test_a_stopped_search_goes_on_with_the_trial_that_it_lacks(before, tmp_path):

@@ -31,7 +31,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Put the average in the model's place."""
-        optimizer = self.model.optimizer
+        optimizer = updating(self.model)
         self.others = [keras.ops.convert_to_numpy(variable) for variable in self.model.non_trainable_variables]
         self.trained = [keras.ops.convert_to_numpy(variable) for variable in optimizer.averaged()]
         for variable, average in zip(optimizer.averaged(), optimizer.averages, strict=True):
@@ -49,7 +49,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         """Put the trained weights back."""
-        for variable, value in zip(self.model.optimizer.averaged(), self.trained, strict=True):
+        for variable, value in zip(updating(self.model).averaged(), self.trained, strict=True):
             variable.assign(value)
         for variable, value in zip(self.model.non_trainable_variables, self.others, strict=True):
             variable.assign(value)
@@ -67,6 +67,11 @@ class AveragedWeights(keras.callbacks.Callback):
         left = [layer.momentum**count for layer in layers for _ in range(2)]
         end = [keras.ops.convert_to_numpy(variable) for variable in _statistics(layers)]
         return [(b - share * a) / (1 - share) for a, b, share in zip(start, end, left, strict=True)]
+
+
+def updating(model: keras.Model) -> Any:
+    """The model's optimizer; in float16 the one inside Keras's scaling of the loss."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
 def normalisations(model: keras.Model) -> list[keras.layers.BatchNormalization]:

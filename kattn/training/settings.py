@@ -81,12 +81,12 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     before = folder.config()
     # A run that was started before recipes had some field ran as with that field's default.
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)} | BEFORE_CONVENTIONS
-    old = _flat({"numerics": 1} | before | {"recipe": _as_json(defaults) | before["recipe"]})
+    old = _flat(before | {"recipe": _as_json(defaults) | before["recipe"]})
     new = _flat(config)
-    if old["numerics"] != new["numerics"]:
+    if not same_numerics(folder):
         raise RunError(
             f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES}): it cannot "
-            "go on here with the same result. overwrite=True starts it anew; its files so far can be evaluated."
+            "go on here with the same result. overwrite=True starts it anew."
         )
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(HARMLESS)]
     if differ:
@@ -94,6 +94,11 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
         raise RunError(f"The run in {folder.path} has other settings: {changes}. overwrite=True starts anew.")
     if before.get("versions") != config["versions"]:
         log.warning("%s was started with %s, goes on with %s", folder.path, before.get("versions"), config["versions"])
+
+
+def same_numerics(folder: RunFolder) -> bool:
+    """Whether the run in a folder was started by a kattn that trains as this one does."""
+    return folder.config().get("numerics", 1) == NUMERICS
 
 
 def default_folder(model: str, data: Any, recipe: Any, seed: int) -> Path:

@@ -15,6 +15,7 @@ from kattn.training.callbacks import TrainingDiverged
 from kattn.training.progress import Progress
 from kattn.training.recipes import Recipe
 from kattn.training.run import train
+from kattn.training.settings import same_numerics
 from kattn.tuning.plan import Plan, is_worker
 from kattn.tuning.pruning import MedianPruner, Pruned, accuracy_of
 from kattn.tuning.records import SearchError, read_record
@@ -88,6 +89,7 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
         return float(read_record(folder.path / RECORD)["accuracy"])
     recipe = plan.recipe_of(candidate, epochs)
     plan.say(f"trial {folder.path.name}: {candidate}" + (f", {epochs} epochs" if epochs else ""))
+    go_on = not folder.started or same_numerics(folder)  # one that was begun by an older kattn is trained anew
     status = "completed"
     try:
         train(
@@ -98,7 +100,8 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
             seed=plan.settings.seed,
             options=candidate.options,
             callbacks=_callbacks(plan, folder, recipe),
-            resume=True,
+            resume=go_on,
+            overwrite=not go_on,
             verbose=False,
             **plan.settings.loading(),
         )
