@@ -73,8 +73,9 @@ def read_image(
 
     The format is known from the content, not from the name. The picture is turned as its EXIF entry says. Palettes,
     grey, CMYK and other modes are converted; of 16 bits a channel the higher 8 are kept; of several frames the first
-    is taken. Transparent parts are laid on white, except for 4 channels, which keep the opacity. Colour profiles are
-    not applied.
+    is taken. Transparent parts are laid on white, except for 4 channels, which keep the opacity. A JPEG that is more
+    than four times as large as `size` is decoded at a half, a quarter or an eighth, so that at least twice the size is
+    left to scale from. Colour profiles are not applied.
 
     Args:
         source: The file, or its content.
@@ -87,6 +88,7 @@ def read_image(
         interpolation: "bicubic", or one of nearest, box, bilinear, hamming, lanczos. All but nearest are anti-aliased.
         max_pixels: The largest width x height that is decoded; None is MAX_PIXELS.
 
+    Returns: The Reading: pixels, and what was done to get them.
     Raises: DataError for a file that is no readable image or holds more than max_pixels, and for unknown arguments.
     """
     if channels is not None and channels not in MODES:
