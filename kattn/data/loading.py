@@ -8,6 +8,7 @@ needs Keras or TensorFlow. Every split is seeded and disjoint from the others: w
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -101,6 +102,17 @@ def load(
 def source_names(data: str) -> list[str]:
     """The sources that a text names: one, or two with a colon between. A TFDS version ("mnist:3.0.1") is none."""
     return [data] if Path(data).expanduser().is_dir() else re.split(r":(?!\d+\.\d+\.\d+(?::|$))", data)
+
+
+def spec_of(data: Any) -> str | None:
+    """The data as a text that `load` takes, wherever the process runs: folders by absolute paths; None for arrays."""
+    if isinstance(data, Mapping) and list(data) == ["train", "test"]:
+        texts = [spec_of(source) for source in data.values()]
+        return None if None in texts else ":".join(map(str, texts))
+    if not isinstance(data, (str, Path)):
+        return None
+    paths = [(name, Path(name).expanduser()) for name in source_names(str(data))]
+    return ":".join(os.path.abspath(path) if path.is_dir() else name for name, path in paths)
 
 
 def _read(data: Any, request: Request) -> Raw:

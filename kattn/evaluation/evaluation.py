@@ -12,7 +12,7 @@ import numpy as np
 
 from kattn.data.dataset import Dataset, Split
 from kattn.data.errors import DataError
-from kattn.data.loading import load
+from kattn.data.loading import load, spec_of
 from kattn.data.splits import limited
 from kattn.evaluation.metrics import AttributeEvaluation, Evaluation, measure, measure_attributes
 from kattn.evaluation.predictors import open_predictor
@@ -56,7 +56,7 @@ def evaluate(
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
     predictor = open_predictor(model, weights)
     run = predictor.config
-    own = run["data"] if run and (data is None or str(data) == run["data"]["spec"]) else None
+    own = run["data"] if run and (data is None or run["data"]["spec"] in (str(data), spec_of(data))) else None
     if data is None:
         data = own["spec"] if own else None
         if data is None:

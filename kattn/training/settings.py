@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kattn.data.dataset import Dataset
-from kattn.data.loading import source_names
+from kattn.data.loading import source_names, spec_of
 from kattn.runs.folder import RunError, RunFolder
 from kattn.training.recipes import Recipe
 from kattn.version import versions
@@ -106,14 +106,6 @@ def default_folder(model: str, data: Any, recipe: Any, seed: int) -> Path:
     sources = "-to-".join(Path(source).name for source in source_names(spec_of(data) or "arrays"))
     recipe_name = Path(recipe).stem if isinstance(recipe, (str, Path)) else "own"
     return Path("runs") / "-".join([model, sources, recipe_name, str(seed)])
-
-
-def spec_of(data: Any) -> str | None:
-    """The data as a text that kattn.data.load takes; None where there is none, as for arrays."""
-    if isinstance(data, Mapping) and list(data) == ["train", "test"]:
-        texts = [spec_of(source) for source in data.values()]
-        return None if None in texts else ":".join(map(str, texts))
-    return str(data) if isinstance(data, (str, Path)) else None
 
 
 def _flat(content: Any, prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from support.image_files import write_folder
 from support.training import arrays
 
 from kattn.data.errors import DataError
-from kattn.data.loading import load, source_names
+from kattn.data.loading import load, source_names, spec_of
 
 
 def test_digits_are_scikit_learns_images_in_raw_pixels():
@@ -109,3 +109,18 @@ def test_one_source_is_trained_on_and_another_of_the_same_classes_tested_on(tmp_
 )
 def test_a_colon_stands_between_sources_and_before_a_version(text, names):
     assert source_names(text) == names
+
+
+def test_the_text_of_the_data_names_folders_by_their_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("art", "clip"):
+        (tmp_path / name).mkdir()
+    for data, text in (
+        ("digits", "digits"),
+        ("office/Art:mnist:3.0.1", "office/Art:mnist:3.0.1"),
+        ("art", f"{tmp_path}/art"),
+        (tmp_path / "clip" / ".." / "art", f"{tmp_path}/art"),
+        ({"train": "art", "test": "mnist"}, f"{tmp_path}/art:mnist"),
+        (arrays(3), None),
+    ):
+        assert spec_of(data) == text

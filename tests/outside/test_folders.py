@@ -4,10 +4,12 @@ import os
 import shutil
 import unicodedata
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from support.image_files import encoded, write_folder
+from support.training import EAGER, tiny_model
 
 import kattn
 from kattn.data.errors import DataError
@@ -243,3 +245,18 @@ def test_the_place_of_the_images_is_kept_and_its_spelling_does_not_matter(tmp_pa
     assert short["fingerprint"] == whole["fingerprint"]
     write_folder(tmp_path / "drawings")
     assert load("photos:drawings").describe()["path"] == f"{tmp_path / 'photos'}:{tmp_path / 'drawings'}"
+
+
+def test_a_run_is_evaluated_and_goes_on_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
+    write_folder(tmp_path / "work" / "photos", count=6, size=(8, 8))
+    (tmp_path / "other").mkdir()
+    options = {"out": tmp_path / "run", "overrides": {"epochs": 1}, "verbose": False, "limit": 8}
+    monkeypatch.chdir(tmp_path / "work")
+    run = kattn.train(tiny_model(classes=2), data="photos", **options)
+    there = kattn.evaluate(run.path)
+    monkeypatch.chdir(tmp_path / "other")
+    assert kattn.evaluate(run.path) == there
+    assert kattn.evaluate(run.path, data="../work/photos").images == there.images  # the run's own, with its limit
+    again = kattn.train(tiny_model(classes=2), data="../work/photos", resume=True, **options)
+    assert again.history == run.history
