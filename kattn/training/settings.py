@@ -23,10 +23,10 @@ NUMERICS_CHANGES = (
     "2: SGD's momentum as in torch, moving variances of the population, averaged weights once an update and with "
     "statistics of their own, crops, CutMix and RandAugment as in the papers' code"
 )
-BEFORE_CONVENTIONS = {"convention": "caffe"}  # of recipes' fields, where the default is not what was before
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
 # Settings that may differ when a run is resumed: they change no result.
 HARMLESS = (
+    "numerics",  # compared apart
     "versions",
     "data.settings.data_dir",
     "data.settings.on_error",
@@ -80,14 +80,14 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """
     before = folder.config()
     # A run that was started before recipes had some field ran as with that field's default.
-    defaults = {field.name: field.default for field in dataclasses.fields(Recipe)} | BEFORE_CONVENTIONS
+    defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
     old = _flat(before | {"recipe": _as_json(defaults) | before["recipe"]})
     new = _flat(config)
     if not same_numerics(folder):
-        raise RunError(
-            f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES}): it cannot "
-            "go on here with the same result. overwrite=True starts it anew."
-        )
+        otherwise = f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES})"
+        if not folder.finished:
+            raise RunError(f"{otherwise}: it cannot go on here with the same result. overwrite=True starts it anew.")
+        log.warning("%s", otherwise)
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(HARMLESS)]
     if differ:
         changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differ[:5])
