@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from kattn.files import PREFIX, remove_unfinished, write_bytes, write_text, writing
+from kattn.files import PREFIX, remove_unfinished, write_bytes, write_csv, write_text, writing
 
 
 def leftovers(folder):
@@ -18,6 +18,13 @@ def test_a_file_is_written_and_nothing_is_left_beside_it(tmp_path):
     write_text(tmp_path / "a.txt", "drei\r\n")
     assert (tmp_path / "a.txt").read_bytes() == b"drei\r\n"
     assert leftovers(tmp_path) == []
+
+
+def test_a_table_has_the_columns_of_its_first_row_or_those_asked_for(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"name": "a, b", "value": 1 / 3}])
+    assert (tmp_path / "a.csv").read_text() == 'name,value\n"a, b",0.3333333333333333\n'
+    write_csv(tmp_path / "a.csv", [], ["epoch"])
+    assert (tmp_path / "a.csv").read_text() == "epoch\n"
 
 
 def test_the_temporary_name_ends_as_the_file_does(tmp_path):

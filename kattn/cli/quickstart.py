@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +17,7 @@ from kattn.evaluation.evaluation import evaluate
 from kattn.explain.drawing.pictures import save_figure
 from kattn.export.benchmark import bench
 from kattn.export.formats import FORMATS
-from kattn.files import write_text
+from kattn.files import write_csv, write_json, write_text
 from kattn.graph.outputs import main_output
 from kattn.runs.folder import RunFolder
 from kattn.training.run import train
@@ -90,8 +87,8 @@ def run(
     save_figure(figure_of(trained, data.test, probabilities.argmax(axis=1)), path / "quickstart.png")
     table = as_table(rows)
     write_text(path / "quickstart.md", table + "\n")
-    write_text(path / "quickstart.csv", _as_csv(rows))
-    write_text(path / "quickstart.json", json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    write_csv(path / "quickstart.csv", [asdict(row) for row in rows])
+    write_json(path / "quickstart.json", [asdict(row) for row in rows])
     print(f"\n{table}\n")
     print(f"{len(images)} held-out images; one image, one thread; {time.perf_counter() - started:.0f} s in all")
     print(f"table, picture, files and their certificates: {path}")
@@ -145,11 +142,3 @@ def as_table(rows: Sequence[Row]) -> str:
 
     rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
-
-
-def _as_csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(asdict(rows[0])), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from kattn.files import write_text
+from kattn.files import write_csv, write_text
 from kattn.publish import checkout
 from kattn.publish.counting import counted
 from kattn.publish.models_page import page
@@ -52,7 +52,7 @@ def generate(known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
             print(f"{number}/{len(names)} {name}", flush=True)
         table.append(known.get(name) or row_of(name))
         if number % WRITTEN_EVERY == 0 or number == len(names):
-            checkout.write_table(TABLE, table + [known[n] for n, *_ in names[number:] if n in known])
+            write_csv(checkout.zoo_file(TABLE), table + [known[n] for n, *_ in names[number:] if n in known])
     return table
 
 

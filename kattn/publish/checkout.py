@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from kattn.files import write_text
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder kattn
 
@@ -45,15 +40,6 @@ def inside(path: str | Path) -> Path:
     if not target.is_relative_to(root()):
         raise CheckoutError(f"Pages are written into the checkout {root()} only. Received: {path}")
     return target
-
-
-def write_table(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV table of the zoo; the first row names the columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(zoo_file(name), text.getvalue())
 
 
 def _name(project: Path) -> Any:

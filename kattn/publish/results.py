@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kattn.files import write_csv
 from kattn.publish import checkout
 
 TABLE = "RESULTS.csv"
@@ -95,7 +96,7 @@ def history() -> list[Epoch]:
 def add(row: Result, epochs: Sequence[Epoch]) -> None:
     """Add a run to both tables, in place of the same run where they have it."""
     for name, old, new in ((TABLE, results(), [row]), (HISTORY, history(), epochs)):
-        checkout.write_table(name, [dataclasses.asdict(each) for each in merged(old, new)])
+        write_csv(checkout.zoo_file(name), [dataclasses.asdict(each) for each in merged(old, new)])
 
 
 def merged(old: Iterable[Any], new: Iterable[Any]) -> list[Any]:

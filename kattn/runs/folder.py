@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from kattn.files import remove_unfinished, write_text, writing
+from kattn.files import remove_unfinished, write_csv, write_json, writing
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
@@ -123,20 +122,16 @@ class RunFolder:
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
         with _run_error():
-            write_text(self.path / name, json.dumps(content, indent=2) + "\n")
+            write_json(self.path / name, content)
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write history.csv, one row an epoch."""
         self.write_csv(HISTORY, rows, list(rows[0]) if rows else ["epoch"])
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-        """Write a CSV file; numbers are written in full, so that equal runs give equal files."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        """Write a CSV file."""
         with _run_error():
-            write_text(self.path / name, text.getvalue())
+            write_csv(self.path / name, rows, columns)
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv; empty before the first epoch has ended."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kattn.files import write_json, write_text
+from kattn.files import write_csv, write_json
 from kattn.tuning.costs import COSTS
 from kattn.tuning.plan import SETTINGS, Plan
 from kattn.tuning.records import SearchError, read_record
@@ -186,11 +184,8 @@ def _merits(row: Mapping[str, Any], costs: Sequence[str]) -> tuple[float, ...]:
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["model"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: "" if value is None else written(value) for key, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
+    texts = [{key: "" if value is None else written(value) for key, value in row.items()} for row in rows]
+    write_csv(path, texts, () if rows else ["model"])
 
 
 def _cell(value: Any) -> str:
