@@ -92,7 +92,9 @@ def _check_folder(plan: Plan, *, resume: bool, overwrite: bool) -> None:
 
 
 def _clear(path: Path) -> None:
-    for name in FOLDERS:
-        shutil.rmtree(path / name, ignore_errors=True)
-    for name in FILES:
-        (path / name).unlink(missing_ok=True)
+    """Remove the search's files; of a link the link."""
+    for found in (path / name for name in (*FILES, *FOLDERS)):
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)

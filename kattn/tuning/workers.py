@@ -7,6 +7,7 @@ it left, and goes on with it.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -49,20 +50,23 @@ class Processes:
     def __init__(self, plan: Plan, count: int) -> None:
         self.plan = plan
         self.logs = plan.path / LOGS
-        self.logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.logs, ignore_errors=True)
+        if self.logs.is_symlink():
+            self.logs.unlink()
+        self.logs.mkdir(parents=True)
         with socket.socket() as free:
             free.bind((HOST, 0))
             self.port = free.getsockname()[1]
         self.deaths = {f"worker{i}": 0 for i in range(1, count + 1)}
-        self.chief = self.start("chief", "w")
-        self.workers = {name: self.start(name, "w") for name in self.deaths}
+        self.chief = self.start("chief")
+        self.workers = {name: self.start(name) for name in self.deaths}
         self.seen = read_trials(plan.trials)
 
-    def start(self, name: str, mode: str = "a") -> subprocess.Popen[bytes]:
+    def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start a child under this id; its output goes to its log."""
         own = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(self.port)}
         environment = {**os.environ, **own, "no_grpc_proxy": HOST, "PYTHONUNBUFFERED": "1"}
-        with open(self.log(name), mode) as log:
+        with open(self.log(name), "a") as log:
             return subprocess.Popen(
                 [*COMMAND, str(self.plan.path), str(os.getpid())],
                 env=environment,

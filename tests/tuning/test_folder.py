@@ -38,6 +38,8 @@ def test_files_are_replaced_and_never_written_through_links(pretended, tmp_path)
     for name in ("search.json", "costs.json", "trials.csv", "rejected.csv", "best.json", "pareto.png"):
         (out / name).unlink()
         (out / name).symlink_to(tmp_path / "mine.txt")
+    (tmp_path / "folder").mkdir()
+    (out / "logs").symlink_to(tmp_path / "folder")
     found = pretend(out, space={"reduction": [4]}, overwrite=True)
     assert (tmp_path / "mine.txt").read_text() == "mine" and found.best["values"] == {"reduction": 4}
     assert not any(path.is_symlink() for path in out.iterdir())

@@ -19,8 +19,8 @@ def children(monkeypatch):
     """(name, process) of every child that is started."""
     started, start = [], workers.Processes.start
 
-    def noted(processes, name, mode="a"):
-        started.append((name, start(processes, name, mode)))
+    def noted(processes, name):
+        started.append((name, start(processes, name)))
         return started[-1][1]
 
     monkeypatch.setattr(workers.Processes, "start", noted)
@@ -79,9 +79,14 @@ def test_children_that_cannot_go_on_end_the_search_and_none_is_left(
     children, tmp_path, monkeypatch, chief, worker, message, count
 ):
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", PLAYED.format(chief=chief, worker=worker)))
-    plan = SimpleNamespace(path=tmp_path, trials=tmp_path / "trials", say=print)
+    out, mine = tmp_path / "search", tmp_path / "mine"
+    out.mkdir()
+    mine.mkdir()
+    (out / "logs").symlink_to(mine)  # is replaced
+    plan = SimpleNamespace(path=out, trials=out / "trials", say=print)
     with pytest.raises(SearchError, match=message):
         workers.run_workers(plan, 1)
+    assert not list(mine.iterdir()) and (out / "logs" / "chief.txt").is_file()
     assert len(children) == count and all(child.poll() is not None for _, child in children)
 
 
