@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kattn.data.batches import Batches
-from kattn.graph.copies import all_inside
+from kattn.graph.inside import all_inside
 
 STATISTICS_BATCHES = 32
 

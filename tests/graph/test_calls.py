@@ -1,4 +1,4 @@
-"""A model's graph is read call by call: names, order, nested models opened or not, and the model left as it is."""
+"""A model's graph is read call by call: names, order, tensors, and the model left as it is."""
 
 import keras
 from keras import layers
