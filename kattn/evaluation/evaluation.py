@@ -104,5 +104,6 @@ def _check_classes(learned: list[str], dataset: Dataset) -> None:
     named = all(names != [str(i) for i in range(len(names))] for names in (learned, here))
     if named and learned != here:
         raise DataError(
-            f"The run learned the classes {learned[:5]}..., {dataset.name} has {here[:5]}...: not the same."
+            f"The run learned the classes {learned[:5]}..., {dataset.name} has {here[:5]}...: pass data= with the "
+            "classes of the run."
         )

@@ -126,12 +126,8 @@ class RunFolder:
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write history.csv, one row an epoch."""
-        self.write_csv(HISTORY, rows, list(rows[0]) if rows else ["epoch"])
-
-    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-        """Write a CSV file."""
         with _run_error():
-            write_csv(self.path / name, rows, columns)
+            write_csv(self.path / HISTORY, rows, list(rows[0]) if rows else ["epoch"])
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv; empty before the first epoch has ended."""

@@ -106,7 +106,7 @@ def open_model(
     if kind == RUN:
         folder = RunFolder(path)
         if not (unfinished or folder.finished):
-            raise RunError(f"{path} holds a run that is not finished. Go on with it by resume=True (--resume) first.")
+            raise RunError(f"{path} holds a run that is not finished: `kattn train` with --resume goes on with it.")
         return Opened(kind, str(path), path, model=folder.load_model(weights), folder=folder)
     if kind == KERAS:
         return Opened(kind, str(path), path, model=load_keras(path))

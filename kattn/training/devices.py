@@ -29,7 +29,7 @@ class DevicesError(RuntimeError):
 
 
 class ProcessLost(DevicesError):
-    """Another process of the run is gone. The command line then leaves at once: JAX would wait for it at the exit."""
+    """Another process of the run is gone. The command line then ends at once, where JAX would wait for that process."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Devices:
     """Where a run is trained.
 
     Attributes:
-        names: Of the devices that share each batch; empty for Keras's own choice of one.
-        count: How many there are, those of other processes included.
-        rank, ranks: Number of this process, and how many processes the run has. Process 0 writes the run's files.
+        names: Names of the devices that share each batch; empty where Keras chooses one device.
+        count: Number of devices, with those of other processes.
+        rank, ranks: Number of this process, and number of processes. Process 0 writes the run's files.
     """
 
     names: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Devices:
         return self.rank == 0
 
     def check(self, batch_size: int) -> None:
-        """Raises DevicesError for a batch that these devices cannot share evenly."""
+        """Check that these devices can share a batch evenly. Raises: DevicesError where they cannot."""
         if batch_size % self.count:
             raise DevicesError(
                 f"A batch of {batch_size} images cannot be shared by {self.count} devices. Choose a batch_size that is "
@@ -62,7 +62,7 @@ class Devices:
 
     @contextlib.contextmanager
     def training(self, model: Any) -> Iterator[Any]:
-        """The model to fit: one device takes the model itself, several a copy that lives on all of them."""
+        """The model to fit: for one device the model itself, for several a copy with its variables on all of them."""
         if not self.names:
             yield model
             return

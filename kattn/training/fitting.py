@@ -145,18 +145,11 @@ def fit(
     folder: RunFolder,
     seed: int,
     devices: Devices,
-    *,
-    callbacks: Sequence[Any] = (),
-    tensorboard: bool = False,
-    verbose: bool = True,
+    callbacks: Sequence[Any],
+    tensorboard: bool,
+    verbose: bool,
 ) -> None:
-    """Train a model by a recipe, from the state in the run's folder where there is one; write the folder's files.
-
-    Args:
-        model: A functional Keras model. It is compiled here.
-        dataset, recipe, folder, seed, devices: Of the run.
-        callbacks, tensorboard, verbose: As in kattn.train.
-    """
+    """Compile and train a model, from the state in the run's folder where there is one; see kattn.train."""
     training, validation = batches_for(model, dataset, recipe, seed, devices)
     compile_for(model, recipe, len(training), dataset.multi_label)
     main = main_output(model)

@@ -39,11 +39,13 @@ class Recipe:
         batch_size: Images a step.
         optimizer: "sgd" or "adamw".
         learning_rate: Peak of the schedule.
-        learning_rate_batch: Batch size that `learning_rate` is meant for: another scales it in proportion. 0: never.
+        learning_rate_batch: Batch size that `learning_rate` is meant for; with another batch size the rate is scaled in
+            proportion. 0: it is never scaled.
         momentum, nesterov: Of SGD.
         convention: How SGD's momentum meets a changing learning rate: "torch" or "caffe" (see
             kattn.training.optimizers.SGD).
-        weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times the rate.
+        weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times
+            the learning rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.
         body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
         schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.training.schedules).
@@ -59,11 +61,12 @@ class Recipe:
         rand_probability: With which each of these operations is done: 1 in the paper, 0.5 in timm.
         erase: Probability of random erasing.
         mixup, cutmix: Strength alpha of the two; with both every batch takes one of them.
-        clip_norm: Largest norm of the whole gradient, 0 for no clipping.
+        clip_norm: Largest norm of the whole gradient; 0 for no clipping.
         accumulate: Batches whose gradients are averaged for one update.
-        ema: Momentum of a moving average of the weights that is evaluated and kept in their place, 0 for none.
-        patience: Stop after so many epochs without a better validation accuracy, 0 for never.
-        select: "last" or "best" (by validation accuracy): the weights that are evaluated and exported in the end.
+        ema: Momentum of a moving average of the weights, which is evaluated and kept in place of the weights; 0 for
+            none.
+        patience: Stop after so many epochs without a better validation accuracy; 0 for never.
+        select: Which weights are evaluated and exported in the end: "last", or "best" by validation accuracy.
 
     Raises: ValueError for a value outside its range.
     """

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kattn.data.dataset import Dataset
+from kattn.data.loading import spec_of
 from kattn.evaluation.evaluation import evaluate
 from kattn.evaluation.metrics import AttributeEvaluation, Evaluation, from_dict
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
@@ -19,10 +20,13 @@ from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
 from kattn.training.network import build_network, check_network, load_data
 from kattn.training.recipes import Recipe, load_recipe
-from kattn.training.settings import check_same, default_folder, run_config
+from kattn.training.settings import NUMERICS, as_json, check_same, default_folder
 from kattn.training.tensorboard import check_tensorboard
+from kattn.version import versions
 
 log = logging.getLogger("kattn")
+
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")  # whose versions config.json names
 
 
 @dataclass(frozen=True)
@@ -116,18 +120,17 @@ def train(
     settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
     settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
     dataset = load_data(model, data, options, settings, limit, cache)
-    config = run_config(
-        model=name,
-        options=options,
-        dataset=dataset,
-        data=data,
-        settings=settings,
-        limit=limit,
-        recipe=chosen,
-        recipe_name=recipe,
-        seed=seed,
-        precision=precision,
-    )
+    config = {
+        "model": name,
+        "options": as_json(options),
+        "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
+        "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
+        "seed": seed,
+        "precision": precision,
+        "numerics": NUMERICS,
+        "backend": keras.backend.backend(),
+        "versions": versions(PACKAGES),
+    }
     if resume and folder.started:
         check_same(folder, config)
         if folder.finished:
@@ -144,17 +147,7 @@ def train(
     if verbose:
         _announce(network, name, dataset, chosen, folder, used)
     with used.naming_lost_processes(), used.training(network) as trained:
-        fit(
-            trained,
-            dataset,
-            chosen,
-            folder,
-            seed,
-            used,
-            callbacks=callbacks,
-            tensorboard=tensorboard and used.writes,
-            verbose=verbose,
-        )
+        fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose)
     used.wait("trained")
     without_optimizer(network).load_weights(folder.path / WEIGHTS[chosen.select])
     evaluation = evaluate(network, dataset)

@@ -1,4 +1,4 @@
-"""The settings of a run: what its config.json holds, and whether a call resumes the same run."""
+"""The settings of a run, as config.json holds them: their texts, and whether a call resumes the same run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from kattn.data.dataset import Dataset
 from kattn.data.loading import source_names, spec_of
 from kattn.runs.folder import RunError, RunFolder
 from kattn.training.recipes import Recipe
-from kattn.version import versions
 
 log = logging.getLogger("kattn")
 
@@ -23,7 +19,6 @@ NUMERICS_CHANGES = (
     "2: SGD's momentum as in torch, moving variances of the population, averaged weights once an update and with "
     "statistics of their own, crops, CutMix and RandAugment as in the papers' code"
 )
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
 # Settings that may differ when a run is resumed: they change no result.
 HARMLESS = (
     "numerics",  # compared apart
@@ -39,40 +34,6 @@ HARMLESS = (
 )
 
 
-def run_config(
-    *,
-    model: str,
-    options: Mapping[str, Any],
-    dataset: Dataset,
-    data: Any,
-    settings: Mapping[str, Any],
-    limit: int | None,
-    recipe: Recipe,
-    recipe_name: Any,
-    seed: int,
-    precision: str,
-) -> dict[str, Any]:
-    """The content of config.json: everything needed to repeat a run.
-
-    Args:
-        model, options: The model's name, and what it was built with.
-        dataset: The data that was loaded, from `data` with `settings` and `limit`.
-        recipe, recipe_name: The recipe, and what the caller gave for it.
-        seed, precision: As in kattn.train.
-    """
-    return {
-        "model": model,
-        "options": _as_json(options),
-        "data": {"spec": spec_of(data), "settings": _as_json(settings), "limit": limit, **dataset.describe()},
-        "recipe": {"name": recipe_name if isinstance(recipe_name, str) else "own", **recipe.as_dict()},
-        "seed": seed,
-        "precision": precision,
-        "numerics": NUMERICS,
-        "backend": keras.backend.backend(),
-        "versions": versions(PACKAGES),
-    }
-
-
 def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Check that the run in a folder has these settings. Other versions of packages are a warning in the log.
 
@@ -81,7 +42,7 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     before = folder.config()
     # A run that was started before recipes had some field ran as with that field's default.
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    old = _flat(before | {"recipe": _as_json(defaults) | before["recipe"]})
+    old = _flat(before | {"recipe": as_json(defaults) | before["recipe"]})
     new = _flat(config)
     if not same_numerics(folder):
         otherwise = f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES})"
@@ -116,10 +77,10 @@ def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
     return {key: value for pair in pairs for key, value in pair.items()}
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON gives it back: tuples as lists, paths and everything unknown as text."""
     if isinstance(value, Mapping):
-        return {str(key): _as_json(item) for key, item in value.items()}
+        return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_as_json(item) for item in value]
+        return [as_json(item) for item in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
