@@ -11,6 +11,7 @@ from support import TESTS
 from support.write_before import OPTIONS, SEARCH, TRAINING
 
 import kattn
+from kattn.training.settings import NUMERICS
 
 FILES = TESTS / "data" / "before" / "files.zip"
 
@@ -82,6 +83,21 @@ def test_a_stopped_run_that_was_trained_otherwise_is_refused_with_the_reason_and
     with pytest.raises(kattn.training.RunError, match=r"computed otherwise.*momentum as in torch.*overwrite=True"):
         kattn.train("se_resnet20", out=out, resume=True, verbose=False, **TRAINING)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    assert kattn.evaluate(out).images == TRAINING["limit"]
+
+
+def test_the_state_of_a_stopped_run_is_one_that_todays_runs_go_on_from(before, tmp_path):
+    """Written by a kattn that computed otherwise, so the result is another one; but every file is read."""
+    out = shutil.copytree(before / "stopped_run", tmp_path / "stopped_run")
+    config = json.loads((out / "config.json").read_text())
+    config |= {"numerics": NUMERICS, "recipe": config["recipe"] | {"convention": "caffe"}}
+    (out / "config.json").write_text(json.dumps(config))
+    settings = TRAINING | {"overrides": TRAINING["overrides"] | {"convention": "caffe"}}
+    run = kattn.train("se_resnet20", out=out, resume=True, verbose=False, **settings)
+    whole = kattn.training.open_run(before / "finished_run")
+    assert run.history[0] == whole.history[0]
+    assert run.history[1]["learning_rate"] == whole.history[1]["learning_rate"]
+    assert run.history[1]["loss"] == pytest.approx(whole.history[1]["loss"], rel=1e-2)
 
 
 def test_a_stopped_search_goes_on_with_the_trial_that_it_lacks(before, tmp_path):
