@@ -26,7 +26,7 @@ examples:
   kattn train cbam_resnet20 --data cifar10 --out runs/cbam20
   kattn evaluate runs/cbam20                          accuracy of a run, or of a .keras, .tflite, .onnx or SavedModel
   kattn export runs/cbam20 --to tflite onnx --precision int8
-  kattn bench runs/cbam20/model.tflite                latency
+  kattn bench runs/cbam20/cbam_resnet20_int8.tflite   latency
   kattn tune se_resnet20 --space reduction=2,4,8,16 --budget parameters=280000
   kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5
   kattn explain runs/cbam20 photos/ --method grad_cam attention

@@ -148,6 +148,8 @@ def _train_images(spec: str, shape: Sequence[int | None], data_dir: str | None) 
     from kattn.data.loading import load
     from kattn.data.stored import StoredImages
 
+    if len(shape) != 3:
+        raise ValueError(f"{spec} gives images, but the model's input has the shape {tuple(shape)}.")
     height, width, channels = shape
     size = (height, width) if height and width else None
     train = load(spec, image_size=size, channels=channels, splits=("train",), data_dir=data_dir).train
