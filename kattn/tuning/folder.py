@@ -74,6 +74,14 @@ def wait_for_chief(plan: Plan) -> None:
         time.sleep(PERIOD)
 
 
+def wait_for_results(plan: Plan) -> None:
+    """Wait until the chief has ended: a worker may be told that no trial is left while another one still trains."""
+    import filelock
+
+    with filelock.FileLock(plan.path / LOCK):
+        pass
+
+
 def _check_folder(plan: Plan, *, resume: bool, overwrite: bool) -> None:
     path = plan.path
     RunFolder(path).check(resume=False, overwrite=False)  # neither a run's nor one that cannot be written
