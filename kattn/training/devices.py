@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from kattn.graph.copies import assign_state
+from kattn.graph.copies import copy_model
 from kattn.graph.inside import all_inside
 
 HOSTS = "hosts"
@@ -67,8 +67,7 @@ class Devices:
             yield model
             return
         with _mirrored(self) if keras.backend.backend() == "tensorflow" else _data_parallel(self):
-            copy = keras.models.clone_model(model)
-            assign_state(copy, model)
+            copy, _ = copy_model(model)
             if keras.backend.backend() == "tensorflow":
                 for layer in all_inside(copy):
                     if isinstance(layer, keras.layers.BatchNormalization):
