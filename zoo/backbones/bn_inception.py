@@ -1,10 +1,9 @@
 """BN-Inception as in the SE authors' Caffe file: ten inception modules.
 
 A module is one block without a shortcut. `residual` and `output` both stand at its end, behind the concatenation, where
-the authors put SE. A stage is what has one resolution. The first is the pair of convolutions at stride 4: it has no
-block, but a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet.
+the authors put SE. A stage is all blocks of one resolution. The first is the pair of convolutions at stride 4: it has
+no block, but a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet.
 
-Ioffe, Szegedy. Batch Normalization. ICML 2015. arXiv:1502.03167
 Code: hujie-frank/SENet (SE-BN-Inception)
 """
 

@@ -1,14 +1,12 @@
 """DenseNet: every layer takes all earlier ones of its block, concatenated. CIFAR (plain and BC) and ImageNet form.
 
-Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993
-
 For the sites, a dense block is a stage and a dense layer is a block: its residual branch makes the new maps, its
 shortcut is the layer's input, and a concatenation takes the place of the sum. A transition belongs to no stage, so
 ABN's copy of the last dense block has no stride to drop.
 
-AFI was not published for DenseNet. Here it halves the convolution from which the layer makes its maps: the
-bottleneck's 1x1, with the normalisation and ReLU behind it; without a bottleneck, the layer's only convolution. The
-latter's maps are integrated as they are, because the layers that use them normalise and activate them.
+AFI was not published for DenseNet. Here it halves the convolution from which the layer makes its maps: the bottleneck's
+1x1, with the normalisation and ReLU behind it; without a bottleneck, the layer's only convolution. The latter's maps
+are integrated as they are, because the layers that use them normalise and activate them.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Inception-ResNet-v2 in the form of TF-slim, which all published weights have.
 
-A stage is what has one resolution. The first is the pair of convolutions at stride 4: it has no residual block, but a
-boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet. Mixed-5b and the reductions
-begin their stages and are no residual blocks. In ABN's copy of the last stage the reduction pads and keeps the size.
+A stage is all blocks of one resolution. The first is the pair of convolutions at stride 4: it has no residual block,
+but a boundary behind it, so that BAM's three units stand at strides 4, 8 and 16 as in a ResNet. Mixed-5b and the
+reductions begin their stages and are no residual blocks. In ABN's copy of the last stage the reduction pads and keeps
+the size.
 
 AFI: every branch of a block starts with a 1x1 convolution. Each branch is a run of first convolutions of its own.
-
-Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning.
-AAAI 2017. arXiv:1602.07261
 """
 
 from __future__ import annotations

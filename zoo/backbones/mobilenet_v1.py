@@ -1,10 +1,8 @@
 """MobileNet v1: pairs of a depthwise and a pointwise convolution.
 
-Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets. 2017. arXiv:1704.04861
-
 A pair is the block. It has no shortcut. `residual` and `output` both stand at its end: in networks without shortcuts,
-SE's authors gate the whole transformation. A stage is what has one resolution. Here it also has one width, so BAM's
-boundaries, ABN's last stage and AFI's runs agree. AFI was not published for this network. Here it halves a pair's
+SE's authors gate the whole transformation. A stage is all blocks of one resolution. Here it also has one width, so
+BAM's boundaries, ABN's last stage and AFI's runs agree. AFI was not published for this network. Here it halves a pair's
 pointwise convolution, the one that makes new maps.
 """
 

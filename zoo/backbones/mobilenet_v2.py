@@ -1,12 +1,9 @@
 """MobileNetV2: inverted residuals with linear ends, in ImageNet and CIFAR form.
 
-Sandler, Howard, Zhu, Zhmoginov, Chen. MobileNetV2: Inverted Residuals and Linear Bottlenecks. CVPR 2018.
-arXiv:1801.04381
-
-A stage is what has one resolution: BAM stands at the boundaries and ABN copies the last stage. A run of AFI is one row
-of the paper's table, which is blocks of equal width; AFI halves the expansion, as in the AFI paper's AFI-MobileNetV2.
-The sites `residual` and `output` are called in every block, also where the shape allows no sum: ECA's authors gate
-every block's linear end.
+A stage is all blocks of one resolution: BAM stands at the boundaries and ABN copies the last stage. A run of AFI is one
+row of the paper's table, which is blocks of equal width; AFI halves the expansion, as in the AFI paper's
+AFI-MobileNetV2. The sites `residual` and `output` are called in every block, also where the shape allows no sum: ECA's
+authors gate every block's linear end.
 
 The CIFAR form is that of the AFI paper's counts: stride 1 in the stem and in the 24-channel row, an expansion also
 where its factor is 1, ReLU instead of ReLU6, and a projection as shortcut where only the width changes.

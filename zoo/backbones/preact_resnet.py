@@ -1,7 +1,5 @@
 """Pre-activation ResNet: normalisation and ReLU before the convolutions, nothing after the sum.
 
-He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027
-
 As in the paper, the first block has no activation of its own: the stem's serves both of its paths. The last sum is
 activated before the pooling. Where the shape changes, both paths share the activation, and the shortcut is a 1x1
 convolution without normalisation. The authors' CIFAR bottlenecks have their stride in the first 1x1 convolution.

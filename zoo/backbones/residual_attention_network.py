@@ -6,8 +6,6 @@ map. The last stage is three units. The modules are these networks' attention. T
 between the stages or at the end (BAM, ABN) have a place. One inside residual blocks has none: only six units lie
 outside the modules.
 
-Wang, Jiang, Qian, Yang, Li, Zhang, Wang, Tang. Residual Attention Network for Image Classification. CVPR 2017.
-arXiv:1704.06904
 Code: fwang91/residual-attention-network
 """
 

@@ -1,7 +1,5 @@
 """ResNet: CIFAR form (basic and bottleneck) and ImageNet form (v1.5, and v1 with the stride in the first 1x1).
 
-He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385
-
 The variants that published weights belong to are options: parameter-free shortcuts (A), and the deep stem and the
 average-pooled shortcut of He, Zhang, Zhang, Zhang, Xie, Li. Bag of Tricks for Image Classification with Convolutional
 Neural Networks. CVPR 2019. arXiv:1812.01187 (ResNet-D).

@@ -1,7 +1,4 @@
-"""ResNeXt: ResNet's bottleneck with a grouped 3x3 convolution, in ImageNet (v1.5 and v1) and CIFAR form.
-
-Xie, Girshick, Dollar, Tu, He. Aggregated Residual Transformations for Deep Neural Networks. CVPR 2017. arXiv:1611.05431
-"""
+"""ResNeXt: ResNet's bottleneck with a grouped 3x3 convolution, in ImageNet (v1.5 and v1) and CIFAR form."""
 
 from __future__ import annotations
 

@@ -2,9 +2,6 @@
 
 The width changes where the map shrinks, so AFI's runs of equal blocks, BAM's boundaries and ABN's last stage agree. A
 stage's first unit concatenates its pooled input to its branch, also at stride 1 (ABN's copy).
-
-Zhang, Zhou, Lin, Sun. ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices. CVPR 2018.
-arXiv:1707.01083
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """ShuffleNet V2: half of the channels pass a unit untouched, then both halves are shuffled; ImageNet and CIFAR forms.
 
-A stage has one resolution and one width: BAM's boundaries, ABN's last stage and AFI's runs agree. A stage's first
-unit, which also shrinks the map, is AFI's plain first block. At stride 1 (ABN's copy) it keeps its two branches.
-
-Ma, Zhang, Zheng, Sun. ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design. ECCV 2018.
-arXiv:1807.11164
+A stage has one resolution and one width: BAM's boundaries, ABN's last stage and AFI's runs agree. A stage's first unit,
+which also shrinks the map, is AFI's plain first block. At stride 1 (ABN's copy) it keeps its two branches.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A fire module is one block without a shortcut: `residual` and `output` both stan
 stage is the stage's stride: BAM stands before the pooling, which fits its published size, and ABN's copy of the last
 stage has none.
 
-Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360; 1.1 is the authors' later release.
+Version 1.1 is the authors' later release.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 A stage is one block. `residual` and `output` stand behind its last convolution: the published cost of SE-VGG-16 fits
 this place. The max-pooling before a stage is the stage's stride, so BAM stands before the pooling, and ABN's copy of
 the last stage has none. The dense layers fix the input size; without the top any size works.
-
-Simonyan, Zisserman. Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR 2015. arXiv:1409.1556
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Wide ResNet: few blocks, many filters.
 
-Zagoruyko, Komodakis. Wide Residual Networks. BMVC 2016. arXiv:1605.07146
-
 - CIFAR, depth_widening: pre-activation basic blocks. `wide_resnet20_10` is the C3 paper's: post-activation, and 20
   counts as in a ResNet (three blocks a stage).
 - ImageNet: a ResNet-18 with wider stages behind the unchanged stem (that of the SE, CBAM and BAM tables), and ResNet-50

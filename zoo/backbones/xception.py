@@ -1,10 +1,8 @@
 """Xception: separable convolutions in pre-activation blocks, as in the author's Keras code.
 
-A stage is what has one resolution. The stride is a pooling at the end of its first block. AFI works in the run of nine
-blocks of 728 filters and halves their first separable convolution. The two separable convolutions behind the last
+A stage is all blocks of one resolution. The stride is a pooling at the end of its first block. AFI works in the run of
+nine blocks of 728 filters and halves their first separable convolution. The two separable convolutions behind the last
 block have no shortcut and belong to the last stage. In ABN's copy of it the pooling has stride 1.
-
-Chollet. Xception: Deep Learning with Depthwise Separable Convolutions. CVPR 2017. arXiv:1610.02357
 """
 
 from __future__ import annotations
