@@ -91,3 +91,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def shown(text: object) -> str:
+    """Text on one line, for messages: a file's name may hold what controls a terminal, and bytes that are not UTF-8.
+
+    Such characters are shown escaped.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))

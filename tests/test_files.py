@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from kattn.files import PREFIX, remove_unfinished, write_bytes, write_csv, write_text, writing
+from kattn.files import PREFIX, remove_unfinished, shown, write_bytes, write_csv, write_text, writing
 
 
 def leftovers(folder):
@@ -81,3 +81,8 @@ def test_what_a_killed_process_left_is_removed_on_request(tmp_path):
     (tmp_path / "config.json").write_text("whole")
     remove_unfinished(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+
+
+def test_names_are_shown_on_one_line_that_any_file_can_hold():
+    assert shown("caf\udce9\n\x1b[31m") == r"caf\udce9\n\x1b[31m"
+    assert shown("d\u00e9j\u00e0 vu") == "d\u00e9j\u00e0 vu"

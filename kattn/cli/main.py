@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kattn.cli import commands
-from kattn.cli.messages import in_flags, printable
+from kattn.cli.messages import in_flags
+from kattn.files import shown
 from kattn.startup import import_keras
 from kattn.version import __version__
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         expected = isinstance(problem, ValueError | TypeError | OSError | RuntimeError)
         kind = "" if expected else f"{type(problem).__name__}: "
         message = in_flags(str(problem), arguments.parser)
-        print(f"kattn: error: {kind}{printable(message)}", file=sys.stderr, flush=True)
+        print(f"kattn: error: {kind}{shown(message)}", file=sys.stderr, flush=True)
         if type(problem).__name__ == "ProcessLost":  # leaving in order would wait for the process that is gone
             os._exit(1)
         return 1

@@ -30,8 +30,3 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
         if "_" in name:
             message = re.sub(rf"(?<![\w.]){name}(?![\w.])", f"--{flag}", message)
     return message
-
-
-def printable(text: str) -> str:
-    """Text on one line: characters that control a terminal, such as those of a file's name, are shown escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

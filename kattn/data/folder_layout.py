@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kattn.data.errors import DataError
 from kattn.data.image_files import find_images, folders_in, some
+from kattn.files import shown
 
 log = logging.getLogger("kattn")
 
@@ -97,7 +98,7 @@ def _check_classes(root: Path, others: list[Path], bare: list[Path]) -> None:
                 f"{root}: {path.name} lies beside class folders and holds none. If it is a part of the data without "
                 "labels, move it away; if it is a class, rename it."
             )
-        log.warning("%s: %s is taken for a class, since it holds no class folders", root, path.name)
+        log.warning("%s: %s is taken for a class, since it holds no class folders", root, shown(path.name))
 
 
 def _log_beside(folder: Path) -> None:

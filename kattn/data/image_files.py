@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kattn.data.errors import DataError
+from kattn.files import shown
 
 log = logging.getLogger("kattn")
 
@@ -108,7 +109,7 @@ def format_of(start: bytes) -> str | None:
 
 def some(files: Iterable[Path | str]) -> str:
     """The names of the first few files, for a message."""
-    names = [Path(file).name for file in files]
+    names = [shown(Path(file).name) for file in files]
     return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 

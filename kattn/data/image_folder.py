@@ -17,6 +17,7 @@ from kattn.data.image_files import Found, copies, find_images
 from kattn.data.images import Notes, Reading, read_image
 from kattn.data.memory import keep_decoded
 from kattn.data.stored import gather
+from kattn.files import shown
 
 log = logging.getLogger("kattn")
 
@@ -122,5 +123,5 @@ def _log_copies(root: Path, files: dict[str, list[File]]) -> None:
         ("there more than once, and may be split between training and test", within),
     ):
         if those:
-            example = " = ".join(str(file.relative_to(root)) for file in those[0][:2])
+            example = " = ".join(shown(file.relative_to(root)) for file in those[0][:2])
             log.warning("%s: %d images are %s, such as %s", root, len(those), kind, example)

@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from kattn.cli.messages import in_flags, printable
+from kattn.cli.messages import in_flags
+from kattn.files import shown
 
 PARSER = argparse.ArgumentParser()
 for flag in ("--resume", "--overwrite"):
@@ -33,5 +34,5 @@ def test_arguments_become_options_of_the_command(said, shown):
 
 
 def test_what_controls_a_terminal_is_shown_escaped():
-    assert printable("a\nkattn: all well\x1b[2J\r\udcff") == r"a\nkattn: all well\x1b[2J\r\udcff"
-    assert printable("Größe 3, 画像") == "Größe 3, 画像"
+    assert shown("a\nkattn: all well\x1b[2J\r\udcff") == r"a\nkattn: all well\x1b[2J\r\udcff"
+    assert shown("Größe 3, 画像") == "Größe 3, 画像"

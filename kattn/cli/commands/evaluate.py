@@ -6,7 +6,7 @@ import argparse
 import json
 
 from kattn.cli.arguments import add_data, add_reading, add_weights, data_of
-from kattn.cli.messages import printable
+from kattn.files import shown
 
 HELP = "accuracy of a run, a model or an exported file"
 EXAMPLE = "kattn evaluate runs/afi20\n  kattn evaluate cbam_resnet20 --weights cifar10 --data cifar10"
@@ -45,4 +45,4 @@ def run(arguments: argparse.Namespace) -> None:
         cache=arguments.cache,
         **data_of(arguments),
     )
-    print(json.dumps(result.to_dict(), indent=1) if arguments.json else printable(str(result)))
+    print(json.dumps(result.to_dict(), indent=1) if arguments.json else shown(str(result)))

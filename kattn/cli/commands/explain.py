@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kattn.cli.arguments import add_weights
-from kattn.cli.messages import printable
+from kattn.files import shown
 
 HELP = "draw what a model looks at, or write the report of a run"
 EXAMPLE = (
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError("--report shows the run's own test images; leave the images out.")
         if arguments.beside:
             raise ValueError("--report is of one run; leave --beside out.")
-        print(printable(str(report(arguments.model, arguments.out, data_dir=arguments.data_dir))))
+        print(shown(str(report(arguments.model, arguments.out, data_dir=arguments.data_dir))))
         return
     if not arguments.images:
         raise ValueError("name image files or folders to explain, or pass --report for a run.")
@@ -81,5 +81,5 @@ def run(arguments: argparse.Namespace) -> None:
         class_names=opened[arguments.model].class_names,
     )
     sheets = [path for path in written if path.stem.startswith("sheet")]
-    print("\n".join(printable(str(path)) for path in sheets))
-    print(printable(f"{len(written) - len(sheets)} overlays at full size, one an image and map, in {sheets[0].parent}"))
+    print("\n".join(shown(str(path)) for path in sheets))
+    print(shown(f"{len(written) - len(sheets)} overlays at full size, one an image and map, in {sheets[0].parent}"))
