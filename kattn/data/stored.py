@@ -82,7 +82,7 @@ class StoredImages:
             raise DataError(f"{image} (on_error='skip' leaves such images out.)")
         if shape is not None and image.shape != shape:
             raise DataError(
-                f"{self.where}: image {number} has the shape {image.shape}, others {shape}: pass image_size, or channels."
+                f"{self.where}: image {number} has the shape {image.shape}, others {shape}: pass image_size (channels)."
             )
         return image
 
