@@ -3,21 +3,20 @@
 import keras
 import numpy as np
 import pytest
-from support.models import assert_probabilities, largest_difference, pixels
+from support.models import assert_probabilities, largest_difference, pixels, short
 
 import kattn.layers  # noqa: F401  registers the layers
 from kattn.zoo import create
 from kattn.zoo.attentions.table import ATTENTIONS
+from kattn.zoo.backbones import densenet
 from kattn.zoo.backbones.table import BACKBONES
 from kattn.zoo.tables import pairs
 
 # A network of each other kind, with attentions at all sites; the whole product is a slow test.
 OTHERS = (
     "bam_wide_resnet16_8",
-    "afi_densenet40_k12",
     "afi_se_mobilenet_v2_cifar",
     "abn_mobilenet_v1",
-    "gc_shufflenet_g2_cifar",
     "eca_shufflenet_v2_x0_5_cifar",
     "splat_resnext29_32x4d",
     "nl_preact_resnet18",
@@ -25,11 +24,11 @@ OTHERS = (
 )
 
 
-def check(name, size, folder, **options):
+def check(model, folder):
     """Warnings are errors: a weight without gradient (AFI's scores of a single map) would be one."""
-    model = create(name, input_shape=(size, size, 3), **options)
-    assert_probabilities(model, (size, size))
-    x = pixels((2, size, size, 3))
+    size = model.input_shape[1:3]
+    assert_probabilities(model, size)
+    x = pixels((2, *size, 3))
     outputs = model(x, training=False)
     model.save(folder / "model.keras")
     loaded = keras.saving.load_model(folder / "model.keras", compile=False)
@@ -44,20 +43,25 @@ def check(name, size, folder, **options):
 
 @pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name != "none"])
 def test_every_mechanism_works_in_a_resnet(attention, tmp_path):
-    check(f"{attention}_resnet20", 8, tmp_path, depths=(1, 2, 2))
+    check(create(f"{attention}_resnet20", input_shape=(8, 8, 3), depths=(1, 1, 2)), tmp_path)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_kind_of_network_works_with_a_mechanism(name, tmp_path):
-    check(name, 32 if "squeezenet" in name else 8, tmp_path, classes=3)
+    size = 32 if "squeezenet" in name else 8
+    check(create(name, input_shape=(size, size, 3), classes=3), tmp_path)
+
+
+def test_a_densenet_works_with_a_mechanism(tmp_path):
+    check(short("afi", densenet.cifar(13, 12), input_shape=(8, 8, 3)), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), [(name, backbone) for name, _, backbone in pairs()])
 def test_every_model(name, backbone, tmp_path):
     keras.utils.clear_session()
-    smallest = 75 if backbone == "inception_resnet_v2" else 64
-    check(name, min(BACKBONES[backbone].input_shape[0], smallest), tmp_path)
+    size = min(BACKBONES[backbone].input_shape[0], 75 if backbone == "inception_resnet_v2" else 64)
+    check(create(name, input_shape=(size, size, 3)), tmp_path)
 
 
 @pytest.mark.parametrize("pair", [("sk", "mobilenet_v2_cifar"), ("afi", "squeezenet1_1"), ("afi_ge", "vgg16")])

@@ -68,7 +68,7 @@ def test_restoration_at_scale_one_starts_from_the_image():
 @each
 def test_a_step_of_training_lowers_the_loss(build):
     model = build(input_shape=(6, 6, 3))
-    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mae")
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mae", run_eagerly=True)
     x, y = pixels((2, 6, 6, 3)), pixels((2, 12, 12, 3), seed=1)
     losses = [model.train_on_batch(x, y) for _ in range(4)]
     assert np.all(np.isfinite(losses)) and losses[-1] < losses[0]
