@@ -5,7 +5,6 @@ from support.models import trainable
 
 from kattn.zoo import create
 from kattn.zoo.attentions.table import ATTENTIONS, last_four, middle_two, next_to_last, spread
-from kattn.zoo.grammar.sites import Attention
 
 SHORT = {"depths": (1, 1, 1)}
 
@@ -72,12 +71,3 @@ def test_rules_count_from_the_last_stage():
         "middle_two": [[3, 4], [2, 3], [1, 2]],
         "next_to_last": [[4], [3], [2]],
     }
-
-
-def test_a_mechanism_that_returns_its_attention_is_no_option_of_a_network():
-    for attention in ATTENTIONS.values():
-        assert "return_attention" not in attention.options()
-
-
-def test_the_plain_network_uses_no_site():
-    assert Attention().used_sites() == ()

@@ -1,0 +1,73 @@
+"""Attention: its sites, what a user can set, and where it stands."""
+
+import functools
+
+import keras
+import pytest
+
+from kattn.layers.cbam import CBAM
+from kattn.layers.selective_kernel import SelectiveKernel
+from kattn.layers.squeeze_excite import SqueezeExcite
+from kattn.zoo.attentions.table import ATTENTIONS
+from kattn.zoo.grammar.factories import as_conv, factory_options, layer_name
+from kattn.zoo.grammar.placing import Sites
+from kattn.zoo.grammar.sites import Attention, only_stages
+
+SE = Attention(residual=SqueezeExcite)
+
+
+def test_the_plain_network_uses_no_site_and_changes_no_tensor():
+    assert Attention().used_sites() == () and Attention().options() == {}
+    sites = Sites(Attention(), 2)
+    x = keras.Input((4, 4, 8))
+    at = sites.stage(1).block(1)
+    for site in (at.input, at.inner, at.residual, at.shortcut, at.output, at.stage.stage_input):
+        assert site(x) is x
+    assert sites.between_stages(x, 1) is x and not sites.placed
+
+
+def test_options_are_those_of_all_factories_with_the_defaults_that_a_partial_sets():
+    both = Attention(residual=functools.partial(SqueezeExcite, reduction=4), output=CBAM)
+    options = both.options()
+    assert options["reduction"].default == 4 and {"kernel_size", "squeeze", "stages"} <= options.keys()
+    assert "position" not in options  # which of the two would it move?
+    assert factory_options(functools.partial(SqueezeExcite, reduction=2))[0].default == 2
+
+
+def test_no_option_lets_a_layer_return_its_attention():
+    for attention in ATTENTIONS.values():
+        assert "return_attention" not in attention.options()
+
+
+def test_an_option_goes_to_its_factory_and_a_position_moves_it():
+    bound = SE.bind(reduction=2, position="output", stages=(2,))
+    assert bound.used_sites() == ("output",)
+    sites = Sites(bound, 2)
+    x = keras.Input((4, 4, 8))
+    assert sites.stage(1).block(1).output(x) is x and not sites.placed
+    y = sites.stage(2).block(1).output(x)
+    gate = y._keras_history.operation
+    assert (gate.name, gate.reduction) == ("stage2_block1_squeeze_excite", 2) and sites.placed
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"ratio": 2}, TypeError, r"Unknown option ratio\. Options: excitation, position, reduction"),
+        ({"position": "head"}, ValueError, "position must be one of input, inner"),
+    ],
+)
+def test_what_it_does_not_have_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        SE.bind(**options)
+
+
+@pytest.mark.parametrize("stages", [(), (0,), (4,), ("1",)])
+def test_stages_must_exist(stages):
+    with pytest.raises(ValueError, match=r"stages must name some of 1\.\.3"):
+        only_stages(stages)(1, 3)
+
+
+def test_layers_are_named_after_their_class():
+    assert layer_name(functools.partial(CBAM, reduction=2)) == "cbam"
+    assert layer_name(as_conv(SelectiveKernel)) == "selective_kernel"
