@@ -9,7 +9,12 @@ from kattn.training.fitting import build_optimizer
 from kattn.training.recipes import Recipe, list_recipes, load_recipe, recipe_files
 
 
-@pytest.mark.parametrize("name", list_recipes())
+# One of each optimizer, with every kind of augmentation between them; the others differ in numbers.
+VARIED = ("adamw", "cifar_modern", "imagenet_modern")
+SWEPT = [pytest.param(name, marks=[] if name in VARIED else [pytest.mark.slow]) for name in list_recipes()]
+
+
+@pytest.mark.parametrize("name", SWEPT)
 def test_a_committed_recipe_trains_and_evaluates_from_the_command_line(name, tmp_path):
     try_recipe(name, image_folder(tmp_path / "images"), tmp_path / "run")
 
