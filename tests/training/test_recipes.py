@@ -8,7 +8,6 @@ from support.training import image_folder, try_recipe
 from kattn.training.fitting import build_optimizer
 from kattn.training.recipes import Recipe, list_recipes, load_recipe, recipe_files
 
-
 # One of each optimizer, with every kind of augmentation between them; the others differ in numbers.
 VARIED = ("adamw", "cifar_modern", "imagenet_modern")
 SWEPT = [pytest.param(name, marks=[] if name in VARIED else [pytest.mark.slow]) for name in list_recipes()]
