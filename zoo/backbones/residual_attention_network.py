@@ -54,7 +54,7 @@ def residual_attention(
     finish: Callable[[Any], Any],
     attention: str = "mixed",
 ) -> Any:
-    """Stem, three stages of one unit and so many attention modules, one stage of units, head."""
+    """Stem, three stages of one unit and attention modules, one stage of units, head."""
 
     def attended(number: int, count: int) -> Stage:
         def build(x: Any, strides: int, prefix: str) -> Any:
@@ -83,7 +83,7 @@ def row(
     module: type[keras.Layer] = ResidualAttention,
     finish: Callable[[Any], Any] = finish_pre_activation,
 ) -> Backbone:
-    """So many attention modules in each of the first three stages."""
+    """A row, from the number of attention modules in each of the first three stages."""
     network = functools.partial(residual_attention, modules=modules, unit=unit, module=module, finish=finish)
     inside = "its residual units lie inside attention modules, which are its attention (option `attention`)"
     sites = ("stage_input", "between_stages", "tail")

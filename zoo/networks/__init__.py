@@ -1,1 +1,1 @@
-"""Networks whose block is the network: segmentation, super-resolution, generation, spatial transformers."""
+"""Whole networks around one block: segmentation, super-resolution, generation, spatial transformers."""

@@ -17,7 +17,7 @@ each = pytest.mark.parametrize("head", HEADS)
 
 
 def slow_but(*quick):
-    """The heads, of which only these are tested in the default suite."""
+    """All heads; those that are not named are slow tests."""
     return [pytest.param(head, marks=() if head in quick else pytest.mark.slow) for head in HEADS]
 
 
