@@ -1,9 +1,10 @@
 import dataclasses
 import math
 
+import keras
 import numpy as np
 import pytest
-from support.training import image_folder, try_recipe
+from support.training import EAGER, image_folder, try_recipe
 
 from kattn.training.fitting import build_optimizer
 from kattn.training.recipes import Recipe, list_recipes, load_recipe, recipe_files
@@ -14,7 +15,8 @@ SWEPT = [pytest.param(name, marks=[] if name in VARIED else [pytest.mark.slow]) 
 
 
 @pytest.mark.parametrize("name", SWEPT)
-def test_a_committed_recipe_trains_and_evaluates_from_the_command_line(name, tmp_path):
+def test_a_committed_recipe_trains_and_evaluates_from_the_command_line(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
     try_recipe(name, image_folder(tmp_path / "images"), tmp_path / "run")
 
 
