@@ -14,9 +14,8 @@ def test_behaves_as_a_layer_should(check_layer):
 
 
 def test_every_pool_behaves(check_layer):
-    check_layer(
-        CBAM(reduction=2, pools=("avg", "max", "lp", "lse"), return_attention=True), image(2, 4, 4, 4), huge=1e3
-    )
+    layer = CBAM(reduction=2, pools=("avg", "max", "lp", "lse"), return_attention=True)
+    check_layer(layer, image(2, 4, 4, 4), huge=1e3, allow=("Cast",))  # ONNX keeps one in the pools lp and lse
 
 
 def test_starts_with_a_spatial_gate_of_one_half():
