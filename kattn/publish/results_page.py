@@ -31,8 +31,9 @@ END = """\
 
 A run's command stands in the last column of `zoo/RESULTS.csv`, its epochs in `zoo/results_history.csv`, and
 `python -m kattn.publish runs RUN... --machine TEXT` adds runs of yours. A run repeats to the bit with the same code,
-versions and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (Since
-these runs batch normalisation is one fused kernel on TensorFlow: its rounding is another.)
+versions and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (These
+runs are older than two changes: batch normalisation is one fused kernel on TensorFlow now, whose rounding is another,
+and SGD's momentum follows a changing learning rate as torch's does. They had `convention = "caffe"`.)
 """
 
 
