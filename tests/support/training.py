@@ -16,13 +16,15 @@ from support import TESTS
 BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]  # beside TensorFlow
 
 # Keras asks whether the name is in sys.modules, so it must not be there, not even as None.
-WITHOUT_TENSORFLOW = """
+REFUSE_TENSORFLOW = """
 import os, sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "tensorflow":
             raise ModuleNotFoundError(f"No module named {name!r}")
 sys.meta_path.insert(0, Refuse())
+"""
+WITHOUT_TENSORFLOW = f"""{REFUSE_TENSORFLOW}
 os.environ["KERAS_BACKEND"], out = sys.argv[1:3]
 sys.path.insert(0, sys.argv[3])
 """

@@ -46,10 +46,8 @@ def test_without_tensorflow_committed_recipes_train_and_evaluate(backend, names,
     image_folder(tmp_path / "images")
     code = """
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiling is what takes the time here
-import keras
 from pathlib import Path
-from support.training import EAGER, try_recipe
-keras.Model.run_eagerly = EAGER
+from support.training import try_recipe
 """
     code += f"for name in {names}:\n    try_recipe(name, Path(out) / 'images', Path(out) / name)\n"
     without_tensorflow(backend, tmp_path, code + 'assert "tensorflow" not in sys.modules')

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from support import TESTS
-from support.training import arrays, tiny_model
+from support.training import REFUSE_TENSORFLOW, arrays, tiny_model
 
 from kattn.runs.folder import RunFolder
 from kattn.training.devices import Devices, DevicesError, devices_for
@@ -71,7 +71,8 @@ def run(out, devices=None, callbacks=()):
 
 
 def start(out, devices, *, killed_in=-1, **environment):
-    command = [sys.executable, "-c", RUN, str(TESTS), str(out), devices, str(killed_in)]
+    alone = REFUSE_TENSORFLOW if environment["KERAS_BACKEND"] == "jax" else ""  # Keras would import it to seed it
+    command = [sys.executable, "-c", alone + RUN, str(TESTS), str(out), devices, str(killed_in)]
     quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # compiling is what takes the time here
     quiet = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment = {**os.environ, **quick, **quiet, **environment}
