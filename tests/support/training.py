@@ -26,6 +26,7 @@ sys.meta_path.insert(0, Refuse())
 """
 WITHOUT_TENSORFLOW = f"""{REFUSE_TENSORFLOW}
 os.environ["KERAS_BACKEND"], out = sys.argv[1:3]
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiling is what takes the time in tests
 sys.path.insert(0, sys.argv[3])
 """
 

@@ -45,7 +45,6 @@ VARIED = ("adamw", "cifar_modern")
 def test_without_tensorflow_committed_recipes_train_and_evaluate(backend, names, tmp_path):
     image_folder(tmp_path / "images")
     code = """
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiling is what takes the time here
 from pathlib import Path
 from support.training import try_recipe
 """
