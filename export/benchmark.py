@@ -99,6 +99,7 @@ def bench(
     warmup: int = 10,
     input_shape: Sequence[int] | None = None,
     json_path: str | os.PathLike[str] | None = None,
+    trust: bool = False,
 ) -> Bench:
     """Time artefacts on random images, in turns, so that a change of the machine's load meets all of them alike.
 
@@ -113,15 +114,16 @@ def bench(
         warmup: Calls before that are not counted.
         input_shape: (height, width, channels), for artefacts that leave them open.
         json_path: Where to write the result too.
+        trust: As in `kattn.export.load`.
 
-    Raises: ExportInputError for a path that is no readable artefact, or numbers below 1.
+    Raises: ExportInputError for a path that is no readable artefact or needs trust, or numbers below 1.
     """
     if not paths:
         raise ExportInputError("bench takes at least one artefact.")
     for name, value in (("threads", threads), ("batch", batch), ("calls", calls)):
         if not isinstance(value, int) or value < 1:
             raise ExportInputError(f"{name} must be at least 1. Received: {value!r}")
-    loaded = [_Timed(Path(path), threads, batch, input_shape) for path in paths]
+    loaded = [_Timed(Path(path), threads, batch, input_shape, trust) for path in paths]
     for timed in loaded:
         timed.call(warmup)
         timed.reset()
@@ -141,11 +143,11 @@ def bench(
 class _Timed:
     """An artefact with its input tensor and its times so far."""
 
-    def __init__(self, path: Path, threads: int, batch: int, input_shape: Sequence[int] | None) -> None:
+    def __init__(self, path: Path, threads: int, batch: int, input_shape: Sequence[int] | None, trust: bool) -> None:
         if row := format_of(path):
             row.runner.try_out(path)
         memory, started = _peak_memory(), time.perf_counter()
-        self.runner: Runner = load(path, threads=threads)
+        self.runner: Runner = load(path, threads=threads, trust=trust)
         self.batch = self.runner.batch or batch
         self.tensor = self.runner.encode(made_up(self.batch, _known(self.runner, input_shape), pixels=True))
         self.reset()

@@ -149,16 +149,28 @@ class Format:
                 f"precision must be one of {', '.join(self.precisions)} in {self.title}. Received: {precision!r}"
             )
 
-    def open(self, path: str | os.PathLike[str], *, threads: int = 1) -> Runner:
-        """A runner for an artefact of this format. Raises: ExportInputError for one that its runtime cannot read."""
+    def open(self, path: str | os.PathLike[str], *, threads: int = 1, trust: bool = False) -> Runner:
+        """A runner for an artefact of this format.
+
+        Args:
+            path, threads, trust: As in `load`.
+
+        Raises: ExportInputError for one that its runtime cannot read, or that needs trust.
+        """
         try:
             with converting(f"Reading {path}"):
-                return self.runner(Path(path), threads)
+                found = [] if trust else self.runner.beyond_computing(Path(path))
+                if not found:
+                    return self.runner(Path(path), threads)
         except ExportInputError:
             raise
         except (ExportError, OSError) as error:
-            reason = str(error).strip().splitlines()[0][:300]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             raise ExportInputError(f"{path} is not a readable {self.name} artefact: {reason}") from error
+        raise ExportInputError(
+            f"{path} could do more than compute, and was not opened. It has: {'; '.join(found)}. If you trust where it "
+            "comes from, pass trust=True."
+        )
 
 
 FORMATS: dict[str, Format] = {
@@ -199,20 +211,23 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     return next((row for row in (*FORMATS.values(), KERAS) if row.recognises(path)), None)
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 1) -> Runner:
+def load(path: str | os.PathLike[str], *, threads: int = 1, trust: bool = False) -> Runner:
     """A runner for an artefact of any format (a SavedModel folder, a .tflite or an .onnx file) or a .keras file.
 
     Args:
         path: The artefact.
         threads: Of the runtime, where it takes a number (ai-edge-litert, onnxruntime).
+        trust: Open also what could do more than compute, such as a SavedModel that reads or writes files: see
+            docs/security.md. Only for files whose source you trust.
 
-    Raises: ExportInputError for a path that does not exist or is of no known format, or that its runtime cannot read.
+    Raises: ExportInputError for a path that does not exist or is of no known format, that its runtime cannot read, or
+        that needs trust.
     """
     path = Path(path)
     if not path.exists():
         raise ExportInputError(f"There is no artefact {path}.")
     if row := format_of(path):
-        return row.open(path, threads=threads)
+        return row.open(path, threads=threads, trust=trust)
     known = (row.suffix or f"a folder with {row.marker}" for row in (*FORMATS.values(), KERAS))
     raise ExportInputError(f"{path} is not an artefact that can be run. Known: {', '.join(known)}.")
 

@@ -1,17 +1,66 @@
-"""Run a .keras file in Keras."""
+"""Read and run .keras files in Keras."""
 
 from __future__ import annotations
 
+import io
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 import kattn.layers  # noqa: F401  (registers the layers that files name)
-from kattn.export.errors import ExportError
+from kattn.archive import ArchiveError, copy_member
+from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner
 from kattn.graph.outputs import named_outputs
+from kattn.hdf5 import largest_content, open_hdf5
+from kattn.zoo.weights.keras_files import weights_of_archive
+
+CONFIG = "config.json"
+MOST_CONFIG = 32 << 20  # bytes
+CODE = ("safe_mode", "Could not locate", "lambda")  # in Keras's messages on what needs code of one's own
+
+
+def read_keras(path: str | Path) -> Any:
+    """A .keras file as a model, not compiled. Keras's safe mode is always on: no code of the file is executed.
+
+    Raises: ExportInputError, a ValueError, for a file that is damaged, swells beyond what its size lets expect, or
+        needs code: a Lambda layer, or classes that are not registered.
+    """
+    path = Path(path)
+    if not zipfile.is_zipfile(path):
+        raise ExportInputError(f"{path} is not a readable .keras file: it should be a zip archive and is none.")
+    try:
+        _check(path)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"it holds a {type(model).__name__}, no model")
+        return model
+    except Exception as error:  # Keras raises errors of many kinds for damaged configurations
+        text = str(error).strip() or type(error).__name__
+        reason = text.partition("\n")[0][:300]  # Keras appends the whole configuration of the layer
+        if any(word in text for word in CODE):
+            reason += (
+                " kattn executes no code of a file. If you trust where it comes from, load it yourself, with "
+                "keras.saving.load_model(path, safe_mode=False) or custom_objects=, and pass the model."
+            )
+        raise ExportInputError(f"{path} is not a readable .keras file: {reason}") from error
+
+
+def _check(path: Path) -> None:
+    """Look at the whole archive before Keras opens it. Raises: ValueError, ArchiveError."""
+    limit = largest_content(path.stat().st_size)
+    with zipfile.ZipFile(path) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > limit:
+            raise ArchiveError(f"it swells to {size >> 20} MB, more than the {limit >> 20} MB that it may")
+    config = io.BytesIO()
+    copy_member(path, CONFIG, config, MOST_CONFIG)
+    json.loads(config.getvalue())
+    with open_hdf5(weights_of_archive(path, limit), repr(str(path))):
+        pass
 
 
 class KerasRunner(Runner):
@@ -21,9 +70,7 @@ class KerasRunner(Runner):
     runtime = ("keras", "tensorflow")
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        if not zipfile.is_zipfile(path):
-            raise ExportError("it is damaged: a .keras file is a zip archive, this is none")
-        self.model = keras.models.load_model(path, compile=False)
+        self.model = read_keras(path)
         super().__init__(path, tuple(self.model.inputs[0].shape[1:]), None, tuple(named_outputs(self.model)))
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:

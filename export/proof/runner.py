@@ -76,6 +76,14 @@ class Runner(abc.ABC):
         return value.astype("float32")
 
     @classmethod
+    def beyond_computing(cls, path: Path) -> list[str]:
+        """What opening or running a file could do beside computing, such as writing files, in the file's own terms.
+
+        Looked up without running anything of it; nothing unless overridden.
+        """
+        return []
+
+    @classmethod
     def try_out(cls, path: Path) -> None:
         """Raise ExportInputError for a file that would end this process if it was run: no check unless overridden."""
         return

@@ -8,6 +8,7 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner, as_dtype
+from kattn.export.to_onnx.inspection import beyond_computing
 
 
 class ONNXRunner(Runner):
@@ -35,6 +36,11 @@ class ONNXRunner(Runner):
         self.nchw = layout == "nchw" if layout else len(dims) == 4 and dims[1] in channels and dims[3] not in channels
         shape = (dims[2], dims[3], dims[1]) if self.nchw else dims[1:]
         super().__init__(path, shape, dims[0], tuple(output.name for output in self.session.get_outputs()))
+
+    @classmethod
+    def beyond_computing(cls, path: Path) -> list[str]:
+        """Operators of other domains, and data outside its folder."""
+        return beyond_computing(path)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """The images in the input's layout and type."""

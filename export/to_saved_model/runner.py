@@ -8,6 +8,7 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner, as_dtype
+from kattn.export.to_saved_model.inspection import beyond_computing
 
 
 class SavedModelRunner(Runner):
@@ -32,6 +33,11 @@ class SavedModelRunner(Runner):
         self.dtype = spec.dtype
         shape = tuple(spec.shape)
         super().__init__(path, shape[1:], shape[0], tuple(self.function.structured_outputs))
+
+    @classmethod
+    def beyond_computing(cls, path: Path) -> list[str]:
+        """What its operators could do beside computing."""
+        return beyond_computing(path)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """The images in the signature's type."""

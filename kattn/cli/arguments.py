@@ -52,6 +52,16 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """--trust."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="open also an exported file that could read or write files or run code, such as some SavedModels: only if "
+        "you trust where it comes from",
+    )
+
+
 def add_set(parser: argparse.ArgumentParser, text: str = "option of the model; repeatable") -> None:
     """--set OPTION=VALUE."""
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help=text)

@@ -32,6 +32,7 @@ def evaluate(
     data_dir: str | Path | None = None,
     cache: bool | None = None,
     weights: str | None = None,
+    trust: bool = False,
     verbose: bool = False,
 ) -> Evaluation | AttributeEvaluation:
     """Evaluate a classifier.
@@ -47,6 +48,7 @@ def evaluate(
             0.1. A run that is evaluated on its own data takes its own limit and on_error too, so that no image that it
             was trained on is among its test images; `limit` then takes the first of these.
         weights: For a run's folder: "best" or "last"; None is what its recipe selects.
+        trust: Open an exported file also if it could do more than compute: see `kattn.export.load`.
         verbose: Show on a terminal how far it is.
 
     Returns: An Evaluation, or for data with attributes an AttributeEvaluation; `str(...)` is one line.
@@ -54,7 +56,7 @@ def evaluate(
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
-    predictor = open_predictor(model, weights)
+    predictor = open_predictor(model, weights, trust)
     run = predictor.config
     own = run["data"] if run and (data is None or run["data"]["spec"] in (str(data), spec_of(data))) else None
     if data is None:

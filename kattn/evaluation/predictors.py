@@ -32,17 +32,18 @@ class Predictor:
     config: dict[str, Any] | None = None
 
 
-def open_predictor(model: Any, weights: str | None = None) -> Predictor:
+def open_predictor(model: Any, weights: str | None = None, trust: bool = False) -> Predictor:
     """A Predictor of anything that `kattn.evaluate` takes.
 
     Args:
         model: A Keras model, a path, or a function from images to probabilities.
         weights: Of a run: "best" or "last", None for what its recipe selects.
+        trust: As in `kattn.export.load`.
 
     Raises: ValueError for what cannot be evaluated; RunError for a run without weights.
     """
     if isinstance(model, (str, Path)):
-        opened = open_model(model, kinds=(RUN, KERAS, ARTEFACT), weights=weights, unfinished=True)
+        opened = open_model(model, kinds=(RUN, KERAS, ARTEFACT), weights=weights, unfinished=True, trust=trust)
         if opened.model is None:
             return _of_artefact(opened.runner, opened.name)
         return _of_keras(opened.model, opened.name, opened.config)

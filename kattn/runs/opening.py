@@ -6,7 +6,6 @@ words. Reading what a path is (`kind_of`) imports neither Keras nor a runtime; `
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +78,7 @@ def open_model(
     weights: str | None = None,
     unfinished: bool = False,
     threads: int = 1,
+    trust: bool = False,
 ) -> Opened:
     """Load the model that a path or a name stands for.
 
@@ -90,6 +90,7 @@ def open_model(
             kattn.zoo.create, None for random weights. Files have one set of weights and ignore it.
         unfinished: Open a run that is not finished too, with the weights that it has so far.
         threads: Of the runtime of an exported file.
+        trust: Open an exported file also if it could do more than compute (kattn.export.load).
 
     Returns: The model, opened.
     Raises: ValueError for a path where there is nothing, for what is none of `kinds`, for a file that cannot be read
@@ -111,23 +112,15 @@ def open_model(
     if kind == KERAS:
         return Opened(kind, str(path), path, model=load_keras(path))
     if kind == ARTEFACT:
-        return Opened(kind, str(path), path, runner=load(path, threads=threads))
+        return Opened(kind, str(path), path, runner=load(path, threads=threads, trust=trust))
     return Opened(kind, str(source), model=_create(str(source), weights))
 
 
 def load_keras(path: str | Path) -> Any:
-    """A .keras file as a model, not compiled. Raises: ValueError for a file that cannot be read as one."""
-    import keras
+    """A .keras file as a model, not compiled. Raises: ValueError for one that is damaged or would execute code."""
+    from kattn.export.proof.keras_runner import read_keras  # imports Keras
 
-    import kattn.layers  # noqa: F401  registers the layers that the file names
-
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a readable .keras file: it should be a zip archive and is none.")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().partition("\n")[0]  # Keras appends the whole configuration of the layer
-        raise ValueError(f"{path} is not a readable .keras file: {reason}") from error
+    return read_keras(path)
 
 
 def _create(name: str, weights: str | None) -> Any:

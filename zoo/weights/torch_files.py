@@ -15,14 +15,15 @@ SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".pth.tar")
 # Where training scripts keep the network in what they save, best first; averaged weights (EMA) apart.
 TRAINED_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 AVERAGED_KEYS = ("state_dict_ema", "model_ema", "ema", "ema_state_dict", "model_ema_state_dict")
+SAFE = (2, 6)  # before, a prepared file executed code in spite of weights_only=True (CVE-2025-32434)
 _OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # in torch's message: what a pickle would have to import
 
 
 def load(path: Path, ema: bool = False) -> dict[str, Any]:
     """The network's tensors in a file.
 
-    Raises: ValueError without torch, for a broken file, for one that holds more than plain tensors and numbers, or one
-        without averaged weights where they are asked for.
+    Raises: ValueError without torch or with one that is not safe, for a broken file, for one that holds more than plain
+        tensors and numbers, or one without averaged weights where they are asked for.
     """
     try:
         import torch
@@ -31,6 +32,11 @@ def load(path: Path, ema: bool = False) -> dict[str, Any]:
             f"{str(path)!r} is a pickle of torch, which only torch can read without executing it: pip install torch, "
             "or get the same weights as .safetensors."
         ) from None
+    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < SAFE:
+        raise ValueError(
+            f"{str(path)!r} was not loaded: torch {torch.__version__} can be made to execute a checkpoint "
+            "(CVE-2025-32434). Install torch 2.6 or later, or get the same weights as .safetensors."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:

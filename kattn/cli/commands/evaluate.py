@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from kattn.cli.arguments import add_data, add_reading, add_weights, data_of
+from kattn.cli.arguments import add_data, add_reading, add_trust, add_weights, data_of
 from kattn.files import shown
 
 HELP = "accuracy of a run, a model or an exported file"
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_data(parser, default=None)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
     add_reading(parser)
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
         split=arguments.split,
         on_error=arguments.on_error,
         cache=arguments.cache,
+        trust=arguments.trust,
         **data_of(arguments),
     )
     print(json.dumps(result.to_dict(), indent=1) if arguments.json else shown(str(result)))
