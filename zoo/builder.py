@@ -11,6 +11,7 @@ import keras
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
 from kattn.zoo.grammar.assembly import Head
+from kattn.zoo.grammar.initial_weights import started_by
 from kattn.zoo.grammar.placing import Sites
 from kattn.zoo.grammar.sites import Attention
 from kattn.zoo.inputs import image_input, normalise
@@ -99,7 +100,8 @@ def build(
     classes = classes or (weights.classes if weights else None) or backbone.classes
     head = Head(classes, classifier_activation, include_top, pooling)
     sites = Sites(attention, backbone.stages)
-    outputs = backbone.network(x, sites, head, **options)
+    with started_by(backbone.initial):
+        outputs = backbone.network(x, sites, head, **options)
     if not sites.placed and {*attention.used_sites()} - {"tail"}:
         places = ", ".join(attention.used_sites())
         raise ValueError(f"{name}: the chosen stages have no place for the attention ({places}). Choose other stages.")

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kattn.layers.pieces.initial_weights import Kernel, kaiming_normal_fan_out
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.widths import feature_map_channels
@@ -52,18 +53,26 @@ class AttentionBranch(keras.Layer):
         """Create the convolutions, all without bias, and their normalisations."""
         feature_map_channels(self, input_shape)
         common: dict[str, Any] = {"dtype": self.dtype_policy}
-        conv: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal", **common}
-        classes_shape = (*input_shape[:-1], self.classes)
+        classes_shape, window = (*input_shape[:-1], self.classes), self.map_kernel_size**2
+
+        def conv(name: str, channels: int, filters: int, window: int = 1) -> dict[str, Any]:
+            start = kaiming_normal_fan_out(Kernel(channels, filters, window))  # as in the authors' code
+            return {"use_bias": False, "kernel_initializer": start, "name": name, **common}
+
         self.input_norm = batch_norm(name="input_bn", **common)
         self.input_norm.build(input_shape)
-        self.class_conv = pointwise(self.classes, name="class_conv", **conv)
+        self.class_conv = pointwise(self.classes, **conv("class_conv", input_shape[-1], self.classes))
         self.class_conv.build(input_shape)
         self.class_norm = batch_norm(name="class_bn", **common)
         self.class_norm.build(classes_shape)
-        self.logits_conv = pointwise(self.classes, name="logits_conv", **conv)
+        self.logits_conv = pointwise(self.classes, **conv("logits_conv", self.classes, self.classes))
         self.logits_conv.build(classes_shape)
         self.map_conv = keras.layers.Conv2D(
-            1, self.map_kernel_size, padding="same", data_format="channels_last", name="map_conv", **conv
+            1,
+            self.map_kernel_size,
+            padding="same",
+            data_format="channels_last",
+            **conv("map_conv", self.classes, 1, window),
         )
         self.map_conv.build(classes_shape)
         if self.map_norm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,11 +79,20 @@ def load_data(
     return dataset
 
 
-def build_network(model: Any, options: Mapping[str, Any], dataset: Dataset, precision: str) -> Any:
-    """The Keras model: what was given, or the zoo's for the images and classes of the data."""
+def build_network(
+    model: Any, options: Mapping[str, Any], dataset: Dataset, precision: str, zero_init_residual: bool = False
+) -> Any:
+    """The Keras model: what was given, or the zoo's for the images and classes of the data.
+
+    Args:
+        model, options, precision: As in kattn.train.
+        dataset: The data.
+        zero_init_residual: Whether a network of the zoo that has this option gets it by default.
+    """
     if not isinstance(model, str):
         return model
     from kattn.zoo import create
+    from kattn.zoo.tables import builder
 
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
@@ -90,6 +100,8 @@ def build_network(model: Any, options: Mapping[str, Any], dataset: Dataset, prec
         fitting = {"input_shape": dataset.image_shape, "classes": len(dataset.class_names)}
         if dataset.multi_label:
             fitting["classifier_activation"] = "sigmoid"
+        if zero_init_residual and "zero_init_residual" in inspect.signature(builder(model)).parameters:
+            fitting["zero_init_residual"] = True
         return create(model, **{**fitting, **options})
     finally:
         keras.config.set_dtype_policy(before)

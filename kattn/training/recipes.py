@@ -61,6 +61,8 @@ class Recipe:
         rand_probability: With which each of these operations is done: 1 in the paper, 0.5 in timm.
         erase: Probability of random erasing.
         mixup, cutmix: Strength alpha of the two; with both every batch takes one of them.
+        zero_init_residual: Build a network of the zoo that has this option (ResNets and their kin) with it, unless the
+            call says otherwise: its residual branches start at 0.
         clip_norm: Largest norm of the whole gradient; 0 for no clipping.
         accumulate: Batches whose gradients are averaged for one update.
         ema: Momentum of a moving average of the weights, which is evaluated and kept in place of the weights; 0 for
@@ -99,6 +101,7 @@ class Recipe:
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    zero_init_residual: bool = False
     clip_norm: float = 0.0
     accumulate: int = 1
     ema: float = 0.0

@@ -137,7 +137,7 @@ def train(
             log.info("%s is finished; nothing to resume", folder.path)
             return open_run(folder.path)
     keras.utils.set_random_seed(seed)
-    network = build_network(model, options, dataset, precision)
+    network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
     verbose = verbose and used.writes
     if used.writes:
         folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was

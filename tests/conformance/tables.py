@@ -92,5 +92,82 @@ def trajectories():
     return found | {"adamw_warmup": adam}
 
 
+TORCHVISION = (
+    "densenet121",
+    "densenet161",
+    "densenet169",
+    "densenet201",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_64x4d",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
+    "shufflenet_v2_x2_0",
+    "squeezenet1_1",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+)
+TIMM = {"mobilenet_v1": "mobilenetv1_100", "xception": "legacy_xception", "inception_resnet_v2": "inception_resnet_v2"}
+VALUES, NETWORKS = 4000, 12  # weights that a standard deviation is taken from, where so many networks have them
+NO_GROUPS = 0, 0, 0, 0
+
+
+def made_by_torch(name):
+    """The untrained network of torchvision or timm."""
+    if name in TORCHVISION:
+        import torchvision
+
+        return torchvision.models.get_model(name, weights=None)
+    import timm
+
+    return timm.create_model(TIMM[name], pretrained=False)
+
+
+def started(network):
+    """First weights of convolutions and linear layers by their sizes in torch; a bias's are (filters, 0, 0, 0)."""
+    import torch
+
+    found = {}
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            for weights in (module.weight, module.bias):
+                if weights is not None:
+                    key = (*weights.shape, *NO_GROUPS)[:4]
+                    found.setdefault(key, []).append(weights.detach().numpy().ravel())
+    return {key: np.concatenate(values) for key, values in found.items()}
+
+
+def starts(name):
+    """Sizes of a network's layers and standard deviation of their first weights: (layers, 4) and (layers,)."""
+    import torch
+
+    torch.manual_seed(0)
+    squares, counts = {}, {}
+    for _ in range(NETWORKS):
+        for key, values in started(made_by_torch(name)).items():
+            if counts.get(key, 0) < VALUES:
+                squares[key] = squares.get(key, 0.0) + np.square(values, dtype="float64").sum()
+                counts[key] = counts.get(key, 0) + values.size
+        if all(counts[key] >= VALUES for key in counts if squares[key]):
+            break
+    return {
+        f"start_{name}_sizes": np.array(list(squares), "int32"),
+        f"start_{name}": np.array([np.sqrt(squares[key] / counts[key]) for key in squares], "float32"),
+    }
+
+
 if __name__ == "__main__":
-    np.savez_compressed(FILE, crops=crops().astype("float32"), cuts=cuts().astype("float32"), **trajectories())
+    tables = {"crops": crops().astype("float32"), "cuts": cuts().astype("float32")} | trajectories()
+    for network in (*TORCHVISION, *TIMM):
+        tables |= starts(network)
+    np.savez_compressed(FILE, **tables)

@@ -1,6 +1,9 @@
-"""Random crops against torchvision itself; tests/conformance compares with a table of its draws."""
+"""Random crops and initial weights against torchvision itself; tests/conformance compares with tables of its draws."""
 
 import numpy as np
+import pytest
+from conformance.tables import starts
+from conformance.test_initial_weights import assert_near, built, ratios
 from scipy.stats import ks_2samp
 
 from kattn.data.augment import crop_box
@@ -19,3 +22,10 @@ def test_random_crops_are_drawn_as_torchvision_draws_them():
     ours = [crop_box(HEIGHT, WIDTH, rng, 0.08) for _ in range(DRAWS)]
     for value in (lambda box: box[2] * box[3], lambda box: box[3] / box[2], lambda box: box[0], lambda box: box[1]):
         assert ks_2samp([value(box) for box in ours], [value(box) for box in theirs]).pvalue > 0.05
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "vgg16_bn"])
+def test_a_network_starts_as_torchvision_s_of_today(name):
+    sizes, deviations = starts(name).values()
+    theirs = {tuple(row): float(deviation) for row, deviation in zip(sizes.tolist(), deviations, strict=True)}
+    assert_near(ratios(built(name), theirs.get))

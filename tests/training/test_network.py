@@ -4,7 +4,10 @@ from support.runs import run
 from support.training import arrays, tiny_model
 
 from kattn.data.errors import DataError
+from kattn.data.loading import load
 from kattn.runs.folder import RunError
+from kattn.training.network import build_network
+from kattn.training.recipes import load_recipe
 from kattn.training.run import train
 
 
@@ -41,3 +44,17 @@ def test_what_does_not_fit_is_one_clear_error_before_training(tmp_path, no_train
     with pytest.raises(error, match=message):
         train(model, out=tmp_path / "deep" / "run", verbose=False, **options)
     assert not (tmp_path / "deep").exists()
+
+
+def test_a_modern_recipe_starts_residual_branches_at_zero_where_the_network_can():
+    assert load_recipe("cifar_modern").zero_init_residual and not load_recipe("abn_cifar").zero_init_residual
+    options = {"depths": (1, 1, 1), "widths": (4, 4, 8)}
+    dataset = load(arrays(60))
+
+    def zeros(options, asked):
+        model = build_network("resnet20", options, dataset, "float32", asked)
+        return sum(not keras.ops.any(w) for w in model.weights if w.path.endswith("gamma"))
+
+    assert (zeros(options, False), zeros(options, True)) == (0, 3)
+    assert zeros(options | {"zero_init_residual": False}, True) == 0
+    build_network("mobilenet_v2_cifar", {"alpha": 0.25}, dataset, "float32", True)

@@ -17,14 +17,18 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import kaiming_normal_fan_in, zeros
 from kattn.zoo.backbones.resnet import imagenet_stem
 from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993"
 SITES = all_but("inner")
+CIFAR_INITIAL = InitialWeights(dense_bias=zeros)  # the authors'
+IMAGENET_INITIAL = InitialWeights(conv=kaiming_normal_fan_in, dense_bias=zeros)  # torchvision's
 
 
 def dense_layer(x: Any, growth: int, at: BlockSites, *, bottleneck: bool) -> Any:
@@ -86,7 +90,7 @@ def cifar(depth: int, growth: int) -> Backbone:
     options: dict[str, Any] = {"depths": ((depth - 4) // 3,) * 3, "bottleneck": False, "compression": 1.0}
     stem = functools.partial(cifar_stem, filters=16)
     network = functools.partial(densenet, growth=growth, stem=stem, stem_strides=1, **options)
-    return Backbone(network, stages=3, paper=PAPER, sites=SITES, **CIFAR)
+    return Backbone(network, stages=3, paper=PAPER, sites=SITES, initial=CIFAR_INITIAL, **CIFAR)
 
 
 def cifar_bc(depth: int, growth: int) -> Backbone:
@@ -94,14 +98,14 @@ def cifar_bc(depth: int, growth: int) -> Backbone:
     stem = functools.partial(cifar_stem, filters=2 * growth)
     depths = ((depth - 4) // 6,) * 3
     network = functools.partial(densenet, depths=depths, growth=growth, stem=stem, stem_strides=1)
-    return Backbone(network, stages=3, paper=PAPER, sites=SITES, **CIFAR)
+    return Backbone(network, stages=3, paper=PAPER, sites=SITES, initial=CIFAR_INITIAL, **CIFAR)
 
 
 def imagenet(*depths: int, growth: int = 32) -> Backbone:
     """Four dense blocks behind ResNet's stem, with bottlenecks and compression."""
     stem = functools.partial(imagenet_stem, filters=2 * growth)
     network = functools.partial(densenet, depths=depths, growth=growth, stem=stem, stem_strides=4)
-    return Backbone(network, stages=4, paper=PAPER, sites=SITES)
+    return Backbone(network, stages=4, paper=PAPER, sites=SITES, initial=IMAGENET_INITIAL)
 
 
 BACKBONES: dict[str, Backbone] = {

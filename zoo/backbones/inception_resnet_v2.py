@@ -17,9 +17,11 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import torch_default
 from kattn.zoo.backbones.row import Backbone, all_but, require_size
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import conv, conv_bn
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Szegedy, Ioffe, Vanhoucke, Alemi. Inception-v4, Inception-ResNet. AAAI 2017. arXiv:1602.07261"
@@ -140,6 +142,7 @@ BACKBONES: dict[str, Backbone] = {
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         sites=all_but("spatial_conv"),
+        initial=InitialWeights(conv=torch_default, conv_bias=torch_default),  # timm's
         reasons={"spatial_conv": "its blocks have several branches, and no 3x3 convolution that strides"},
     )
 }

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from kattn.layers.pieces.initial_weights import tensorflow_fan_out, uniform_fan_out, zeros
 from kattn.zoo.backbones.row import Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = (
     "Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam. MobileNets: Efficient Convolutional Neural "
     "Networks for Mobile Vision Applications. 2017. arXiv:1704.04861"
 )
+INITIAL = InitialWeights(conv=tensorflow_fan_out, dense=uniform_fan_out, dense_bias=zeros)  # timm's
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))  # channels, pairs
 
 
@@ -56,5 +59,6 @@ BACKBONES: dict[str, Backbone] = {
         paper=PAPER,
         sites=all_but("spatial_conv", "shortcut"),
         options=("alpha",),
+        initial=INITIAL,
     ),
 }

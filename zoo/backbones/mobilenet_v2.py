@@ -17,14 +17,17 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import normal, zeros
 from kattn.zoo.backbones.resnet import project
 from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Sandler, Howard, Zhu, Zhmoginov, Chen. MobileNetV2. CVPR 2018. arXiv:1801.04381"
 SITES = all_but("spatial_conv")
+INITIAL = InitialWeights(dense=normal(0.01), dense_bias=zeros)  # torchvision's
 
 Row = tuple[int, int, int]  # expansion, channels, blocks
 IMAGENET_STAGES: tuple[tuple[Row, ...], ...] = (
@@ -124,7 +127,12 @@ def mobilenet_v2(
 
 BACKBONES: dict[str, Backbone] = {
     "mobilenet_v2": Backbone(
-        mobilenet_v2, stages=len(IMAGENET_STAGES), paper=PAPER, sites=SITES, options=("alpha", "padding")
+        mobilenet_v2,
+        stages=len(IMAGENET_STAGES),
+        paper=PAPER,
+        sites=SITES,
+        options=("alpha", "padding"),
+        initial=INITIAL,
     ),
     "mobilenet_v2_cifar": Backbone(
         functools.partial(mobilenet_v2, table=CIFAR_STAGES, activation="relu", cifar=True),
@@ -132,6 +140,7 @@ BACKBONES: dict[str, Backbone] = {
         paper=PAPER,
         sites=SITES,
         options=("alpha",),
+        initial=INITIAL,
         **CIFAR,
     ),
 }

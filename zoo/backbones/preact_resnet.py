@@ -12,12 +12,15 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import zeros
 from kattn.zoo.backbones import resnet
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites
 
 PAPER = "He, Zhang, Ren, Sun. Identity Mappings in Deep Residual Networks. ECCV 2016. arXiv:1603.05027"
+INITIAL = InitialWeights(dense_bias=zeros)  # the authors' Lua code, and that of Wide ResNet
 
 
 def pre_activate(x: Any, at: BlockSites) -> Any:
@@ -63,8 +66,8 @@ def bottleneck(x: Any, filters: int, strides: int, at: BlockSites, *, v1: bool =
     return at.output(add(shortcut, y, at))
 
 
-cifar = functools.partial(resnet.cifar, finish=finish, paper=PAPER)
-imagenet = functools.partial(resnet.imagenet, finish=finish, paper=PAPER)
+cifar = functools.partial(resnet.cifar, finish=finish, paper=PAPER, initial=INITIAL)
+imagenet = functools.partial(resnet.imagenet, finish=finish, paper=PAPER, initial=INITIAL)
 bottleneck_v1 = functools.partial(bottleneck, v1=True)
 
 BACKBONES: dict[str, Backbone] = {

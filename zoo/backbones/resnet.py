@@ -17,6 +17,7 @@ from keras import ops
 from kattn.zoo.backbones.row import CIFAR, Backbone
 from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks, unchanged
 from kattn.zoo.grammar.convolutions import conv_bn
+from kattn.zoo.grammar.initial_weights import RESNET, InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016. arXiv:1512.03385"
@@ -31,7 +32,7 @@ def cifar_stem(x: Any) -> Any:
 POOL_PADDING = {"symmetric": 1, "end": ((0, 1), (0, 1))}
 STEM_POOLS = (*POOL_PADDING, "conv")
 SHORTCUTS = ("A", "A_end", "B", "D")
-CIFAR_OPTIONS = ("depths", "widths", "shortcut")
+CIFAR_OPTIONS = ("depths", "widths", "shortcut", "zero_init_residual")
 IMAGENET_OPTIONS = (*CIFAR_OPTIONS, "stem_widths", "stem_pool")
 
 
@@ -97,11 +98,11 @@ def add_relu(shortcut: Any, y: Any, name: str) -> Any:
     return keras.layers.Activation("relu", name=f"{name}_relu")(y)
 
 
-def basic_block(x: Any, filters: int, strides: int, at: BlockSites, *, shortcut: str = "B") -> Any:
-    """Two 3x3 convolutions."""
+def basic_block(x: Any, filters: int, strides: int, at: BlockSites, *, shortcut: str = "B", gamma: str = "ones") -> Any:
+    """Two 3x3 convolutions. `gamma` is the initializer of the last normalisation's scale, also in a bottleneck."""
     skip = at.shortcut(project(x, filters, strides, at.name, shortcut))
     y = at.inner(at.first_conv(at.input(x), filters, 3, strides))
-    y = at.residual(conv_bn(y, filters, 3, activation=None, name=f"{at.name}_conv2"))
+    y = at.residual(conv_bn(y, filters, 3, activation=None, gamma=gamma, name=f"{at.name}_conv2"))
     return at.output(add_relu(skip, y, at.name))
 
 
@@ -115,6 +116,7 @@ def bottleneck(
     groups: int = 1,
     v1: bool = False,
     shortcut: str = "B",
+    gamma: str = "ones",
 ) -> Any:
     """1x1, 3x3, 1x1 to four times the filters; the stride is in the 3x3 (v1.5) or in the first 1x1 (v1)."""
     width = width or filters
@@ -122,7 +124,7 @@ def bottleneck(
     skip = at.shortcut(project(x, 4 * filters, strides, at.name, shortcut))
     y = at.first_conv(at.input(x), width, 1, early, later_strides=late)
     y = at.inner(at.spatial_conv(y, width, 3, late, groups=groups))
-    y = at.residual(conv_bn(y, 4 * filters, 1, activation=None, name=f"{at.name}_conv3"))
+    y = at.residual(conv_bn(y, 4 * filters, 1, activation=None, gamma=gamma, name=f"{at.name}_conv3"))
     return at.output(add_relu(skip, y, at.name))
 
 
@@ -140,6 +142,7 @@ def resnet(
     shortcut: str = "B",
     stem_widths: Sequence[int] | None = None,
     stem_pool: str = "symmetric",
+    zero_init_residual: bool = False,
 ) -> Any:
     """Stem, stages of blocks, head. Each stage but the first halves the map.
 
@@ -151,6 +154,9 @@ def resnet(
         finish: See `assemble`.
         shortcut: Of the blocks that change the shape: see `project`.
         stem_widths, stem_pool: See `imagenet_stem`.
+        zero_init_residual: Start the scale of each residual branch's last normalisation at 0, so that blocks begin as
+            their shortcuts: torchvision's option of this name. Goyal et al. Accurate, Large Minibatch SGD.
+            arXiv:1706.02677
     """
     if len(depths) != sites.count or len(widths) != sites.count:
         raise ValueError(
@@ -158,6 +164,8 @@ def resnet(
         )
     if shortcut != "B":
         block = functools.partial(block, shortcut=shortcut)
+    if zero_init_residual:
+        block = functools.partial(block, gamma="zeros")
     if stem_widths is not None or stem_pool != "symmetric":
         stem = functools.partial(stem, stem_widths=stem_widths, stem_pool=stem_pool)
     stages = [
@@ -168,7 +176,13 @@ def resnet(
 
 
 def cifar(
-    block: Callable[..., Any], depth: int, *, widths: Sequence[int] = (16, 32, 64), paper: str = PAPER, **options: Any
+    block: Callable[..., Any],
+    depth: int,
+    *,
+    widths: Sequence[int] = (16, 32, 64),
+    paper: str = PAPER,
+    initial: InitialWeights = RESNET,
+    **options: Any,
 ) -> Backbone:
     """Three stages of equal depth behind a stem of 16 filters."""
     network = functools.partial(
@@ -176,7 +190,7 @@ def cifar(
     )
     # Pre-activation networks have a block end of their own, and shortcuts that take the activated sum.
     own = CIFAR_OPTIONS if "finish" not in options else ()
-    return Backbone(network, stages=3, paper=paper, options=own, **CIFAR)
+    return Backbone(network, stages=3, paper=paper, options=own, initial=initial, **CIFAR)
 
 
 def imagenet(
@@ -184,6 +198,7 @@ def imagenet(
     *depths: int,
     widths: Sequence[int] = (64, 128, 256, 512),
     paper: str = PAPER,
+    initial: InitialWeights = RESNET,
     **options: Any,
 ) -> Backbone:
     """Four stages behind the strided stem."""
@@ -191,7 +206,7 @@ def imagenet(
         resnet, block=block, depths=depths, widths=widths, stem=imagenet_stem, stem_strides=4, **options
     )
     own = IMAGENET_OPTIONS if "finish" not in options else ()
-    return Backbone(network, stages=4, paper=paper, options=own)
+    return Backbone(network, stages=4, paper=paper, options=own, initial=initial)
 
 
 bottleneck_v1 = functools.partial(bottleneck, v1=True)

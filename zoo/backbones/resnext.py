@@ -46,7 +46,7 @@ def imagenet(block: Callable[..., Any], *depths: int) -> Backbone:
 def cifar29(block: Callable[..., Any], stem: Callable[[Any], Any] = cifar_stem) -> Backbone:
     """Three stages of three blocks of 64, 128 and 256 filters, which give four times as many channels."""
     network = functools.partial(resnet, block=block, depths=(3, 3, 3), widths=(64, 128, 256), stem=stem, stem_strides=1)
-    return Backbone(network, stages=3, paper=PAPER, **CIFAR)
+    return Backbone(network, stages=3, paper=PAPER, options=("zero_init_residual",), **CIFAR)
 
 
 BACKBONES: dict[str, Backbone] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kattn.zoo.grammar.factories import factory_options
+from kattn.zoo.grammar.initial_weights import RESNET, InitialWeights
 from kattn.zoo.grammar.sites import SITES, Attention
 
 # Why a network lacks a site, where the backbone gives no reason of its own.
@@ -40,6 +41,8 @@ class Backbone:
         sites: The sites that the network calls.
         options: Names of the network's keyword options that users may set.
         reasons: Site to why the network lacks it, where NO_SITE does not tell it well.
+        initial: How its weights start: as in torchvision or timm where the network is there, else as in the code of
+            its paper.
     """
 
     network: Callable[..., Any]
@@ -52,6 +55,7 @@ class Backbone:
     sites: tuple[str, ...] = tuple(SITES)
     options: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
+    initial: InitialWeights = RESNET
 
     def missing(self, attention: Attention) -> list[str]:
         """The sites that the attention stands at and the network does not have."""

@@ -12,27 +12,31 @@ from typing import Any
 import keras
 
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
+from kattn.layers.pieces.initial_weights import Rule, normal, normal_by_channels, zeros
 from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn, symmetric_padding
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Zhang, Zhou, Lin, Sun. ShuffleNet. CVPR 2018. arXiv:1707.01083"
 SITES = all_but("spatial_conv")  # the 3x3 convolutions are depthwise
 STEM_WIDTH = 24
 DEPTHS = (4, 8, 4)
+# The authors' code (megvii-model/ShuffleNet-Series). Its first convolution starts smaller.
+INITIAL = InitialWeights(conv=normal_by_channels, dense=normal(0.01), dense_bias=zeros)
 WIDTHS = {2: (200, 400, 800), 3: (240, 480, 960)}
 
 
-def imagenet_stem(x: Any) -> Any:
+def imagenet_stem(x: Any, initial: Rule | None = None) -> Any:
     """3x3, 24 filters, stride 2; 3x3 max-pooling, stride 2."""
-    x = symmetric_padding(conv_bn(x, STEM_WIDTH, 3, 2, name="stem_conv"), 3, name="stem_pool")
+    x = symmetric_padding(conv_bn(x, STEM_WIDTH, 3, 2, initial=initial, name="stem_conv"), 3, name="stem_pool")
     return keras.layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
 
 
-def cifar_stem(x: Any) -> Any:
+def cifar_stem(x: Any, initial: Rule | None = None) -> Any:
     """1x1, 24 filters."""
-    return conv_bn(x, STEM_WIDTH, 1, name="stem_conv")
+    return conv_bn(x, STEM_WIDTH, 1, initial=initial, name="stem_conv")
 
 
 def pooled(x: Any, strides: int, name: str) -> Any:
@@ -71,18 +75,18 @@ def shufflenet(x: Any, sites: Sites, head: Head, *, groups: int, cifar: bool = F
         for i, (depth, width) in enumerate(zip(DEPTHS, WIDTHS[groups], strict=True), start=1)
     ]
     stem, stem_strides = (cifar_stem, 1) if cifar else (imagenet_stem, 4)
-    return assemble(stem(x), stages, sites, head, stem_strides=stem_strides)
+    return assemble(stem(x, normal(0.01)), stages, sites, head, stem_strides=stem_strides)
 
 
 def imagenet(groups: int) -> Backbone:
     """The paper's form, 1x."""
-    return Backbone(functools.partial(shufflenet, groups=groups), stages=3, paper=PAPER, sites=SITES)
+    return Backbone(functools.partial(shufflenet, groups=groups), stages=3, paper=PAPER, sites=SITES, initial=INITIAL)
 
 
 def cifar(groups: int) -> Backbone:
     """Stride 1 up to the first stage."""
     network = functools.partial(shufflenet, groups=groups, cifar=True)
-    return Backbone(network, stages=3, paper=PAPER, sites=SITES, **CIFAR)
+    return Backbone(network, stages=3, paper=PAPER, sites=SITES, initial=INITIAL, **CIFAR)
 
 
 BACKBONES: dict[str, Backbone] = {

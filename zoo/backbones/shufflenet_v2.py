@@ -14,15 +14,18 @@ import keras
 from keras import ops
 
 from kattn.layers.pieces.channel_shuffle import ChannelShuffle
+from kattn.layers.pieces.initial_weights import torch_default
 from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.backbones.shufflenet_v1 import STEM_WIDTH, imagenet_stem
 from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks
 from kattn.zoo.grammar.convolutions import conv_bn, depthwise_bn
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Ma, Zhang, Zheng, Sun. ShuffleNet V2. ECCV 2018. arXiv:1807.11164"
 SITES = all_but("spatial_conv")  # the 3x3 convolutions are depthwise
 DEPTHS = (4, 8, 4)
+INITIAL = InitialWeights(conv=torch_default)  # torchvision's
 
 
 def cifar_stem(x: Any) -> Any:
@@ -77,6 +80,7 @@ def rows(suffix: str, cifar: bool, **defaults: Any) -> dict[str, Backbone]:
             stages=3,
             paper=PAPER,
             sites=SITES,
+            initial=INITIAL,
             **defaults,
         )
         for size, (widths, last_width) in WIDTHS.items()

@@ -14,8 +14,11 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import kaiming_uniform_fan_in, normal
 from kattn.zoo.backbones.row import Backbone, require_size
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
+from kattn.zoo.grammar.convolutions import conv
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer. SqueezeNet. 2016. arXiv:1602.07360"
@@ -27,26 +30,9 @@ STAGES = (  # (squeeze, expand) of each fire module
 SMALLEST = 17  # an input that leaves the last stage a pixel
 
 
-def conv_relu(
-    x: Any,
-    filters: int,
-    kernel_size: int,
-    strides: int = 1,
-    *,
-    padding: str = "same",
-    initializer: Any = "he_uniform",
-    name: str,
-) -> Any:
-    """Convolution with bias, ReLU. Nothing normalises the maps, so the weights start by fan-in."""
-    x = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides,
-        padding,
-        kernel_initializer=initializer,
-        data_format="channels_last",
-        name=name,
-    )(x)
+def conv_relu(x: Any, filters: int, kernel_size: int, strides: int = 1, *, name: str, **options: Any) -> Any:
+    """Convolution with bias (options: of `conv`), ReLU."""
+    x = conv(x, filters, kernel_size, strides, use_bias=True, name=name, **options)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 
 
@@ -76,8 +62,7 @@ def fire(x: Any, squeeze: int, expand: int, at: BlockSites) -> Any:
 def classifier(x: Any, head: Head) -> Any:
     """Dropout, a 1x1 convolution to the classes that starts small, ReLU, mean."""
     x = keras.layers.Dropout(0.5, name="dropout")(x)
-    small = keras.initializers.RandomNormal(stddev=0.01)
-    return head.global_average(conv_relu(x, head.classes, 1, initializer=small, name="logits"))
+    return head.global_average(conv_relu(x, head.classes, 1, initial=normal(0.01), name="logits"))
 
 
 def squeezenet(x: Any, sites: Sites, head: Head) -> Any:
@@ -114,5 +99,7 @@ BACKBONES: dict[str, Backbone] = {
             "integrated": NOT_RESIDUAL,
             "spatial_conv": "the 3x3 convolution of a fire module is one of two side by side, without normalisation",
         },
+        # torchvision's and the paper's: nothing normalises the maps, so the weights start by fan-in.
+        initial=InitialWeights(conv=kaiming_uniform_fan_in),
     )
 }

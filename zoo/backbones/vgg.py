@@ -14,14 +14,17 @@ from typing import Any
 
 import keras
 
+from kattn.layers.pieces.initial_weights import normal, zeros
 from kattn.zoo.backbones.row import Backbone, require_size
 from kattn.zoo.grammar.assembly import Head, Stage, assemble
-from kattn.zoo.grammar.convolutions import bn_act, conv
+from kattn.zoo.grammar.convolutions import bn_act, conv, dense
+from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import Sites
 
 PAPER = "Simonyan, Zisserman. Very Deep Convolutional Networks. ICLR 2015. arXiv:1409.1556"
 WIDTHS = (64, 128, 256, 512, 512)
 SMALLEST = 32  # five times halved
+INITIAL = InitialWeights(dense=normal(0.01), dense_bias=zeros)  # torchvision's
 
 
 def max_pool(x: Any, name: str) -> Any:
@@ -38,7 +41,7 @@ def classifier(x: Any, head: Head) -> Any:
         )
     x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
     for number in (1, 2):
-        x = keras.layers.Dense(4096, "relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+        x = dense(x, 4096, "relu", name=f"dense{number}")
         x = keras.layers.Dropout(0.5, name=f"dropout{number}")(x)
     return head.dense(x)
 
@@ -83,6 +86,7 @@ def row(norm: bool, *depths: int) -> Backbone:
             "integrated": reason,
             "spatial_conv": "its 3x3 convolutions are the whole network, with no 1x1 convolutions around them",
         },
+        initial=INITIAL,
     )
 
 

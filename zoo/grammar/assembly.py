@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kattn.zoo.grammar.convolutions import dense
 from kattn.zoo.grammar.placing import Sites
 
 
@@ -73,7 +74,7 @@ class Head:
 
     def dense(self, x: Any) -> Any:
         """The last dense layer."""
-        return keras.layers.Dense(self.classes, dtype=_at_least_float32(), name="logits")(x)
+        return dense(x, self.classes, dtype=_at_least_float32(), name="logits")
 
     def activate(self, x: Any, name: str) -> Any:
         """Logits to scores."""

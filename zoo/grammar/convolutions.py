@@ -1,25 +1,31 @@
-"""Convolutions with their padding, normalisation and activation: what blocks are written with."""
+"""Convolutions with their padding, normalisation and activation, dense layers: what blocks are written with.
+
+Their weights start by the convention of the network that is being built: `initial_weights`.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 
 from kattn.layers.pieces.grouped import GroupedConv2D
+from kattn.layers.pieces.initial_weights import Kernel, Rule
 from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
+from kattn.zoo.grammar.initial_weights import initial_weights
 
 KernelSize = int | tuple[int, int]
 
 
-def kernel_initializer() -> keras.initializers.Initializer:
-    """He's initializer by fan-out. Each layer needs its own: one instance draws the same numbers again in Keras 3."""
-    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+def sides(kernel_size: KernelSize) -> tuple[int, int]:
+    """Height and width of a window."""
+    return (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
 
 
 def symmetric_padding(x: Any, kernel_size: KernelSize, *, name: str) -> Any:
     """Zeros on all sides, as many as an odd kernel needs."""
-    height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    height, width = sides(kernel_size)
     if height == width == 1:
         return x
     return keras.layers.ZeroPadding2D((height // 2, width // 2), data_format="channels_last", name=f"{name}_pad")(x)
@@ -48,6 +54,7 @@ def conv(
     use_bias: bool = False,
     padding: str = "same",
     separable: bool = False,
+    initial: Rule | None = None,
     name: str,
 ) -> Any:
     """A convolution without activation.
@@ -55,7 +62,10 @@ def conv(
     Args:
         padding: See `pad`.
         separable: A depthwise convolution, then a 1x1 convolution to the filters.
+        initial: How its kernel starts, where not by the network's convention.
     """
+    start, channels, window = initial_weights(), x.shape[-1], math.prod(sides(kernel_size))
+    kernel = Kernel(channels, filters, window, groups)
     x, padding = pad(x, kernel_size, strides, padding, name=name)
     options: dict[str, Any] = {
         "strides": strides,
@@ -64,18 +74,23 @@ def conv(
         "data_format": "channels_last",
         "name": name,
     }
+    if use_bias:
+        options["bias_initializer"] = start.conv_bias(kernel)
     if separable:
-        initializers = {f"{part}_initializer": kernel_initializer() for part in ("depthwise", "pointwise")}
-        return keras.layers.SeparableConv2D(filters, kernel_size, **initializers, **options)(x)
-    options["kernel_initializer"] = kernel_initializer()
+        options["depthwise_initializer"] = start.conv(Kernel(channels, channels, window, channels))
+        options["pointwise_initializer"] = start.conv(Kernel(channels, filters))
+        return keras.layers.SeparableConv2D(filters, kernel_size, **options)(x)
+    options["kernel_initializer"] = (initial or start.conv)(kernel)
     if groups > 1:
         return GroupedConv2D(filters, kernel_size, groups=groups, **options)(x)
     return keras.layers.Conv2D(filters, kernel_size, **options)(x)
 
 
-def bn_act(x: Any, activation: str | None = "relu", *, epsilon: float = BN_EPSILON, name: str) -> Any:
-    """Batch normalisation, then an activation or none."""
-    x = batch_norm(epsilon=epsilon, name=f"{name}_bn")(x)
+def bn_act(
+    x: Any, activation: str | None = "relu", *, epsilon: float = BN_EPSILON, gamma: str = "ones", name: str
+) -> Any:
+    """Batch normalisation, whose scale starts by the initializer `gamma`, then an activation or none."""
+    x = batch_norm(epsilon=epsilon, gamma_initializer=gamma, name=f"{name}_bn")(x)
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
@@ -88,6 +103,7 @@ def conv_bn(
     activation: str | None = "relu",
     norm: bool = True,
     epsilon: float = BN_EPSILON,
+    gamma: str = "ones",
     name: str,
     **options: Any,
 ) -> Any:
@@ -95,11 +111,11 @@ def conv_bn(
 
     Args:
         norm: False: only the convolution; the next block normalises and activates, as in DenseNet.
-        epsilon: Of the normalisation.
-        options: Of `conv`: groups, padding, separable.
+        epsilon, gamma: Of the normalisation; how its scale starts.
+        options: Of `conv`: groups, padding, separable, initial.
     """
     x = conv(x, filters, kernel_size, strides, name=name, **options)
-    return bn_act(x, activation, epsilon=epsilon, name=name) if norm else x
+    return bn_act(x, activation, epsilon=epsilon, gamma=gamma, name=name) if norm else x
 
 
 def depthwise_bn(
@@ -113,13 +129,27 @@ def depthwise_bn(
 ) -> Any:
     """Depthwise convolution without bias (`padding` as in `pad`), batch normalisation, activation."""
     x, padding = pad(x, kernel_size, strides, padding, name=name)
+    channels = x.shape[-1]
     x = keras.layers.DepthwiseConv2D(
         kernel_size,
         strides,
         padding=padding,
         use_bias=False,
-        depthwise_initializer=kernel_initializer(),
+        depthwise_initializer=initial_weights().conv(Kernel(channels, channels, kernel_size**2, channels)),
         data_format="channels_last",
         name=name,
     )(x)
     return bn_act(x, activation, name=name)
+
+
+def dense(x: Any, units: int, activation: str | None = None, *, dtype: str | None = None, name: str) -> Any:
+    """A dense layer."""
+    start, kernel = initial_weights(), Kernel(x.shape[-1], units)
+    return keras.layers.Dense(
+        units,
+        activation,
+        kernel_initializer=start.dense(kernel),
+        bias_initializer=start.dense_bias(kernel),
+        dtype=dtype,
+        name=name,
+    )(x)

@@ -98,3 +98,25 @@ def test_convolutions_of_one_shape_start_with_different_numbers():
     model = create("resnet20", **SHORT)
     first, second = (model.get_layer(f"stage1_block1_conv{i}").kernel for i in (1, 2))
     assert np.abs(keras.ops.convert_to_numpy(first) - keras.ops.convert_to_numpy(second)).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "se_resnet20",
+        "abn_resnet20",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cbam_resnet20", "afi_resnet20", "resnext29_32x4d")),
+    ],
+)
+def test_zero_init_residual_starts_every_block_as_its_shortcut(name):
+    depths = {} if name.startswith("resnext") else SHORT
+    model = create(name, zero_init_residual=True, **depths)
+    adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add) and layer.name.endswith("_add")]
+    zeros = [w.path for w in model.weights if w.path.endswith("gamma") and not keras.ops.any(w)]
+    of_branches = [path for path in zeros if "_bn/" in path]
+    assert adds and len(of_branches) == len(adds) and all("_shortcut" not in path for path in of_branches)
+    branches = keras.Model(model.input, [add.input[1] for add in adds])
+    assert not any(np.any(keras.ops.convert_to_numpy(y)) for y in keras.tree.flatten(branches(pixels((1, 32, 32, 3)))))
+    plain = create(name, **depths)
+    assert [w.path for w in plain.weights] == [w.path for w in model.weights]
+    assert not [w.path for w in plain.weights if w.path.endswith("_bn/gamma") and not keras.ops.any(w)]
