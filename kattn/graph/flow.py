@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import keras
@@ -61,3 +62,23 @@ class Flow:
     def takers(self, tensor: Any) -> list[Call]:
         """The calls that take a tensor."""
         return [call for call in self.calls if any(t is tensor for t in call.inputs)]
+
+    def chain(self, tensor: Any) -> Generator[Call, None, Any]:
+        """The calls that a tensor goes through one after the other, those in nested models in place of the models.
+
+        It ends where a tensor is taken by several calls or by none, and in front of a call that takes several tensors.
+
+        Returns: The last tensor.
+        """
+        while len(takers := self.takers(tensor)) == 1:
+            (call,) = takers
+            if len(call.inputs) != 1 or len(call.results) != 1:
+                break
+            if is_functional(call.layer):
+                inner = self.inside(call)
+                if (yield from inner.chain(inner.inputs[0])) is not inner._results[0]:
+                    break
+            else:
+                yield call
+            tensor = call.results[0]
+        return tensor

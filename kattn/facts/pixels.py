@@ -1,0 +1,103 @@
+"""From 8-bit images to what a model takes, and arrays compared with the range that it is known to take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kattn.facts.description import Fact, Input
+from kattn.facts.value_range import BYTES
+
+UNSCALED = 10  # a model whose largest value is above this does not take numbers up to 1
+SLACK = 0.1  # of the range: as much as bicubic scaling may exceed it
+
+
+def to_input(pixels: np.ndarray, given: Input, model: str) -> np.ndarray:
+    """8-bit images as a model takes them.
+
+    Args:
+        pixels: uint8 (..., height, width, channels), as image files are read.
+        given: The model's input.
+        model: What messages call the model.
+
+    Returns: The pixels themselves where the model takes 0 to 255, else float32.
+    Raises: ValueError where nothing says what range the model takes, and for a `preprocess` that gives another shape.
+    """
+    if given.preprocess.known:
+        return _preprocessed(pixels, given.preprocess.value)
+    require_range(given, model)
+    low, high = given.value_range.value
+    if (low, high) == BYTES:
+        return pixels
+    return np.float32(low) + pixels.astype("float32") * np.float32((high - low) / 255)
+
+
+def as_input(array: np.ndarray, given: Input, model: str, what: str = "") -> np.ndarray:
+    """An array as a model takes it: as it is; but bytes are 8-bit images where the model's range is known.
+
+    Args:
+        array: Images.
+        given: The model's input.
+        model: What messages call the model.
+        what: What messages call the images: "calibration ".
+
+    Raises: ValueError for values that a model does not take that is known to take others.
+    """
+    if array.dtype == np.uint8 and (given.preprocess.known or given.value_range.known):
+        if 0 < array.max(initial=0) <= 1 and not given.dtype.value == "uint8":
+            raise ValueError(f"The {what}images are bytes of 0 and 1 only. 8-bit images have values up to 255.")
+        return to_input(array, given, model)
+    if problem := mismatch(array, given):
+        raise ValueError(
+            f"The {what}images {problem}, {model!r}. Give them as it takes them; if it takes these, say so: "
+            f"value_range={_as_range(array)}."
+        )
+    return array
+
+
+def mismatch(array: np.ndarray, given: Input) -> str | None:
+    """How the values of images differ from those that a model is known to take; None where they do not."""
+    if not given.value_range.known or not array.size:
+        return None
+    low, high = given.value_range.value
+    least, most = float(array.min()), float(array.max())
+    scaled = high > UNSCALED and 0 < max(abs(least), abs(most)) <= 1
+    slack = SLACK * (high - low)
+    if not scaled and least >= low - slack and most <= high + slack:
+        return None
+    return f"lie between {least:g} and {most:g}, and {range_in_words(given.value_range)} are what the model takes"
+
+
+def range_in_words(fact: Fact) -> str:
+    """A value range as the subject of a sentence."""
+    low, high = fact.value
+    raw = "raw pixels" if (low, high) == BYTES else "values"
+    origin = f"{fact.origin}{f', {fact.detail}' if fact.detail else ''}"
+    return f"{raw} from {low:g} to {high:g} ({origin})"
+
+
+def require_range(given: Input, model: str) -> None:
+    """Raise ValueError where nothing says what a model makes of image files."""
+    if given.preprocess.known or given.value_range.known:
+        return
+    raise ValueError(
+        f"Nothing says which values {model!r} takes for the pixels of image files. State it: value_range=(0, 255), "
+        "value_range=(0, 1) or value_range=(-1, 1) is what 0 and 255 of an 8-bit image are in its input."
+    )
+
+
+def _preprocessed(pixels: np.ndarray, preprocess: Any) -> np.ndarray:
+    result = np.asarray(preprocess(pixels.astype("float32")))  # a copy: Keras's own functions change what they get
+    if result.shape != pixels.shape:
+        raise ValueError(f"preprocess gave the shape {result.shape} for images of shape {pixels.shape}.")
+    return result.astype("float32")
+
+
+def _as_range(array: np.ndarray) -> tuple[int | float, int | float]:
+    """A range to propose: the common one that holds the values, else the values' own."""
+    least, most = float(array.min()), float(array.max())
+    for low, high in ((0, 1), (-1, 1), (0, 255)):
+        if low <= least and most <= high:
+            return low, high
+    return round(least, 3), round(most, 3)
