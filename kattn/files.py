@@ -8,12 +8,15 @@ import errno
 import io
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 PREFIX = ".writing-"
+A_DAY = 24 * 3600.0  # seconds
 
 
 @contextlib.contextmanager
@@ -67,11 +70,37 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequ
     write_text(path, text.getvalue())
 
 
-def remove_unfinished(folder: str | Path) -> None:
-    """Remove what a killed process left half-written; for a caller who knows that nobody is writing there."""
+def remove_unfinished(folder: str | Path, names: Collection[str]) -> None:
+    """Remove what a killed process left half-written.
+
+    Args:
+        folder: Where to look.
+        names: Of the files that nobody but the caller writes. What was left of others is removed when it is a day old.
+    """
     for leftover in Path(folder).glob(f"{PREFIX}*"):
-        if leftover.is_file() or leftover.is_symlink():
-            leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            about = leftover.lstat()
+            name = leftover.name[len(PREFIX) :].partition("-")[2]
+            if not stat.S_ISDIR(about.st_mode) and (name in names or time.time() - about.st_mtime > A_DAY):
+                leftover.unlink()
+
+
+def append_bytes(path: str | Path, content: bytes) -> None:
+    """Add to the end of a file, which is made where there is none: all of it, or nothing.
+
+    A symbolic link at `path` is not followed. Raises: OSError that names `path` and the reason, such as a full disk.
+    """
+    path = Path(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    with _named(path), open(os.open(path, flags, 0o666), "ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except BaseException:
+            file.truncate(before)
+            raise
 
 
 @contextlib.contextmanager

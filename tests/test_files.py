@@ -2,11 +2,13 @@
 
 import errno
 import os
+import resource
 import stat
+import time
 
 import pytest
 
-from kattn.files import PREFIX, remove_unfinished, shown, write_bytes, write_csv, write_text, writing
+from kattn.files import PREFIX, append_bytes, remove_unfinished, shown, write_bytes, write_csv, write_text, writing
 
 
 def leftovers(folder):
@@ -79,8 +81,29 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_what_a_killed_process_left_is_removed_on_request(tmp_path):
     (tmp_path / f"{PREFIX}x-config.json").write_text("half")
     (tmp_path / "config.json").write_text("whole")
-    remove_unfinished(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+    (tmp_path / f"{PREFIX}y-report.html").write_text("somebody else writes it at this moment")
+    (tmp_path / f"{PREFIX}z-report.html").write_text("somebody else began it two days ago")
+    os.utime(tmp_path / f"{PREFIX}z-report.html", (0, time.time() - 2 * 86400))
+    remove_unfinished(tmp_path, ["config.json"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{PREFIX}y-report.html", "config.json"]
+
+
+def test_what_is_added_is_added_whole_or_not_at_all(tmp_path):
+    append_bytes(tmp_path / "log", b"one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        with pytest.raises(OSError, match="log could not be written: File too large"):
+            append_bytes(tmp_path / "log", b"two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "log").read_bytes() == b"one"
+    append_bytes(tmp_path / "log", b"two")
+    assert (tmp_path / "log").read_bytes() == b"onetwo"
+    (tmp_path / "link").symlink_to(tmp_path / "log")
+    with pytest.raises(OSError, match="link could not be written"):
+        append_bytes(tmp_path / "link", b"three")
+    assert (tmp_path / "log").read_bytes() == b"onetwo"
 
 
 def test_names_are_shown_on_one_line_that_any_file_can_hold():

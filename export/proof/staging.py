@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.formats import Format
+from kattn.locking import InUse, locked
 
 NEW, PREVIOUS = "new", "previous"
+PATIENCE = 60.0  # seconds to wait for another export that gives its files the same names: that takes it moments
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,16 @@ def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Sta
     lock = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(target)
+        with _alone(target):
+            _remove_left_behind(target)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-        lock = _locked(work, seconds=5)  # another export may look at it at this moment
+        lock = _held(work, seconds=5)  # another export may look at it at this moment
         stage = Stage(work / NEW, work / "scratch", target.name)
         stage.folder.mkdir()
         stage.scratch.mkdir()
         yield stage
-        _commit(stage, target.parent, work / PREVIOUS)
+        with _alone(target):
+            _commit(stage, target.parent, work / PREVIOUS)
     except BaseException as error:
         _discard(work, lock)
         for parent in made:  # innermost first; one that holds something else by now stays
@@ -81,6 +84,8 @@ def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Sta
                 parent.rmdir()
         if isinstance(error, OSError):
             raise disk_error(target, error) from error
+        if isinstance(error, InUse):
+            raise ExportError(f"{target} was not written: {error}") from None
         raise
     _discard(work, lock)
 
@@ -164,21 +169,24 @@ def _set_aside(final: Path, kept: Path, *, keep_name: bool) -> None:
     os.rename(final, kept)
 
 
-def _locked(work: Path, *, seconds: float = 0) -> Any:
+def _alone(target: Path) -> contextlib.AbstractContextManager[None]:
+    """One export at a time gives files the names of this target, or looks what others left of it."""
+    return locked(target.with_name(f".{target.name}.lock"), wait=PATIENCE)
+
+
+def _held(work: Path, *, seconds: float = 0) -> contextlib.ExitStack | None:
     """A lock on a stage's folder, which ends with its process however that ends; None if another process has it."""
-    from filelock import FileLock
-
-    lock = FileLock(work / "lock", timeout=seconds)
+    stack = contextlib.ExitStack()
     try:
-        lock.acquire()
-    except OSError:  # held, or a file system without locks, where nothing is ever taken for left behind
+        stack.enter_context(locked(work / "lock", wait=seconds))
+    except (InUse, OSError):
         return None
-    return lock
+    return stack
 
 
-def _discard(work: Path | None, lock: Any) -> None:
+def _discard(work: Path | None, lock: contextlib.ExitStack | None) -> None:
     if lock is not None:
-        lock.release()
+        lock.close()
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -190,11 +198,11 @@ def _remove_left_behind(target: Path) -> None:
         if not name.fullmatch(work.name) or not work.is_dir():
             continue
         with contextlib.suppress(OSError):  # not ours to open or to remove: no reason to fail
-            lock = _locked(work)
+            lock = _held(work)
             if lock is None:
                 continue
             if not (work / NEW).is_dir():  # made by another process that has yet to lock it
-                lock.release()
+                lock.close()
                 continue
             if (work / PREVIOUS / target.name).exists() and not os.path.lexists(target):
                 for kept in (work / PREVIOUS).iterdir():

@@ -9,6 +9,7 @@ state.npz          what resuming needs; removed when the run is finished
 model.keras        the finished model with the weights that were evaluated
 metrics.json       the evaluation on the test images; its presence says that the run is finished
 tensorboard        where asked for: a folder with the numbers of history.csv, for TensorBoard
+.lock              while somebody trains here: who, since when
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ import csv
 import json
 import os
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kattn.files import remove_unfinished, write_csv, write_json, writing
+from kattn.locking import InUse, locked_folder
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
 LOGS = "tensorboard"
-FILES = (CONFIG, MODEL, HISTORY, METRICS, STATE, BEST, LAST, FINISHED)
+# In the order in which they are removed: never does half of a run look finished, or have a state without its weights.
+FILES = (METRICS, STATE, FINISHED, BEST, LAST, HISTORY, MODEL, CONFIG)
 WEIGHTS = {"best": BEST, "last": LAST}
+READINGS = 5  # of a run whose files another training replaces meanwhile
+
+Content = TypeVar("Content")
 
 
 class RunError(RuntimeError):
@@ -64,14 +69,31 @@ class RunFolder:
         """Whether a run was started here and its model written: the mark of a run's folder."""
         return self.started and (self.path / MODEL).is_file()
 
-    def check(self, *, resume: bool, overwrite: bool, probe: bool = True) -> None:
-        """Find out, before anything expensive is done, whether a run may and can be written here. Leaves no trace.
+    @contextlib.contextmanager
+    def locked(self, needed: bool = True) -> Iterator[None]:
+        """The folder for this process alone while the block runs: made where there is none, removed if it stays empty.
+
+        Args:
+            needed: False does nothing: of several processes that train together one holds the folder.
+
+        Raises: RunError where another process holds it, with who does since when, and where it cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked_folder(self.path)) if needed else None
+            except InUse as problem:
+                raise RunError(str(problem)) from None
+            except OSError as error:
+                raise RunError(f"The run's folder {self.path} cannot be written: {error.strerror}.") from error
+            yield
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Find out, before anything expensive is done, whether a run may be written here.
 
         Args:
             resume, overwrite: As in kattn.train.
-            probe: Whether to try to write; of several processes one does.
 
-        Raises: RunError where the folder holds a run and neither resume nor overwrite was given, or cannot be written.
+        Raises: RunError where the folder holds a run and neither resume nor overwrite was given.
         """
         if self.finished and not overwrite and not resume:
             raise RunError(
@@ -82,31 +104,47 @@ class RunFolder:
                 f"{self.path} holds a run that is not finished. resume=True goes on with it, overwrite=True starts "
                 "anew."
             )
-        if not probe:
-            return
-        try:
-            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                with tempfile.TemporaryFile(dir=self.path):
-                    pass
-            finally:
-                for folder in missing:
-                    folder.rmdir()
-        except OSError as error:
-            raise RunError(f"The run's folder {self.path} cannot be written: {error.strerror}.") from error
 
     def start(self, *, clear: bool) -> None:
         """Make the folder; with `clear`, remove the files of the run that it holds, and nothing else."""
         self.path.mkdir(parents=True, exist_ok=True)
-        remove_unfinished(self.path)
+        remove_unfinished(self.path, FILES)
         logs = self.path / LOGS
-        for file in [self.path / name for name in FILES] if clear else []:
-            file.unlink(missing_ok=True)
         if logs.is_symlink():
             logs.unlink()
         if clear:
+            (self.path / METRICS).unlink(missing_ok=True)
             shutil.rmtree(logs, ignore_errors=True)
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+
+    def read_whole(self, read: Callable[[], Content]) -> Content:
+        """What `read` reads of several files: all of one run, also where another one takes its place meanwhile.
+
+        A run's first file is its config.json, which is removed last: what was read while that file stayed the same is
+        of one run.
+
+        Raises: RunError where runs are written faster than they can be read; what `read` raises.
+        """
+        for _ in range(READINGS):
+            before = self._identity()
+            try:
+                found = read()
+            except (RunError, ValueError, OSError):
+                if self._identity() == before:
+                    raise
+                continue
+            if self._identity() == before:
+                return found
+        raise RunError(f"{self.path} is being written anew. Wait until the training there has ended.")
+
+    def _identity(self) -> tuple[int, ...] | None:
+        """What changes when config.json is written anew; None where there is none."""
+        try:
+            about = os.stat(self.path / CONFIG)
+        except OSError:
+            return None
+        return about.st_ino, about.st_mtime_ns, about.st_size
 
     def config(self) -> dict[str, Any]:
         """The content of config.json."""
@@ -121,12 +159,12 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
-        with _run_error():
+        with run_error():
             write_json(self.path / name, content)
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write history.csv, one row an epoch."""
-        with _run_error():
+        with run_error():
             write_csv(self.path / HISTORY, rows, list(rows[0]) if rows else ["epoch"])
 
     def history(self) -> list[dict[str, float]]:
@@ -141,14 +179,14 @@ class RunFolder:
         """Write a model's weights, without its optimizer."""
         from kattn.hdf5 import write_weights
 
-        with _run_error():
+        with run_error():
             write_weights(without_optimizer(model), self.path / name)
 
     def write_model(self, model: Any) -> None:
         """Write the finished model, without its optimizer."""
         from kattn.hdf5 import write_model
 
-        with _run_error():
+        with run_error():
             write_model(without_optimizer(model), self.path / FINISHED)
 
     def write_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -204,7 +242,7 @@ class RunFolder:
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """A temporary file that takes the place of `name` when all went well, and is removed otherwise."""
-        with _run_error(), writing(self.path / name) as temporary:
+        with run_error(), writing(self.path / name) as temporary:
             yield temporary
 
     def _read_json(self, name: str) -> dict[str, Any]:
@@ -228,7 +266,7 @@ def without_optimizer(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _run_error() -> Iterator[None]:
+def run_error() -> Iterator[None]:
     """An error of the operating system as a RunError; `kattn.files` says in it which file, and why."""
     try:
         yield

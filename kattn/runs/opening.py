@@ -28,6 +28,7 @@ class Opened:
         model: The Keras model; None for an exported file.
         runner: What runs an exported file (kattn.export.load); None for the others.
         folder: The run's folder; None for the others.
+        config: What config.json of the run holds; None for what is no run.
     """
 
     kind: str
@@ -36,17 +37,12 @@ class Opened:
     model: Any = None
     runner: Any = None
     folder: RunFolder | None = None
-
-    @property
-    def config(self) -> dict[str, Any] | None:
-        """What config.json of the run holds; None for what is no run."""
-        return None if self.folder is None else self.folder.config()
+    config: dict[str, Any] | None = None
 
     @property
     def class_names(self) -> list[str] | None:
         """The names of the classes that the run learned; None for what is no run."""
-        config = self.config
-        return None if config is None else config["data"]["class_names"]
+        return None if self.config is None else self.config["data"]["class_names"]
 
 
 def kind_of(source: str | Path) -> str:
@@ -106,9 +102,14 @@ def open_model(
         raise ValueError(f"{what}. Expected: {_expected(kinds)}.")
     if kind == RUN:
         folder = RunFolder(path)
-        if not (unfinished or folder.finished):
-            raise RunError(f"{path} holds a run that is not finished: `kattn train` with --resume goes on with it.")
-        return Opened(kind, str(path), path, model=folder.load_model(weights), folder=folder)
+
+        def read() -> Opened:
+            if not (unfinished or folder.finished):
+                raise RunError(f"{path} holds a run that is not finished: `kattn train` with --resume goes on with it.")
+            config, model = folder.config(), folder.load_model(weights)
+            return Opened(kind, str(path), path, model=model, folder=folder, config=config)
+
+        return folder.read_whole(read)
     if kind == KERAS:
         return Opened(kind, str(path), path, model=load_keras(path))
     if kind == ARTEFACT:

@@ -98,13 +98,15 @@ def train(
         resume: Go on with a run of the same settings in `out`, or start it where there is none. A finished run is
             returned as it is.
         overwrite: Start anew in a folder that holds a run. Its files are removed once everything else has been checked.
+            No two calls train in one folder at a time: the second one is refused, with resume and overwrite too.
         verbose: Print what is trained on what, one line an epoch, and the result.
 
     Returns: The Run.
     Raises: Before any training: DevicesError for devices that cannot be used; RunError for a folder that cannot be
-        written, or that holds a run and neither resume nor overwrite was given; DataError (a ValueError) for data that
-        do not fit; ValueError for unknown names, options and recipes. During training: TrainingDiverged when the loss
-        becomes NaN; RunError when the disk is full; ProcessLost (a DevicesError) when another process is gone.
+        written, that another process trains in, or that holds a run and neither resume nor overwrite was given;
+        DataError (a ValueError) for data that do not fit; ValueError for unknown names, options and recipes. During
+        training: TrainingDiverged when the loss becomes NaN; RunError when the disk is full; ProcessLost (a
+        DevicesError) when another process is gone.
     """
     used = devices_for(devices)  # first of all: several processes have to meet before anything is computed
     chosen = load_recipe(recipe, overrides)
@@ -115,58 +117,66 @@ def train(
     options = dict(options or {})
     folder = RunFolder(out or default_folder(name, data, recipe, seed))
     used.wait("begin")
-    folder.check(resume=resume, overwrite=overwrite, probe=used.writes)
-    used.wait("checked")
-    settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
-    settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
-    dataset = load_data(model, data, options, settings, limit, cache)
-    config = {
-        "model": name,
-        "options": as_json(options),
-        "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
-        "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
-        "seed": seed,
-        "precision": precision,
-        "numerics": NUMERICS,
-        "backend": keras.backend.backend(),
-        "versions": versions(PACKAGES),
-    }
-    if resume and folder.started:
-        check_same(folder, config)
-        if folder.finished:
-            log.info("%s is finished; nothing to resume", folder.path)
-            return open_run(folder.path)
-    keras.utils.set_random_seed(seed)
-    network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
-    verbose = verbose and used.writes
-    if used.writes:
-        folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
-        folder.write_json(CONFIG, config)
-        folder.write_json(MODEL, json.loads(network.to_json()))
-    used.wait("started")
-    if verbose:
-        _announce(network, name, dataset, chosen, folder, used)
-    with used.naming_lost_processes(), used.training(network) as trained:
-        fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose)
-    used.wait("trained")
-    without_optimizer(network).load_weights(folder.path / WEIGHTS[chosen.select])
-    evaluation = evaluate(network, dataset)
-    if used.writes:
-        folder.write_model(network)
-        folder.write_json(METRICS, evaluation.to_dict())
-        folder.remove_state()
-    used.wait("evaluated")
-    if verbose:
-        print(f"{evaluation}\nsaved in {folder.path}", flush=True)
-    return Run(folder.path, network, evaluation, folder.history(), config)
+    with folder.locked(used.writes):
+        folder.check(resume=resume, overwrite=overwrite)
+        used.wait("checked")
+        settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
+        settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
+        dataset = load_data(model, data, options, settings, limit, cache)
+        config = {
+            "model": name,
+            "options": as_json(options),
+            "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
+            "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
+            "seed": seed,
+            "precision": precision,
+            "numerics": NUMERICS,
+            "backend": keras.backend.backend(),
+            "versions": versions(PACKAGES),
+        }
+        if resume and folder.started:
+            check_same(folder, config)
+            if folder.finished:
+                log.info("%s is finished; nothing to resume", folder.path)
+                if used.writes:
+                    folder.remove_state()  # of a run that was stopped between its last file and this
+                return open_run(folder.path)
+        keras.utils.set_random_seed(seed)
+        network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
+        verbose = verbose and used.writes
+        if used.writes:
+            folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
+            folder.write_json(CONFIG, config)
+            folder.write_json(MODEL, json.loads(network.to_json()))
+        used.wait("started")
+        if verbose:
+            _announce(network, name, dataset, chosen, folder, used)
+        with used.naming_lost_processes(), used.training(network) as trained:
+            fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose)
+        used.wait("trained")
+        without_optimizer(network).load_weights(folder.path / WEIGHTS[chosen.select])
+        evaluation = evaluate(network, dataset)
+        if used.writes:
+            folder.write_model(network)
+            folder.write_json(METRICS, evaluation.to_dict())
+            folder.remove_state()
+        used.wait("evaluated")
+        if verbose:
+            print(f"{evaluation}\nsaved in {folder.path}", flush=True)
+        return Run(folder.path, network, evaluation, folder.history(), config)
 
 
 def open_run(path: str | Path) -> Run:
     """A finished run from its folder. Raises: RunError where it is not finished."""
     folder = RunFolder(path)
-    if not folder.finished:
-        raise RunError(f"{folder.path} holds no finished run.")
-    return Run(folder.path, folder.load_model(), from_dict(folder.metrics()), folder.history(), folder.config())
+
+    def read() -> Run:
+        if not folder.finished:
+            raise RunError(f"{folder.path} holds no finished run.")
+        config, evaluation = folder.config(), from_dict(folder.metrics())
+        return Run(folder.path, folder.load_model(), evaluation, folder.history(), config)
+
+    return folder.read_whole(read)
 
 
 def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder: RunFolder, used: Devices) -> None:

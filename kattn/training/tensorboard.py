@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import time
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 import keras
 
+from kattn.files import append_bytes
+from kattn.runs.folder import run_error
 from kattn.training.callbacks import RunCheckpoint
 
 PARTS = ("train", "validation")
@@ -74,5 +77,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         event.wall_time = time.time()
-        with open(self.folder / part / self.file, "ab") as file:
-            RecordWriter(file).write(event.SerializeToString())
+        record = io.BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        with run_error():
+            append_bytes(self.folder / part / self.file, record.getvalue())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from kattn.files import remove_unfinished, write_json
+from kattn.locking import NAME, InUse, locked, locked_folder
 from kattn.runs.folder import RunFolder
 from kattn.tuning.costs import FILE
 from kattn.tuning.plan import SETTINGS, Plan
@@ -17,42 +19,39 @@ from kattn.tuning.results import BEST, PICTURE, REJECTED, TRIALS
 
 FILES = (SETTINGS, FILE, TRIALS, REJECTED, BEST, PICTURE)
 FOLDERS = ("trials", "keras_tuner", "logs")
-LOCK = ".lock"
 PATIENCE, PERIOD = 600.0, 0.2  # seconds that a worker on another machine waits for its chief, and between looks
 
 
 @contextlib.contextmanager
-def locked_folder(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
+def held_folder(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
     """The search's folder with its settings, locked against other calls while the block runs.
 
     Where the search ends with an error before its first trial, its files are removed again.
 
-    Raises: SearchError for a folder that another search uses or holds, RunError for one that holds a run.
+    Raises: SearchError for a folder that another process uses, that holds another search, or that cannot be written;
+        RunError for one that holds a run.
     """
-    import filelock
-
     path = plan.path
     before = path / SETTINGS
-    _check_folder(plan, resume=resume, overwrite=overwrite)
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(path / LOCK, timeout=0):
-            fresh = overwrite or not before.is_file()
-            if fresh:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked_folder(path))
+        except InUse as problem:
+            raise SearchError(str(problem)) from None
+        except OSError as error:
+            raise SearchError(f"The search's folder {path} cannot be written: {error.strerror}.") from error
+        _check_folder(plan, resume=resume, overwrite=overwrite)
+        fresh = overwrite or not before.is_file()
+        if fresh:
+            _clear(path)
+            write_json(before, plan.settings.as_dict())
+        remove_unfinished(path, FILES)
+        try:
+            yield
+        except Exception:
+            if fresh and not plan.trials.exists():
                 _clear(path)
-                write_json(before, plan.settings.as_dict())
-            remove_unfinished(path)
-            try:
-                yield
-            except Exception:
-                if fresh and not plan.trials.exists():
-                    _clear(path)
-                    (path / LOCK).unlink(missing_ok=True)
-                    with contextlib.suppress(OSError):  # it holds other files
-                        path.rmdir()
-                raise
-    except filelock.Timeout:
-        raise SearchError(f"Another search is running in {path}. Wait for it, or choose another folder.") from None
+            raise
 
 
 def wait_for_chief(plan: Plan) -> None:
@@ -76,15 +75,13 @@ def wait_for_chief(plan: Plan) -> None:
 
 def wait_for_results(plan: Plan) -> None:
     """Wait until the chief has ended: a worker may be told that no trial is left while another one still trains."""
-    import filelock
-
-    with filelock.FileLock(plan.path / LOCK):
+    with locked(plan.path / NAME, wait=math.inf):
         pass
 
 
 def _check_folder(plan: Plan, *, resume: bool, overwrite: bool) -> None:
     path = plan.path
-    RunFolder(path).check(resume=False, overwrite=False)  # neither a run's nor one that cannot be written
+    RunFolder(path).check(resume=False, overwrite=False)  # not a run's
     if overwrite:
         return
     if not (path / SETTINGS).is_file():

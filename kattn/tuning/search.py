@@ -11,7 +11,7 @@ from kattn.data.loading import load
 from kattn.suggest import unknown
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.costs import COSTS
-from kattn.tuning.folder import locked_folder, wait_for_chief, wait_for_results
+from kattn.tuning.folder import held_folder, wait_for_chief, wait_for_results
 from kattn.tuning.plan import STRATEGIES, Plan, Settings, is_chief, is_worker
 from kattn.tuning.results import Search, collect
 from kattn.tuning.space import DEFAULT_SPACE, Space
@@ -117,7 +117,7 @@ def tune(
         wait_for_results(plan)
         plan.prepare()
         return collect(plan, write=False)
-    with locked_folder(plan, resume=resume, overwrite=overwrite):
+    with held_folder(plan, resume=resume, overwrite=overwrite):
         plan.prepare()
         _announce(plan, workers)
         _search(plan, workers)

@@ -1,8 +1,11 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.training import tiny_model
 
-from kattn.runs.folder import BEST, CONFIG, LOGS, METRICS, MODEL, STATE, RunError, RunFolder
+from kattn.runs.folder import BEST, CONFIG, FILES, LAST, LOGS, METRICS, MODEL, STATE, RunError, RunFolder
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -75,3 +78,99 @@ def test_other_weights_than_a_run_has_are_an_error(tmp_path):
     folder.write_json(CONFIG, {"data": {}, "recipe": {"select": "best"}})
     with pytest.raises(ValueError, match=r"weights must be 'best' or 'last'\. Received: weights='first'"):
         folder.load_model("first")
+
+
+# ---------------------------------------------------------------- several at a time
+
+
+def files_of(folder, age):
+    """Every file of a finished run, each of which holds its age."""
+    folder.path.mkdir(exist_ok=True)
+    for name in FILES:
+        (folder.path / name).write_text(f'{{"age": "{age}"}}')
+    (folder.path / LOGS).mkdir(exist_ok=True)
+    (folder.path / "notes.txt").write_text("mine")
+
+
+def test_a_folder_that_is_in_use_says_by_whom(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    said = rf"run is in use by process {os.getpid()} on .*, since .* choose another folder \(out=\)"
+    with folder.locked(), pytest.raises(RunError, match=said), RunFolder(folder.path).locked():
+        pass
+    with folder.locked(), RunFolder(folder.path).locked(needed=False):  # of several processes one holds it
+        pass
+    assert not folder.path.exists()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(RunError, match=r"cannot be written: .*\.lock is a symbolic link"), RunFolder(tmp_path).locked():
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", range(len(FILES)))
+def test_a_run_that_is_removed_by_half_looks_neither_finished_nor_as_if_it_could_go_on_wrongly(
+    number, tmp_path, monkeypatch
+):
+    folder = RunFolder(tmp_path)
+    files_of(folder, "old")
+    real, removed = Path.unlink, []
+
+    def unlink(path, **options):
+        if path.name in FILES and path.exists():
+            if len(removed) > number:
+                raise KeyboardInterrupt
+            removed.append(path.name)
+        real(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    if number < len(FILES) - 1:
+        with pytest.raises(KeyboardInterrupt):
+            folder.start(clear=True)
+    else:
+        folder.start(clear=True)
+    there = {name for name in FILES if (tmp_path / name).exists()}
+    assert len(there) == len(FILES) - 1 - number
+    assert not folder.finished
+    assert not there or CONFIG in there  # a run that was begun: it is not taken for a free folder
+    assert STATE not in there or {BEST, LAST} <= there  # else it would go on and never write its best weights
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_what_is_read_is_of_one_run_also_where_another_one_takes_its_place(tmp_path):
+    folder = RunFolder(tmp_path)
+    files_of(folder, "old")
+    ages = iter(["newer", "newest"])
+
+    def read():
+        config = (tmp_path / CONFIG).read_text()
+        if age := next(ages, None):
+            folder.start(clear=True)
+            files_of(folder, age)
+        return config, (tmp_path / METRICS).read_text()
+
+    assert folder.read_whole(read) == ('{"age": "newest"}', '{"age": "newest"}')
+
+
+def test_what_goes_while_it_is_read_is_an_error_of_the_run_that_is_there_then(tmp_path):
+    folder = RunFolder(tmp_path)
+    files_of(folder, "old")
+    times = iter(range(10))
+
+    def restart():
+        folder.start(clear=True)
+        files_of(folder, "new")
+
+    def read():
+        if next(times) == 0:
+            restart()
+            return folder.config()  # an error, but of a run that is gone by now
+        return (tmp_path / METRICS).read_text()
+
+    assert folder.read_whole(read) == '{"age": "new"}'
+    with pytest.raises(RunError, match="is not the configuration of a run"):
+        folder.read_whole(folder.config)
+    with pytest.raises(RunError, match="is being written anew"):
+        folder.read_whole(restart)

@@ -1,11 +1,12 @@
 """Whole runs, on a network that trains in a second."""
 
 import json
+import os
 
 import keras
 import numpy as np
 import pytest
-from support.runs import RECIPE, SHORT, run, same_result
+from support.runs import RECIPE, SHORT, At, run, same_result
 from support.training import arrays, tiny_model, two_output_model
 
 from kattn.data.errors import DataError
@@ -61,6 +62,33 @@ def test_a_finished_run_is_not_overwritten_unasked(tmp_path):
     assert len(run(out, recipe=SHORT, overwrite=True, seed=5).history) == 1
     assert RunFolder(out).config()["seed"] == 5
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_second_training_in_a_folder_is_refused_at_once_with_who_is_there(tmp_path, straight):
+    """With resume and overwrite too; what the first one writes is its own."""
+    out, said = tmp_path / "r", []
+
+    def second():
+        for options in ({}, {"resume": True}, {"overwrite": True, "seed": 7}):
+            with pytest.raises(RunError, match=rf"in use by process {os.getpid()} on .*, since .*\(out=\)") as caught:
+                run(out, **options)
+            said.append(caught)
+
+    same_result(straight, run(out, callbacks=[At(1, second)]))
+    assert len(said) == 3 and not (out / ".lock").exists()
+
+
+def test_a_run_is_written_to_the_folder_that_a_link_leads_to(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "r").symlink_to(tmp_path / "disk")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "disk" / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(RunError, match=r"cannot be written: .*\.lock is a symbolic link"):
+        run(tmp_path / "r", recipe=SHORT)
+    (tmp_path / "disk" / ".lock").unlink()
+    run(tmp_path / "r", recipe=SHORT)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert open_run(tmp_path / "disk").config["recipe"]["epochs"] == 1
 
 
 def test_a_run_that_is_not_finished_does_not_open(stopped_run):

@@ -1,9 +1,11 @@
 """A search's folder belongs to one search at a time."""
 
-import filelock
+import os
+
 import pytest
 from support.searching import pretend
 
+from kattn.locking import locked_folder
 from kattn.tuning import SearchError
 
 
@@ -27,8 +29,20 @@ def test_a_folder_that_is_no_search_is_left_alone(pretended, tmp_path):
 
 
 def test_two_searches_do_not_share_a_folder(pretended, tmp_path):
-    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(SearchError, match="Another search is running"):
-        pretend(tmp_path)
+    said = rf"in use by process {os.getpid()} on .*, since .*choose another folder \(out=\)"
+    with locked_folder(tmp_path / "s"), pytest.raises(SearchError, match=said):
+        pretend(tmp_path / "s", overwrite=True)
+    pretend(tmp_path / "s", space={"reduction": [4]})
+    assert not (tmp_path / "s" / ".lock").exists()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(pretended, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(SearchError, match=r"cannot be written: .*\.lock is a symbolic link"):
+        pretend(tmp_path / "s")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_files_are_replaced_and_never_written_through_links(pretended, tmp_path):

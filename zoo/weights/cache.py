@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from kattn.files import write_text
+from kattn.locking import InUse
+from kattn.locking import locked as held
 from kattn.zoo.weights.manifest import Entry
 
 logger = logging.getLogger("kattn")
@@ -155,25 +157,15 @@ def _remember(entry: Entry, home: Path, digest: str, path: Path) -> None:
 @contextlib.contextmanager
 def locked(home: Path, name: str) -> Iterator[None]:
     """One process at a time for one file. Raises: FetchError for a cache that cannot be written, or after an hour."""
-    from filelock import FileLock, Timeout
-
-    try:
-        (home / "locks").mkdir(parents=True, exist_ok=True)
-        path = home / "locks" / f"{name}.lock"
-        if path.is_symlink():
-            raise FetchError(f"{path} is a symbolic link, which is not followed. Remove it.")
-        lock = FileLock(path)
-        lock.acquire(timeout=LOCK_TIMEOUT)
-    except FetchError:
-        raise
-    except Timeout:
-        raise FetchError(f"another process has been fetching {name} for an hour; stop it, or try later.") from None
-    except OSError as problem:
-        raise FetchError(
-            f"the cache {home} cannot be written ({problem.strerror}). Set KATTN_CACHE or cache_dir= to a folder of "
-            "yours."
-        ) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            (home / "locks").mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(home / "locks" / f"{name}.lock", wait=LOCK_TIMEOUT))
+        except InUse:
+            raise FetchError(f"another process has been fetching {name} for an hour; stop it, or try later.") from None
+        except OSError as problem:
+            raise FetchError(
+                f"the cache {home} cannot be written ({problem.strerror}). Set KATTN_CACHE or cache_dir= to a folder "
+                "of yours."
+            ) from None
         yield
-    finally:
-        lock.release()

@@ -45,9 +45,13 @@ def report(
 
 def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> FinishedRun:
     folder = RunFolder(path)
-    if not folder.finished:
-        raise RunError(f"{path} holds no finished run to report on. kattn train writes one.")
-    config, model = folder.config(), folder.load_model()
+
+    def read() -> tuple[Any, ...]:
+        if not folder.finished:
+            raise RunError(f"{path} holds no finished run to report on. kattn train writes one.")
+        return folder.config(), folder.load_model(), folder.metrics(), folder.history()
+
+    config, model, metrics, history = folder.read_whole(read)
     settings: dict[str, Any] = dict(config["data"]["settings"])
     if data_dir is not None:
         settings["data_dir"] = data_dir
@@ -58,8 +62,8 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
     return FinishedRun(
         path=path,
         config=config,
-        metrics=folder.metrics(),
-        history=folder.history(),
+        metrics=metrics,
+        history=history,
         model=model,
         images=dataset.test.images,
         labels=dataset.test.labels,

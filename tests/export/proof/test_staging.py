@@ -6,13 +6,16 @@ import contextlib
 import errno
 import os
 import re
+import threading
 
 import pytest
 from support.killed import KINDS, ROWS, read, write
 
 from kattn.export import ExportError, ExportInputError
 from kattn.export.formats import FORMATS
+from kattn.export.proof import staging
 from kattn.export.proof.staging import staged
+from kattn.locking import locked
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -93,6 +96,39 @@ def test_the_stage_of_a_running_export_is_left_alone(tmp_path):
         export(tmp_path, "one file", "second")
         assert first.path.exists()
     assert read(tmp_path, "one file") == whole("one file", "first")
+
+
+@every_kind
+def test_two_exports_of_one_name_do_not_mix(kind, tmp_path, monkeypatch):
+    """The second one waits while the first one gives its files their names, however long that takes."""
+    inside, go_on, replace = threading.Event(), threading.Event(), os.replace
+    first = threading.Thread(target=lambda: export(tmp_path, kind, "first"))
+    second = threading.Thread(target=lambda: export(tmp_path, kind, "second"))
+
+    def slowly(source, target):
+        replace(source, target)
+        if threading.current_thread() is first:
+            inside.set()
+            assert go_on.wait(30)
+
+    monkeypatch.setattr(os, "replace", slowly)
+    first.start()
+    assert inside.wait(30)
+    second.start()
+    second.join(0.3)
+    assert second.is_alive()
+    go_on.set()
+    first.join()
+    second.join()
+    assert read(tmp_path, kind) == whole(kind, "second")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_export_that_finds_another_one_stuck_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "PATIENCE", 0.1)
+    with locked(tmp_path / ".m.onnx.lock"), pytest.raises(ExportError, match=r"m\.onnx was not written: .* in use by"):
+        export(tmp_path, "one file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_keeps_its_name_where_there_are_no_hard_links(tmp_path, monkeypatch):
