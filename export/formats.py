@@ -30,33 +30,59 @@ if TYPE_CHECKING:
 class Precision:
     """What an artefact of one precision must keep to.
 
+    Bounds of the measures in `proof.kinds`, which says what outputs of each kind are judged by; None where a measure is
+    not checked.
+
     Attributes:
         tolerance: Largest difference from the model that is allowed, relative to max(1, largest absolute value of the
-            output); None where it is not checked.
-        min_agreement: Least share of images with the model's highest class, of those on which the model is confident;
-            None where it is not checked.
+            output).
+        min_agreement: Least share of images with the model's class, of those on which the model is sure.
+        max_error: Largest root mean square error, over the standard deviation of the output from image to image.
+        min_cosine: Least cosine between vectors.
+        min_equal: Least share of equal whole numbers.
         calibrated: The exporter needs calibration images.
-        allow_rounding: The tolerance may be exceeded by a network that multiplies rounding errors as much in Keras
-            itself (`proof.compare.tolerance_for_rounding`).
+        allow_rounding: The bounds may be exceeded by a network that multiplies rounding errors as much in Keras itself.
+        switched_off: The user has switched bounds off.
     """
 
     tolerance: float | None = None
     min_agreement: float | None = None
+    max_error: float | None = None
+    min_cosine: float | None = None
+    min_equal: float | None = None
     calibrated: bool = False
     allow_rounding: bool = False
+    switched_off: bool = False
 
-    def with_limits(self, tolerance: float | None, min_agreement: float | None) -> Precision:
-        """The same with a user's limits: None keeps its own; infinity, or an agreement of 0, switches a check off."""
-        found = self
+    def with_limits(
+        self, tolerance: float | None = None, min_agreement: float | None = None, max_error: float | None = None
+    ) -> Precision:
+        """The same with a user's bounds. None keeps its own.
+
+        Args:
+            tolerance: Infinity switches it off. Where the precision is held to a tolerance, the user's stands alone.
+            min_agreement: Also of whole numbers and, as a cosine, of vectors; 0 switches these off, and the error too.
+            max_error: Infinity switches it off.
+        """
+        changes: dict[str, Any] = {}
         if tolerance is not None:
-            own = None if math.isinf(tolerance) else tolerance
-            found = dataclasses.replace(found, tolerance=own, allow_rounding=False)
-        return found if min_agreement is None else dataclasses.replace(found, min_agreement=min_agreement or None)
+            changes |= {"tolerance": None if math.isinf(tolerance) else tolerance, "allow_rounding": False}
+            if self.tolerance is not None:
+                changes["max_error"] = None
+        if min_agreement is not None:
+            changes |= dict.fromkeys(("min_agreement", "min_cosine", "min_equal"), min_agreement or None)
+            if not min_agreement:
+                changes["max_error"] = None
+        if max_error is not None:
+            changes["max_error"] = None if math.isinf(max_error) else max_error
+        return dataclasses.replace(self, **changes, switched_off=None in changes.values())
 
 
-FLOAT32, FLOAT16 = Precision(tolerance=1e-4, allow_rounding=True), Precision(tolerance=1e-2)
-DYNAMIC = Precision(min_agreement=0.9)
-INT16, INT8 = Precision(min_agreement=0.9, calibrated=True), Precision(min_agreement=0.8, calibrated=True)
+FLOAT32 = Precision(tolerance=1e-4, max_error=0.01, min_cosine=0.9999, min_equal=1.0, allow_rounding=True)
+FLOAT16 = Precision(tolerance=1e-2, max_error=0.1, min_cosine=0.999, min_equal=0.99)
+DYNAMIC = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.9)
+INT16 = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.9, calibrated=True)
+INT8 = Precision(min_agreement=0.8, max_error=0.35, min_cosine=0.9, min_equal=0.8, calibrated=True)
 
 
 @dataclass(frozen=True)

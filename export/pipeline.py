@@ -60,7 +60,10 @@ def export_model(
     input_shape: Sequence[int] | None = None,
     images: Any = None,
     tolerance: float | None = None,
+    kinds: str | Mapping[str, str] | None = None,
     min_agreement: float | None = None,
+    max_error: float | None = None,
+    strict: bool = True,
     overwrite: bool = True,
 ) -> Report:
     """Export a model to a format: the artefact gets its name once it is proven equal to the model.
@@ -78,7 +81,7 @@ def export_model(
     row.check_precision(precision)
     if batch is not None and (not isinstance(batch, int) or batch < 1):
         raise ExportInputError(f"batch must be a positive number, or None for any. Received: {batch!r}")
-    source = prepare(model, outputs, input_shape)
+    source = prepare(model, outputs, input_shape, kinds)
     samples = None
     if row.precisions[precision].calibrated:
         samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
@@ -93,9 +96,10 @@ def export_model(
             contents,
             target,
             precision=precision,
-            limits=row.precisions[precision].with_limits(tolerance, min_agreement),
+            limits=row.precisions[precision].with_limits(tolerance, min_agreement, max_error),
             images=chosen,
             origin=origin,
+            strict=strict,
         )
         report.seconds = round(time.perf_counter() - started, 3)
         report.write(stage.report_path)

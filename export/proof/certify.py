@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 
 from kattn.export.errors import ExportError
 from kattn.export.formats import Precision
-from kattn.export.proof.compare import check_differences, compare, tolerance_for_rounding, weak_comparison
+from kattn.export.proof.compare import compare
+from kattn.export.proof.kinds import checks, judge, unproven
 from kattn.export.proof.report import Contents, Report, sha256_of, size_of, summarise
 from kattn.export.proof.runner import BATCH, Runner
 from kattn.export.source.model import Source
@@ -46,6 +48,7 @@ def certify(
     limits: Precision,
     images: np.ndarray,
     origin: str,
+    strict: bool = True,
 ) -> Report:
     """Run the written artefact in its own runtime, compare it with the model and describe it.
 
@@ -57,6 +60,7 @@ def certify(
         precision: Of the artefact.
         limits: What it must keep to.
         images, origin: To compare on, and a phrase for where they came from.
+        strict: Refuse an artefact with an output that nothing judges.
 
     Raises: ExportError if the artefact does not compute what the model computes.
     """
@@ -64,29 +68,24 @@ def certify(
     expected = source.predict(images)
     log.info("comparing %s on %s", final, origin)
     batches = () if runner.batch else SMALL_BATCHES  # beside the comparison's own
-    smaller = [
-        compare({name: value[:batch] for name, value in expected.items()}, runner(images[:batch], batch_size=batch))
-        for batch in batches
-    ]
-    differences = compare(expected, runner(images))
-    tolerance = limits.tolerance
-    notes: list[str] = []
-    if tolerance is not None and limits.allow_rounding:
-        largest = max(d.max_relative for found in (differences, *smaller) for d in found.values())
-        if largest > tolerance:
-            rounding = compare(expected, source.predict(_last_bit_changed(images)))
-            tolerance, notes = tolerance_for_rounding(tolerance, largest, rounding)
-    for found in smaller:
-        check_differences(found, tolerance=tolerance, min_agreement=None, precision=precision)
+    rounded = functools.cache(lambda: source.predict(_last_bit_changed(images))) if limits.allow_rounding else None
+    held = functools.partial(judge, kinds=source.kinds, precision=precision, rounded=rounded)
+    for batch in batches:
+        few, got = {name: value[:batch] for name, value in expected.items()}, runner(images[:batch], batch_size=batch)
+        compare(few, got)
+        held(few, got, limits=Precision(tolerance=limits.tolerance))  # the other measures need more images
+    got = runner(images)
+    differences = compare(expected, got)
     try:
-        passed = check_differences(
-            differences, tolerance=tolerance, min_agreement=limits.min_agreement, precision=precision
-        )
+        judged, notes = held(expected, got, limits=limits)
+        doubts = unproven(expected, judged, limits, strict=strict)
     except ExportError as error:
         if contents.layers:
             worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in contents.layers)
             raise ExportError(f"{error} Error is added by: {worst}. float_layers= leaves layers in float32.") from error
         raise
+    passed = checks({name: found for name, found in judged.items() if name not in doubts})
+    differing = [row for found in judged.values() for name, row in found["measures"].items() if name == "difference"]
     if batches:
         sizes = sorted({*batches, min(len(images), BATCH)})
         passed["batch sizes run"] = ", ".join(map(str, sizes))
@@ -97,14 +96,15 @@ def certify(
         bytes=size_of(runner.path),
         sha256=sha256_of(runner.path),
         inputs=contents.inputs,
-        outputs=contents.outputs,
+        outputs={name: contents.outputs.get(name, {}) | judgement for name, judgement in judged.items()},
         differences=differences,
         **summarise(differences),
         images=origin,
-        tolerance=tolerance,
+        tolerance=max((row["limit"] for row in differing if row["limit"] is not None), default=None),
         ops=contents.ops,
         checks=contents.checks | passed,
-        warnings=[*source.notes, *contents.warnings, *notes, *weak_comparison(expected)],
+        warnings=[*doubts.values(), *source.notes, *contents.warnings, *notes],
+        proven=not doubts,
         layers=list(contents.layers),
         delegates=contents.delegates,
         versions=versions((*PACKAGES, *contents.packages)),

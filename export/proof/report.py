@@ -62,7 +62,8 @@ class Report:
         precision: "float32", "float16", "dynamic", "int8", "int16".
         bytes: Size of the artefact with every file of it.
         sha256: Of the file; of a folder, of the sorted lines "<sha256>  <relative path>" of its files.
-        inputs, outputs: Name to shape, type and, where quantised, scale and zero point.
+        inputs, outputs: Name to shape, type and, where quantised, scale and zero point. Outputs also have their "kind",
+            the "measure" that they were judged by, its "value" and "limit", and all "measures" (`proof.kinds`).
         differences: Output name to `Difference` against the Keras model in float32.
         max_abs_diff, mean_abs_diff: Largest over the outputs.
         top1_agreement: The prediction's share of images with the same highest class; None where it has no classes.
@@ -70,7 +71,8 @@ class Report:
         tolerance: Largest relative difference that was allowed; None where only agreement was checked.
         ops: Histogram of the artefact's operators.
         checks: Name of each check passed, to what was found.
-        warnings: What does not make the artefact wrong and is worth knowing.
+        warnings: What does not make the artefact wrong and is worth knowing; first of all why it is not proven.
+        proven: Every output was judged, on images that tell a right artefact from a wrong one.
         layers: int8: where the error starts and the operators that add most to it (`to_tflite.errors_by_layer`).
         delegates: Accelerator to whether it takes the graph, and the operators and layers it leaves to the processor.
         versions: Of the packages that made and ran it, of Python and of the machine.
@@ -93,6 +95,7 @@ class Report:
     ops: dict[str, int]
     checks: dict[str, str]
     warnings: list[str] = field(default_factory=list)
+    proven: bool = True
     layers: list[dict[str, Any]] = field(default_factory=list)
     delegates: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -114,14 +117,18 @@ class Report:
         return cls(**values)
 
     def __str__(self) -> str:
+        lines = [f"{self.path}: {self.format} {self.precision}, {self.bytes:,} bytes, {sum(self.ops.values())} ops"]
         agreement = "" if self.top1_agreement is None else f", top-1 agreement {self.top1_agreement:.4f}"
-        lines = [
-            f"{self.path}: {self.format} {self.precision}, {self.bytes:,} bytes, {sum(self.ops.values())} ops",
-            f"  largest difference {self.max_abs_diff:.3g}, mean {self.mean_abs_diff:.3g}{agreement} ({self.images})",
-            *(f"  ok: {name}: {found}" for name, found in self.checks.items()),
-            *(f"  note: {warning}" for warning in self.warnings),
-        ]
-        return "\n".join(lines)
+        compared = f"largest difference {self.max_abs_diff:.3g}, mean {self.mean_abs_diff:.3g}"
+        if self.proven:
+            lines.append(f"  {compared}{agreement} ({self.images})")
+            warnings = self.warnings
+        else:
+            lines.insert(0, f"warning: {self.path} is not proven: {self.warnings[0]}")
+            lines.append(f"  {compared} ({self.images}), which proves nothing")
+            warnings = self.warnings[1:]
+        lines += [f"  ok: {name}: {found}" for name, found in self.checks.items()]
+        return "\n".join([*lines, *(f"  note: {warning}" for warning in warnings)])
 
 
 def artefact_files(path: Path) -> list[Path]:

@@ -32,6 +32,7 @@ class Source:
         shape: Of one image: height, width, channels.
         dtype: Of the input.
         pixels: The model normalises raw 0-255 pixels itself, as far as its layers tell.
+        kinds: Output to its kind, as in `kattn.facts`.
         notes: What was changed.
     """
 
@@ -41,6 +42,7 @@ class Source:
     shape: tuple[int, ...]
     dtype: str
     pixels: bool
+    kinds: dict[str, str]
     notes: list[str] = field(default_factory=list)
 
     def signature(self, batch: int | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,12 +12,18 @@ from kattn.export.errors import ExportInputError
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, PREDICTIONS
 from kattn.export.source.rebuilding import reasons_to_rebuild, rebuild
+from kattn.facts.kinds import output_kinds
 from kattn.graph.inputs import require_functional
 from kattn.graph.inside import all_layers
 from kattn.graph.outputs import named_outputs
 
 
-def prepare(model: Any, outputs: str | Sequence[str] | None = None, input_shape: Sequence[int] | None = None) -> Source:
+def prepare(
+    model: Any,
+    outputs: str | Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    kinds: str | Mapping[str, str] | None = None,
+) -> Source:
     """Check a model and bring it into the form that the exporters take.
 
     Args:
@@ -25,9 +31,11 @@ def prepare(model: Any, outputs: str | Sequence[str] | None = None, input_shape:
         outputs: Names of the outputs to keep, or "all". None keeps `predictions` where the model has an output of that
             name, else all of them.
         input_shape: (height, width, channels), for a model that leaves them open.
+        kinds: What the outputs are, where the model does not say it (`kattn.facts.kinds`): one kind, or one by name.
 
     Raises: ExportInputError for a model that cannot be exported (subclassed, not built, several inputs, weights that
-        are not finite, another backend than TensorFlow), an unknown output, or a size that the model does not take.
+        are not finite, another backend than TensorFlow), an unknown output or kind, or a size that the model does not
+        take.
     """
     check_backend()
     named = _named_outputs(model)
@@ -50,6 +58,7 @@ def prepare(model: Any, outputs: str | Sequence[str] | None = None, input_shape:
         shape=shape,
         dtype=str(twin.inputs[0].dtype),
         pixels=takes_pixels(reference),
+        kinds=_kinds(model, chosen, kinds),
         notes=notes,
     )
 
@@ -97,6 +106,14 @@ def _choose(named: dict[str, Any], outputs: str | Sequence[str] | None) -> tuple
             f"Received: outputs={outputs!r}"
         )
     return chosen
+
+
+def _kinds(model: Any, chosen: Sequence[str], stated: str | Mapping[str, str] | None) -> dict[str, str]:
+    try:
+        kinds = output_kinds(model, dict.fromkeys(chosen, stated) if isinstance(stated, str) else stated)
+    except ValueError as error:
+        raise ExportInputError(str(error)) from None
+    return {name: kinds[name] for name in chosen}
 
 
 def _check_weights(model: keras.Model) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def saved_model(
     signatures: Sequence[str] = ("float32",),
     batch: int | None = None,
     images: Any = None,
+    kinds: str | Mapping[str, str] | None = None,
     tolerance: float | None = None,
     overwrite: bool = True,
 ) -> Report:
@@ -48,6 +49,9 @@ def saved_model(
             (batch,), resizes them bilinearly to the model's size and needs a model that takes raw 0-255 pixels.
         batch: A fixed batch size; None leaves it open.
         images: Images to compare on (array, dataset, folder); None makes random ones.
+        kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
+            "map", "embedding" or "integers", for all of them or {output: kind}. Each is judged by its kind
+            (`kattn.export.proof.kinds`).
         tolerance: Largest difference allowed, relative to the largest output value (at least 1). None: 1e-4.
         overwrite: False refuses a path that exists.
 
@@ -67,6 +71,7 @@ def saved_model(
         outputs=outputs,
         input_shape=input_shape,
         images=images,
+        kinds=kinds,
         tolerance=tolerance,
         overwrite=overwrite,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -44,8 +44,10 @@ def tflite(
     outputs: str | Sequence[str] | None = None,
     input_shape: Sequence[int] | None = None,
     images: Any = None,
+    kinds: str | Mapping[str, str] | None = None,
     tolerance: float | None = None,
     min_agreement: float | None = None,
+    max_error: float | None = None,
     strict: bool = True,
     allow: Sequence[str] = (),
     overwrite: bool = True,
@@ -71,13 +73,21 @@ def tflite(
         outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
         input_shape: (height, width, channels), for a model that leaves them open.
         images: Images to compare on; None takes those of the calibration, else random ones.
+        kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
+            "map", "embedding" or "integers", for all of them or {output: kind}. Each is judged by its kind
+            (`kattn.export.proof.kinds`).
         tolerance: Largest difference allowed, relative to the largest output value (at least 1). None: 1e-4 at float32,
             1e-2 at float16, unchecked at the others.
-        min_agreement: Least share of images with the model's highest class, of those on which the model separates its
-            two highest by more than 0.1. None: 0.9 at dynamic and int16, 0.8 at int8, unchecked at the others; 0
-            switches it off.
-        strict: Refuse operators outside TensorFlow Lite, tensors of more than 4 dimensions, shapes known at run time
-            only (at a fixed batch) and, in integers, operators left in floating point. False turns these into warnings.
+        min_agreement: Least share of images (or pixels) with the model's class, or its yes or no, of those on which the
+            model is sure: it separates its two highest classes by more than 0.1. Also the least cosine of embeddings
+            and the least share of equal whole numbers. None: 0.9 at dynamic and int16, 0.8 at int8, unchecked at the
+            others; 0 switches the limits of 8 bits off.
+        max_error: Largest root mean square error of an output, over how much the model's own differs from image to
+            image; of probabilities it is that of the log-odds. None: 0.3 at dynamic and int16, 0.35 at int8,
+            0.1 at float16, 0.01 at float32; infinity switches it off.
+        strict: Refuse outputs that nothing judges, operators outside TensorFlow Lite, tensors of more than 4
+            dimensions, shapes known at run time only (at a fixed batch) and, in integers, operators left in floating
+            point. False turns these into warnings.
         allow: Operators that `strict` accepts, such as ("GATHER",).
         overwrite: False refuses a path that exists.
 
@@ -106,8 +116,11 @@ def tflite(
         outputs=outputs,
         input_shape=input_shape,
         images=images,
+        kinds=kinds,
         tolerance=tolerance,
         min_agreement=min_agreement,
+        max_error=max_error,
+        strict=strict,
         overwrite=overwrite,
     )
 

@@ -29,6 +29,11 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def _kinds(text: str) -> str | dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name: kind for name, _, kind in pairs} if "=" in text else text
+
+
 # What argparse needs to know of the exporters' options. One that is not given is the exporter's own default.
 # tests/cli/commands/test_export.py compares names and defaults with the exporters.
 YES_OR_NO = argparse.BooleanOptionalAction
@@ -52,9 +57,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "float_layers": dict(nargs="+", metavar="LAYER", help='names or patterns ("*_gate") to leave in float32 at int8'),
     "images": dict(help="to compare on: a folder, a TFDS name or digits (default: the calibration's, else random)"),
+    "kinds": dict(
+        type=_kinds,
+        metavar="KIND",
+        help="what the outputs are, where the model does not say it: classes, binary, attributes, values, map, "
+        "embedding or integers, or OUTPUT=KIND,OUTPUT=KIND",
+    ),
     "tolerance": dict(type=float, help="largest difference from the model that is allowed (default: the precision's)"),
     "min_agreement": dict(
         type=float, metavar="SHARE", help="least share of images with the model's class (default: the precision's)"
+    ),
+    "max_error": dict(
+        type=float,
+        metavar="SHARE",
+        help="largest error, over how much the output differs from image to image (default: the precision's)",
     ),
     "strict": dict(action=YES_OR_NO, help="refuse a graph that would not run everywhere, or warn (default: --strict)"),
     "allow": dict(nargs="+", metavar="OPERATOR", help="operators to accept all the same"),
