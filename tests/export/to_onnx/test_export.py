@@ -30,7 +30,7 @@ def test_it_computes_what_the_model_computes(model, images, tmp_path, layout, ba
     assert report.ops.get("Transpose", 0) == (layout == "nhwc")
     shape = [batch or "batch", *((SIZE, SIZE, 3) if layout == "nhwc" else (3, SIZE, SIZE))]
     assert report.inputs == {"image": {"shape": shape, "dtype": "float"}}
-    assert report.outputs == {"predictions": {"shape": [batch or "batch", 5], "dtype": "float"}}
+    assert report.outputs["predictions"].items() >= {"shape": [batch or "batch", 5], "dtype": "float"}.items()
     runner = load(tmp_path / "m.onnx")
     expected = model.predict(images.astype("float32"), verbose=0)
     for count in (1, 5):
