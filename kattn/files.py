@@ -42,6 +42,13 @@ def writing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder, and those that it lies in, where there is none. Raises: OSError that names it and the reason."""
+    path = Path(path)
+    with _named(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     """Write a whole file, or leave what was there. Raises: OSError, see `writing`."""
     with writing(path) as temporary:
@@ -103,16 +110,21 @@ def append_bytes(path: str | Path, content: bytes) -> None:
             raise
 
 
+def reason(error: OSError) -> str:
+    """Why the operating system refused to write, for a message; of a full disk with what to do."""
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({text}). Nothing was changed: make room and try again"
+    return text
+
+
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Errors of the operating system that say which file was to be written, and why it could not be."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk is full ({reason}). Nothing was changed: make room and try again"
-        raise type(error)(error.errno, f"{path} could not be written: {reason}") from error
+        raise type(error)(error.errno, f"{path} could not be written: {reason(error)}") from error
 
 
 def _umask() -> int:

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kattn.files import remove_unfinished, write_csv, write_json, writing
+from kattn.files import make_folder, reason, remove_unfinished, write_csv, write_json, writing
 from kattn.locking import InUse, locked_folder
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
@@ -84,7 +84,7 @@ class RunFolder:
             except InUse as problem:
                 raise RunError(str(problem)) from None
             except OSError as error:
-                raise RunError(f"The run's folder {self.path} cannot be written: {error.strerror}.") from error
+                raise RunError(f"The run's folder {self.path} cannot be written: {reason(error)}.") from error
             yield
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
@@ -107,7 +107,8 @@ class RunFolder:
 
     def start(self, *, clear: bool) -> None:
         """Make the folder; with `clear`, remove the files of the run that it holds, and nothing else."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        with run_error():
+            make_folder(self.path)
         remove_unfinished(self.path, FILES)
         logs = self.path / LOGS
         if logs.is_symlink():

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kattn.files import append_bytes
+from kattn.files import append_bytes, make_folder
 from kattn.runs.folder import run_error
 from kattn.training.callbacks import RunCheckpoint
 
@@ -52,7 +52,8 @@ class TensorBoardLog(keras.callbacks.Callback):
 
         known = any(self.folder.rglob("events.out.tfevents.*"))
         for part in PARTS:
-            (self.folder / part).mkdir(parents=True, exist_ok=True)
+            with run_error():
+                make_folder(self.folder / part)
             self._write(part, Event(file_version="brain.Event:2"))
             start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
             self._write(part, Event(step=self.checkpoint.first_epoch + 1, session_log=start))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.dataset import Dataset
-from kattn.files import write_json
+from kattn.files import make_folder, write_json
 from kattn.tuning.records import read_record
 from kattn.tuning.space import Candidate
 
@@ -59,7 +59,7 @@ class Costs:
             self._measure(candidate, entry["costs"])
             self.known[candidate.network] = entry
             if self.writes:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.file.parent)
                 write_json(self.file, self.known)
         self.known[candidate.network] = entry
         return entry["costs"]

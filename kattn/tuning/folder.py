@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kattn.files import remove_unfinished, write_json
+from kattn.files import reason, remove_unfinished, write_json
 from kattn.locking import NAME, InUse, locked, locked_folder
 from kattn.runs.folder import RunFolder
 from kattn.tuning.costs import FILE
@@ -39,7 +39,7 @@ def held_folder(plan: Plan, *, resume: bool, overwrite: bool) -> Iterator[None]:
         except InUse as problem:
             raise SearchError(str(problem)) from None
         except OSError as error:
-            raise SearchError(f"The search's folder {path} cannot be written: {error.strerror}.") from error
+            raise SearchError(f"The search's folder {path} cannot be written: {reason(error)}.") from error
         _check_folder(plan, resume=resume, overwrite=overwrite)
         fresh = overwrite or not before.is_file()
         if fresh:

@@ -1,5 +1,6 @@
-"""Processes that are killed while they export, run as a script: `killed.py renames FOLDER`, or
-`killed.py exports MODEL FOLDER CASE ...` with cases like converting/m.tflite.
+"""Processes that are killed while they write, run as a script: `killed.py renames FOLDER`,
+`killed.py exports MODEL FOLDER CASE ...` with cases like converting/m.tflite, or
+`killed.py moments FOLDER SEED JOB ...` with jobs like train/30: a command of the table and how often.
 
 One process imports what is needed and forks another for every death, so that each takes moments.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -158,8 +160,88 @@ def die_when(moment: str, target: Path) -> None:
     die()
 
 
+def quietly(work: Callable[[], None]) -> int:
+    """Start the work in a process of its own that prints nothing but errors. Returns: its number."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            work()
+            code = 0
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    return child
+
+
+def ended(child: int) -> int:
+    """Wait for a process: its status, as `subprocess` gives it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def moments(folder: Path, seed: int, *jobs: str) -> dict[str, dict[str, Any]]:
+    """Kill commands of the table at random moments and call them again.
+
+    Returns: By command: "seconds" of a whole call, and "tries": at which part of it each was killed (None: it was
+    faster), what lay there that was not whole, and what was otherwise after the second call.
+    """
+    import keras
+    import keras_tuner  # noqa: F401
+    import matplotlib.figure  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+    import tensorflow as tf  # noqa: F401  (nothing has run in it yet: its threads would not survive a fork)
+    import tf2onnx  # noqa: F401
+
+    import kattn.tuning.trials
+    import kattn.zoo  # noqa: F401
+    from support.commands import COMMANDS, contents, differences, prepare
+    from support.training import EAGER
+
+    keras.Model.run_eagerly = EAGER
+    inputs, draw, found = folder / "inputs", random.Random(seed), {}
+    inputs.mkdir()
+    assert ended(quietly(lambda: prepare(inputs))) == 0
+    for name, count in (job.rsplit("/", 1) for job in jobs):
+        command = COMMANDS[name]
+
+        def start(out: Path, command: Any = command) -> int:
+            return quietly(lambda: command.run(inputs, out))
+
+        whole = folder / name / "whole" / "out"
+        whole.mkdir(parents=True)
+        started = time.perf_counter()
+        assert ended(start(whole)) == 0
+        seconds, expected, tries = time.perf_counter() - started, contents(whole), []
+        for number in range(int(count)):
+            out, part = folder / name / str(number) / "out", draw.random()
+            out.mkdir(parents=True)
+            child = start(out)
+            time.sleep(part * seconds)
+            os.kill(child, signal.SIGKILL)
+            killed = ended(child) == -signal.SIGKILL
+            lying = {path: value for path, value in contents(out).items() if not hidden(path)}
+            wrong = differences(lying, expected, command.growing)
+            again = ended(start(out))
+            after = differences(contents(out), expected)
+            tries.append({"part": part if killed else None, "there": len(lying)})
+            tries[-1] |= {"wrong": wrong, "again": again, "after": after}
+        found[name] = {"seconds": seconds, "tries": tries}
+        print(json.dumps({name: found[name]}), file=sys.stderr, flush=True)
+    return found
+
+
+def hidden(path: str) -> bool:
+    """Whether a path leads through a hidden folder or to a hidden file: nobody takes it for a result."""
+    return any(part.startswith(".") for part in Path(path).parts)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "renames":
-        print(json.dumps(renames(Path(sys.argv[2]))))
-    else:
-        print(json.dumps(exports(sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])))
+    match sys.argv[1:]:
+        case ["renames", place]:
+            print(json.dumps(renames(Path(place))))
+        case ["exports", model, place, *cases]:
+            print(json.dumps(exports(model, Path(place), *cases)))
+        case ["moments", place, number, *jobs]:
+            print(json.dumps(moments(Path(place), int(number), *jobs)))

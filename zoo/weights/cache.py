@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kattn.files import write_text
+from kattn.files import reason, write_text
 from kattn.locking import InUse
 from kattn.locking import locked as held
 from kattn.zoo.weights.manifest import Entry
@@ -165,7 +165,7 @@ def locked(home: Path, name: str) -> Iterator[None]:
             raise FetchError(f"another process has been fetching {name} for an hour; stop it, or try later.") from None
         except OSError as problem:
             raise FetchError(
-                f"the cache {home} cannot be written ({problem.strerror}). Set KATTN_CACHE or cache_dir= to a folder "
+                f"the cache {home} cannot be written ({reason(problem)}). Set KATTN_CACHE or cache_dir= to a folder "
                 "of yours."
             ) from None
         yield

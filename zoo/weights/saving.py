@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from kattn.files import write_bytes
+from kattn.files import make_folder, write_bytes
 from kattn.hdf5 import MemoryFile
 
 ABOUT = "kattn"  # attribute of a weights file: how the model was built, as JSON
@@ -48,7 +48,7 @@ def save_weights(
     if about is not None:
         with h5py.File(memory, "r+") as file:
             file.attrs[ABOUT] = json.dumps(about)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_bytes(path, memory.getbuffer())
     return path
 

@@ -107,6 +107,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Export in every format and precision asked for."""
     from kattn.export.formats import FORMATS
+    from kattn.files import make_folder
     from kattn.runs.opening import RUN, open_model
 
     jobs = _jobs([FORMATS[name] for name in arguments.to], arguments.precision)
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
     if "images" in given:
         given["images"] = _images(given["images"], shape, arguments.data_dir)
     out = Path(arguments.out or (arguments.path if opened.kind == RUN else ""))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for row, precision in jobs:
         options = {name: value for name, value in given.items() if name in row.options}
         path = out / row.file_name(opened.model.name, precision)

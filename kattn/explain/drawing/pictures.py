@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kattn.explain.drawing.read import Picture
-from kattn.files import write_bytes
+from kattn.files import make_folder, write_bytes
 
 UNIFORM = ("viridis", "plasma", "inferno", "magma", "cividis")
 FORMATS = (".png", ".svg", ".pdf")
@@ -98,7 +98,7 @@ def save_figure(figure: Any, path: str | Path, *, dpi: int = 110) -> Path:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"pictures are written as {', '.join(FORMATS)}. Received: {path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_bytes(path, encoded(figure, path.suffix.lower().removeprefix("."), dpi=dpi))
     return path
 

@@ -8,7 +8,7 @@ from typing import Any
 from kattn.data.loading import load
 from kattn.explain.reports.html import page
 from kattn.explain.reports.sections import FinishedRun, sections_of
-from kattn.files import write_text
+from kattn.files import make_folder, write_text
 from kattn.runs.folder import RunError, RunFolder
 
 
@@ -37,7 +37,7 @@ def report(
         raise ValueError(f"counts must be at least 1. Received: images={images}, statistics_images={statistics_images}")
     found = _opened(Path(run).expanduser(), statistics_images, data_dir)
     path = Path(out).expanduser() if out is not None else found.path / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     title = f"{found.config['model']} on {found.config['data']['name']}"
     write_text(path, page(title, sections_of(found, images)))
     return path
