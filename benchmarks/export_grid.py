@@ -177,7 +177,7 @@ def rows_of(name: str, formats: list[str], size: int) -> Any:
     import keras
 
     import kattn
-    from kattn.export.source.samples import made_up
+    from kattn.facts.made_up import made_up
 
     keras.backend.clear_session(free_memory=True)
     try:
@@ -190,7 +190,7 @@ def rows_of(name: str, formats: list[str], size: int) -> Any:
         return
     shape = shape if shape[0] <= size else (size, size, 3)
     model = kattn.zoo.create(name, input_shape=shape)
-    calibration = made_up(16, shape, pixels=True)
+    calibration = made_up(16, shape, value_range=(0, 255))
     randomise(model, calibration)
     with tempfile.TemporaryDirectory() as folder:
         for form in formats:

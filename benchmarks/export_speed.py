@@ -103,10 +103,10 @@ def in_turns(files: Sequence[Path], rounds: int) -> list[dict[str, float]]:
     import numpy as np
 
     from kattn.export import load
-    from kattn.export.source.samples import made_up
+    from kattn.facts.made_up import made_up
 
     runners = [load(path, threads=1) for path in files]
-    tensors = [runner.encode(made_up(1, _shape(runner.shape), pixels=True)) for runner in runners]
+    tensors = [runner.encode(made_up(1, _shape(runner.shape), value_range=(0, 255))) for runner in runners]
     for runner, tensor in zip(runners, tensors, strict=True):
         for _ in range(CALLS):
             runner.run(tensor)
@@ -146,12 +146,12 @@ def export(name: str, form: str, folder: Path) -> Path:
 def make(name: str, form: str, path: Path) -> None:
     """A zoo model in its default size as one file."""
     import kattn
-    from kattn.export.source.samples import made_up
+    from kattn.facts.made_up import made_up
 
     kind, precision = form.split(":")
     options: dict[str, Any] = {"layout": "nchw"} if kind == "onnx" else {}
     if precision == "int8":
-        options |= {"calibration": made_up(8, (224, 224, 3), pixels=True), "min_agreement": 0}
+        options |= {"calibration": made_up(8, (224, 224, 3), value_range=(0, 255)), "min_agreement": 0}
     getattr(kattn.export, kind)(kattn.zoo.create(name), path, precision=precision, **options)
 
 

@@ -19,7 +19,8 @@ from kattn.export.formats import format_of, load
 from kattn.export.proof.report import size_of
 from kattn.export.proof.runner import Runner
 from kattn.export.quiet import converting
-from kattn.export.source.samples import made_up
+from kattn.facts.made_up import made_up
+from kattn.facts.value_range import BYTES
 from kattn.files import write_text
 from kattn.version import versions
 
@@ -149,7 +150,7 @@ class _Timed:
         memory, started = _peak_memory(), time.perf_counter()
         self.runner: Runner = load(path, threads=threads, trust=trust)
         self.batch = self.runner.batch or batch
-        self.tensor = self.runner.encode(made_up(self.batch, _known(self.runner, input_shape), pixels=True))
+        self.tensor = self.runner.encode(made_up(self.batch, _known(self.runner, input_shape), value_range=BYTES))
         self.reset()
         try:
             with converting("Running it"):

@@ -99,6 +99,7 @@ class Format:
         marker: A file by which an artefact that is a folder is known.
         precisions: Name to what is demanded, the exporter's default first.
         unmarked: The precision that a file's name does not mention.
+        describes_itself: Its files hold the labels of the classes; for others they are written beside.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Format:
     marker: str = ""
     precisions: Mapping[str, Precision] = field(default_factory=lambda: {"float32": FLOAT32})
     unmarked: str = ""
+    describes_itself: bool = False
 
     @property
     def exporter(self) -> Any:
@@ -225,6 +227,7 @@ FORMATS: dict[str, Format] = {
             suffix=".onnx",
             precisions={"float32": FLOAT32, "float16": FLOAT16, "int8": INT8},
             unmarked="float32",
+            describes_itself=True,
         ),
     )
 }

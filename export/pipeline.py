@@ -20,6 +20,9 @@ from kattn.export.proof.staging import Stage, staged
 from kattn.export.source.model import Source
 from kattn.export.source.preparing import prepare
 from kattn.export.source.samples import collect
+from kattn.facts.description import MEASURED
+from kattn.facts.stated import Stated
+from kattn.files import write_text
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,14 @@ def export_model(
     max_error: float | None = None,
     strict: bool = True,
     overwrite: bool = True,
+    stated: Mapping[str, Any] | None = None,
 ) -> Report:
     """Export a model to a format: the artefact gets its name once it is proven equal to the model.
 
     Args:
         row: The format.
         write: Writes the artefact of a job and tells what it holds.
+        stated: What the caller states of the model: arguments of `kattn.facts.stated.Stated`.
         model, path, precision and the rest: As in `kattn.export.tflite`.
 
     Returns: The report, which is also written beside the artefact as `<path>.json`.
@@ -81,10 +86,18 @@ def export_model(
     row.check_precision(precision)
     if batch is not None and (not isinstance(batch, int) or batch < 1):
         raise ExportInputError(f"batch must be a positive number, or None for any. Received: {batch!r}")
-    source = prepare(model, outputs, input_shape, kinds)
+    try:
+        said = Stated(**(stated or {}), kinds=kinds or {})
+    except ValueError as error:
+        raise ExportInputError(str(error)) from None
+    source = prepare(model, outputs, input_shape, said)
     samples = None
     if row.precisions[precision].calibrated:
-        samples = collect(calibration, source.shape, limit=calibration_images, pixels=source.pixels)
+        given = source.image
+        samples = collect(calibration, source.shape, limit=calibration_images, given=given, model=model.name)
+        # An array has a range of its own. Only what is known for certain gives the input more than that.
+        if isinstance(calibration, (str, Path)) or given.value_range.origin != MEASURED:
+            source.span = given.value_range.value
     kept = source.layers_named(float_layers)
     chosen, origin = comparison_images(source, images, samples)
     target = Path(path)
@@ -101,6 +114,9 @@ def export_model(
             origin=origin,
             strict=strict,
         )
+        labels = source.description.output.labels.value
+        if labels and not row.describes_itself:
+            write_text(stage.labels_path, "\n".join(labels) + "\n")
         report.seconds = round(time.perf_counter() - started, 3)
         report.write(stage.report_path)
     return report

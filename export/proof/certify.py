@@ -17,7 +17,8 @@ from kattn.export.proof.kinds import checks, judge, unproven
 from kattn.export.proof.report import Contents, Report, sha256_of, size_of, summarise
 from kattn.export.proof.runner import BATCH, Runner
 from kattn.export.source.model import Source
-from kattn.export.source.samples import collect, made_up
+from kattn.export.source.samples import collect
+from kattn.facts.recorded import record_of
 from kattn.version import versions
 
 log = logging.getLogger("kattn.export")
@@ -29,12 +30,19 @@ def comparison_images(source: Source, images: Any, calibration: np.ndarray | Non
     """The images to compare on, and a phrase for where they came from: given, else of the calibration, else made up."""
     count = _image_count(source.shape)
     if images is not None:
-        chosen = collect(images, source.shape, limit=max(count, 1024), pixels=source.pixels, what="comparison")
+        chosen = collect(
+            images,
+            source.shape,
+            limit=max(count, 1024),
+            given=source.image,
+            model=source.description.name,
+            what="comparison",
+        )
         origin = "given"
     elif calibration is not None:
         chosen, origin = calibration[: max(count, 64)], "calibration"
     else:
-        chosen, origin = made_up(count, source.shape, pixels=source.pixels), "random"
+        chosen, origin = source.made_up(count), "random"
     return chosen, f"{len(chosen)} {origin} images"
 
 
@@ -108,6 +116,7 @@ def certify(
         layers=list(contents.layers),
         delegates=contents.delegates,
         versions=versions((*PACKAGES, *contents.packages)),
+        facts=record_of(source.description),
     )
 
 

@@ -77,6 +77,7 @@ class Report:
         delegates: Accelerator to whether it takes the graph, and the operators and layers it leaves to the processor.
         versions: Of the packages that made and ran it, of Python and of the machine.
         seconds: The export took.
+        facts: What is known of the model: value range, resizing, labels, kinds of outputs, each with its origin.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Report:
     delegates: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""

@@ -18,6 +18,8 @@ from kattn.locking import InUse, locked
 
 NEW, PREVIOUS = "new", "previous"
 PATIENCE = 60.0  # seconds to wait for another export that gives its files the same names: that takes it moments
+LABELS = ".labels.txt"
+COMPANIONS = (LABELS, ".data")  # what may lie beside an artefact, and belongs to no other one
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Stage:
     def report_path(self) -> Path:
         """Where to write the report."""
         return self.folder / f"{self.name}.json"
+
+    @property
+    def labels_path(self) -> Path:
+        """Where to write the labels of the classes."""
+        return self.folder / f"{self.name}{LABELS}"
 
 
 @contextlib.contextmanager
@@ -149,6 +156,9 @@ def _commit(stage: Stage, destination: Path, previous: Path) -> None:
             if os.path.lexists(final):
                 keep_name = entry == stage.path and not parts
                 _set_aside(final, previous / entry.name, keep_name=keep_name)
+        for companion in (f"{stage.name}{end}" for end in COMPANIONS):
+            if os.path.lexists(destination / companion) and not os.path.lexists(previous / companion):
+                _set_aside(destination / companion, previous / companion, keep_name=False)
         for entry in entries:
             os.replace(entry, destination / entry.name)
     except BaseException:

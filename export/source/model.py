@@ -14,6 +14,8 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.source.names import INPUT
+from kattn.facts.description import Description, Input
+from kattn.facts.made_up import made_up
 from kattn.graph.inside import all_layers
 from kattn.layers.pieces.portable import portable_graphs
 from kattn.suggest import closest
@@ -31,9 +33,9 @@ class Source:
         outputs: Names in the order given.
         shape: Of one image: height, width, channels.
         dtype: Of the input.
-        pixels: The model normalises raw 0-255 pixels itself, as far as its layers tell.
-        kinds: Output to its kind, as in `kattn.facts`.
+        description: What is known of its input and of the outputs.
         notes: What was changed.
+        span: The range that a quantised input has at least; None leaves it to the calibration images.
     """
 
     model: keras.Model
@@ -41,9 +43,23 @@ class Source:
     outputs: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
-    pixels: bool
-    kinds: dict[str, str]
+    description: Description
     notes: list[str] = field(default_factory=list)
+    span: tuple[float, float] | None = None
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Output to its kind, as in `kattn.facts`."""
+        return {name: output.kind.value for name, output in self.description.outputs.items()}
+
+    @property
+    def image(self) -> Input:
+        """What is known of the input."""
+        return self.description.input
+
+    def made_up(self, count: int) -> np.ndarray:
+        """Made-up images of its type, and in its range as far as that is known."""
+        return made_up(count, self.shape, self.dtype, self.image.value_range.value or self.image.typical)
 
     def signature(self, batch: int | None) -> Any:
         """TensorSpec of the input."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,9 +13,9 @@ from kattn.export.errors import ExportInputError
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, PREDICTIONS
 from kattn.export.source.rebuilding import reasons_to_rebuild, rebuild
-from kattn.facts.kinds import output_kinds
+from kattn.facts.of_model import describe_model
+from kattn.facts.stated import Stated
 from kattn.graph.inputs import require_functional
-from kattn.graph.inside import all_layers
 from kattn.graph.outputs import named_outputs
 
 
@@ -22,7 +23,7 @@ def prepare(
     model: Any,
     outputs: str | Sequence[str] | None = None,
     input_shape: Sequence[int] | None = None,
-    kinds: str | Mapping[str, str] | None = None,
+    stated: Stated | None = None,
 ) -> Source:
     """Check a model and bring it into the form that the exporters take.
 
@@ -31,15 +32,19 @@ def prepare(
         outputs: Names of the outputs to keep, or "all". None keeps `predictions` where the model has an output of that
             name, else all of them.
         input_shape: (height, width, channels), for a model that leaves them open.
-        kinds: What the outputs are, where the model does not say it (`kattn.facts.kinds`): one kind, or one by name.
+        stated: What the caller states of the model's input and outputs.
 
     Raises: ExportInputError for a model that cannot be exported (subclassed, not built, several inputs, weights that
-        are not finite, another backend than TensorFlow), an unknown output or kind, or a size that the model does not
-        take.
+        are not finite, another backend than TensorFlow), an unknown output, a size that the model does not take, or a
+        statement that does not fit it.
     """
     check_backend()
     named = _named_outputs(model)
     chosen = _choose(named, outputs)
+    try:
+        description = describe_model(model, stated.about(chosen) if stated else None)
+    except ValueError as error:
+        raise ExportInputError(str(error)) from None
     # The model's graph cut down to the outputs wanted: the branches of the others leave no weights in the artefact.
     reference = keras.Model(model.inputs[0], {name: named[name] for name in chosen}, name=_safe_name(model.name))
     _check_weights(reference)
@@ -57,8 +62,7 @@ def prepare(
         outputs=chosen,
         shape=shape,
         dtype=str(twin.inputs[0].dtype),
-        pixels=takes_pixels(reference),
-        kinds=_kinds(model, chosen, kinds),
+        description=replace(description, outputs={name: description.outputs[name] for name in chosen}),
         notes=notes,
     )
 
@@ -70,12 +74,6 @@ def check_backend() -> None:
             f"Export needs the TensorFlow backend; Keras runs on {keras.backend.backend()} here. Save the model "
             '(model.save("model.keras")), load it in a process with KERAS_BACKEND=tensorflow and export it there.'
         )
-
-
-def takes_pixels(model: keras.Model) -> bool:
-    """Whether the first layers rescale or normalise: then the model takes raw pixels."""
-    first = [layer for layer in all_layers(model) if not isinstance(layer, keras.layers.InputLayer)][:3]
-    return any(isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) for layer in first)
 
 
 def _named_outputs(model: Any) -> dict[str, Any]:
@@ -106,14 +104,6 @@ def _choose(named: dict[str, Any], outputs: str | Sequence[str] | None) -> tuple
             f"Received: outputs={outputs!r}"
         )
     return chosen
-
-
-def _kinds(model: Any, chosen: Sequence[str], stated: str | Mapping[str, str] | None) -> dict[str, str]:
-    try:
-        kinds = output_kinds(model, dict.fromkeys(chosen, stated) if isinstance(stated, str) else stated)
-    except ValueError as error:
-        raise ExportInputError(str(error)) from None
-    return {name: kinds[name] for name in chosen}
 
 
 def _check_weights(model: keras.Model) -> None:

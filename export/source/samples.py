@@ -1,7 +1,8 @@
-"""Images to calibrate and to compare on: from an array, a dataset, a folder, or made up."""
+"""Images to calibrate and to compare on: from an array, a dataset or a folder."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,39 @@ from kattn.data.errors import DataError
 from kattn.data.image_files import find_images
 from kattn.data.images import Notes, read_image
 from kattn.export.errors import ExportInputError
+from kattn.facts.description import Input
+from kattn.facts.pixels import as_input, require_range, to_input
 
 
 def collect(
-    source: Any, shape: tuple[int, ...], *, limit: int, pixels: bool = False, what: str = "calibration"
+    source: Any,
+    shape: tuple[int, ...],
+    *,
+    limit: int,
+    given: Input | None = None,
+    model: str = "the model",
+    what: str = "calibration",
 ) -> np.ndarray:
     """Up to `limit` images as one float32 array (images, height, width, channels).
 
     Args:
-        source: An array of images; a folder of image files, with or without class folders, read as training reads them
-            (`kattn.data.images.read_image`); or anything that gives images or batches one after the other, alone or as
-            (images, labels) or {"image": ...}: a tf.data.Dataset, a keras PyDataset, a list, a generator.
+        source: An array of images, which is taken as it is; a folder of image files, with or without class folders,
+            read as training reads them (`kattn.data.images.read_image`) and brought to the range that the model takes;
+            or anything that gives images or batches one after the other, alone or as (images, labels) or
+            {"image": ...}: a tf.data.Dataset, a keras PyDataset, a list, a generator.
         shape: Of one image.
         limit: Of an array or a folder, evenly spaced images are taken, so that sorted classes are all there; of others
             the first.
-        pixels: The model normalises raw 0-255 pixels: images in 0..1 are a mistake.
+        given: What is known of the model's input; None gives the pixels of files as they are.
+        model: What messages call the model.
         what: Names the argument in errors.
 
-    Raises: ExportInputError for no images, another shape, no numbers, values that are not finite or all the same, or a
-        range that the model does not take.
+    Raises: ExportInputError for no images, another shape, no numbers, values that are not finite or all the same,
+        values that the model is known not to take, and files for a model whose range is not known.
     """
     parts: list[np.ndarray] = []
     count = 0
-    for part in _parts(source, shape, limit, what):
+    for part in _parts(source, shape, limit, what, given, model):
         batch = _batch(part, shape, what)
         parts.append(batch[: limit - count])
         count += len(parts[-1])
@@ -42,52 +53,41 @@ def collect(
             break
     if not count:
         raise ExportInputError(f"The {what} images are empty: {_describe(source)}. Give some hundred real ones.")
-    images = np.concatenate(parts).astype("float32")
+    images = np.concatenate(parts)
+    if given is not None and not isinstance(source, (str, Path)):
+        with _input_errors():
+            images = as_input(images, given, model, f"{what} ")
+    images = images.astype("float32")
     if not np.isfinite(images).all():
         raise ExportInputError(f"The {what} images hold values that are not finite (NaN or infinite).")
     low, high = float(images.min()), float(images.max())
-    if pixels and (low < 0 or high > 255 or 0 < high <= 1):
-        raise ExportInputError(
-            f"The {what} images lie between {low:g} and {high:g}; the model normalises raw pixels from 0 to 255 "
-            "itself. Give them as they are read from a file."
-        )
     if low == high:
         raise ExportInputError(f"The {what} images hold nothing but the value {low:g}. Give some hundred real ones.")
     return images
 
 
-def made_up(count: int, shape: tuple[int, ...], *, pixels: bool, seed: int = 0) -> np.ndarray:
-    """Random float32 images, smooth ones and noise by turns: pixels from 0 to 255, or numbers from -1 to 1."""
-    random = np.random.default_rng(seed)
-    images = random.uniform(0, 1, (count, *shape)).astype("float32")
-    if len(shape) == 3:
-        coarse = random.uniform(0, 1, (count, 4, 4, shape[2])).astype("float32")
-        rows = np.linspace(0, 3.999, shape[0]).astype(int)
-        columns = np.linspace(0, 3.999, shape[1]).astype(int)
-        smooth = coarse[:, rows][:, :, columns]
-        images[::2] = 0.8 * smooth[::2] + 0.2 * images[::2]
-    return np.round(images * 255) if pixels else images * 2 - 1
-
-
-def spans_pixels(images: np.ndarray) -> np.ndarray:
-    """The same images, with 0 and 255 once in a corner: calibration then gives the input the whole range of pixels.
+def spanned(images: np.ndarray, value_range: tuple[float, float] | None) -> np.ndarray:
+    """The same images, with the ends of a range once in a corner: calibration then gives the input the whole range.
 
     Without this the quantised input's scale is that of the brightest calibration pixel, and brighter ones are clipped.
     """
+    if value_range is None:
+        return images
     images = images.copy()
-    images[0].reshape(-1)[0] = 0
-    images[0].reshape(-1)[-1] = 255
+    images[0].reshape(-1)[0], images[0].reshape(-1)[-1] = value_range
     return images
 
 
-def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterator[Any]:
+def _parts(
+    source: Any, shape: tuple[int, ...], limit: int, what: str, given: Input | None, model: str
+) -> Iterator[Any]:
     if source is None:
         raise ExportInputError(
             f"No {what} images were given. Pass some hundred real ones: an array, a dataset or a folder. The ranges of "
             "the activations are read from them; random ones would give a file that fails on real images."
         )
     if isinstance(source, (str, Path)):
-        yield _folder(Path(source), shape, limit, what)
+        yield _folder(Path(source), shape, limit, what, given, model)
     elif isinstance(source, (np.ndarray, np.generic)) or hasattr(source, "__array__"):
         array = np.asarray(source)
         if array.ndim == len(shape) + 1 and len(array) > limit:
@@ -105,13 +105,17 @@ def _parts(source: Any, shape: tuple[int, ...], limit: int, what: str) -> Iterat
         yield from source
 
 
-def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> np.ndarray:
-    """Image files of a folder at the model's size, as training reads them."""
+def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str, given: Input | None, model: str) -> np.ndarray:
+    """Image files of a folder at the model's size and in its range, as training reads them."""
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise ExportInputError(f"The folder of {what} images {problem}: {folder}")
     if len(shape) != 3:
         raise ExportInputError(f"A folder gives images; the model takes inputs of shape {shape}. Give an array.")
+    if given is not None:
+        with _input_errors():
+            require_range(given, model)
+    ways = {} if given is None else {"resize": given.resize.value, "interpolation": given.interpolation.value}
     notes = Notes(f"{what} images in {folder}")
     try:
         found = find_images(folder)
@@ -119,11 +123,21 @@ def _folder(folder: Path, shape: tuple[int, ...], limit: int, what: str) -> np.n
             raise ExportInputError(f"The folder of {what} images holds none: {folder}")
         found.log_others(folder)
         chosen = np.linspace(0, len(found.images) - 1, min(limit, len(found.images))).round().astype(int)
-        images = [notes.add(read_image(found.images[i], shape[:2], shape[2])) for i in chosen]
+        images = [notes.add(read_image(found.images[i], shape[:2], shape[2], **ways)) for i in chosen]
     except DataError as error:
         raise ExportInputError(f"The {what} images cannot be used: {error}") from error
     notes.log()
-    return np.stack(images)
+    with _input_errors():
+        return np.stack(images) if given is None else to_input(np.stack(images), given, model)
+
+
+@contextlib.contextmanager
+def _input_errors() -> Iterator[None]:
+    """A ValueError about the model's input as an ExportInputError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ExportInputError(str(error)) from None
 
 
 def _batch(part: Any, shape: tuple[int, ...], what: str) -> np.ndarray:

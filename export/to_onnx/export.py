@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from kattn.export.source.model import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
 from kattn.export.to_onnx.quantise import METHODS, quantise
+from kattn.facts.pixels import range_in_words
+from kattn.facts.recorded import as_texts, record_of
+from kattn.facts.value_range import BYTES
 from kattn.version import __version__
 
 OPSETS = range(13, 21)
@@ -48,6 +51,11 @@ def onnx(
     strict: bool = True,
     allow: Sequence[str] = (),
     overwrite: bool = True,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
 ) -> Report:
     """Write an .onnx file that computes what the model computes, checked by ONNX's checker and in onnxruntime.
 
@@ -85,6 +93,8 @@ def onnx(
             positions are computed. False turns these into warnings.
         allow: Operators that `strict` accepts, such as ("Gather",).
         overwrite: False refuses a path that exists.
+        value_range, preprocess, resize, interpolation, labels: What is known of the model's input and classes, for
+            images from files and for whoever opens the artefact; see `kattn.facts.stated.Stated`.
 
     Returns: The report.
     Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
@@ -117,6 +127,13 @@ def onnx(
         max_error=max_error,
         strict=strict,
         overwrite=overwrite,
+        stated={
+            "value_range": value_range,
+            "preprocess": preprocess,
+            "resize": resize,
+            "interpolation": interpolation,
+            "labels": labels,
+        },
     )
 
 
@@ -171,11 +188,12 @@ def _describe(graph: Any, source: Source, layout: str) -> None:
     """What a reader of the file needs to know, inside the file."""
     graph.producer_name = "kattn"
     graph.producer_version = __version__
-    graph.doc_string = f"{source.model.name}: " + (
-        "takes raw RGB pixels from 0 to 255" if source.pixels else "takes images as the Keras model does"
-    )
+    known = source.image.value_range
+    takes = range_in_words(known) if known.known else "images as the Keras model does"
+    graph.doc_string = f"{source.model.name}: takes {takes}"
     del graph.metadata_props[:]
-    for key, value in (("layout", layout), ("pixels", "0-255" if source.pixels else "as trained")):
+    pixels = "0-255" if known.value == BYTES else "as trained"
+    for key, value in {"layout": layout, "pixels": pixels, **as_texts(record_of(source.description))}.items():
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, value
 

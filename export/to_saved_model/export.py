@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT
+from kattn.facts.pixels import require_range
+from kattn.facts.value_range import BYTES
 
+METHODS = {"nearest": "nearest", "box": "area", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 SIGNATURES = ("float32", "uint8", "jpeg")
 NO_WORK = ("Placeholder", "Const", "Identity", "NoOp", "ReadVariableOp")
 
@@ -35,6 +38,11 @@ def saved_model(
     kinds: str | Mapping[str, str] | None = None,
     tolerance: float | None = None,
     overwrite: bool = True,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
 ) -> Report:
     """Write a SavedModel that computes what the model computes; it loads with TensorFlow alone, without kattn or Keras.
 
@@ -46,7 +54,8 @@ def saved_model(
         input_shape: (height, width, channels), for a model that leaves them open.
         signatures: "float32" is `serving_default` (image -> predictions) and always there; "uint8" adds
             `serving_uint8`, which takes images of bytes; "jpeg" adds `serving_jpeg`, which takes encoded JPEG strings,
-            (batch,), resizes them bilinearly to the model's size and needs a model that takes raw 0-255 pixels.
+            (batch,), and brings them to the model's size as `resize` says. Both bring the bytes to the range that the
+            model takes, which has to be known (`value_range`).
         batch: A fixed batch size; None leaves it open.
         images: Images to compare on (array, dataset, folder); None makes random ones.
         kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
@@ -54,6 +63,8 @@ def saved_model(
             (`kattn.export.proof.kinds`).
         tolerance: Largest difference allowed, relative to the largest output value (at least 1). None: 1e-4.
         overwrite: False refuses a path that exists.
+        value_range, preprocess, resize, interpolation, labels: What is known of the model's input and classes, for
+            images from files and for whoever opens the artefact; see `kattn.facts.stated.Stated`.
 
     Returns: The report.
     Raises: ExportInputError for a model or an argument that cannot be exported; ExportError if the artefact is not
@@ -74,6 +85,13 @@ def saved_model(
         kinds=kinds,
         tolerance=tolerance,
         overwrite=overwrite,
+        stated={
+            "value_range": value_range,
+            "preprocess": preprocess,
+            "resize": resize,
+            "interpolation": interpolation,
+            "labels": labels,
+        },
     )
 
 
@@ -127,8 +145,22 @@ def _traced(function: Any, spec: Any) -> Any:
 def _from_uint8(source: Source) -> Any:
     import tensorflow as tf
 
-    serve = source.function()
-    return lambda image: serve(tf.cast(image, source.dtype))
+    serve, as_values = source.function(), _as_values(source)
+    return lambda image: serve(tf.cast(as_values(tf.cast(image, "float32")), source.dtype))
+
+
+def _as_values(source: Source) -> Any:
+    """Pixels 0-255 to what the model takes."""
+    try:
+        require_range(source.image, source.description.name)
+        if source.image.preprocess.known:
+            raise ValueError(
+                "The signatures of bytes cannot hold a function: give value_range= in place of preprocess=."
+            )
+    except ValueError as error:
+        raise ExportInputError(f"The signatures uint8 and jpeg take bytes. {error}") from None
+    low, high = source.image.value_range.value
+    return lambda pixels: pixels if (low, high) == BYTES else low + pixels * ((high - low) / 255)
 
 
 def _from_jpeg(source: Source) -> Any:
@@ -137,13 +169,33 @@ def _from_jpeg(source: Source) -> Any:
     if len(source.shape) != 3 or source.shape[2] not in (1, 3):
         raise ExportInputError(f"The jpeg signature needs images of 1 or 3 channels. The model takes {source.shape}.")
     height, width, channels = source.shape
-    serve = source.function()
+    serve, as_values = source.function(), _as_values(source)
+    method = source.image.interpolation.value
+    if method not in METHODS:
+        raise ExportInputError(
+            f"The jpeg signature resizes by {', '.join(METHODS)}. Received: interpolation={method!r}"
+        )
 
     def decode(encoded: Any) -> Any:
-        image = tf.io.decode_jpeg(encoded, channels=channels)
-        return tf.cast(tf.image.resize(image, (height, width)), source.dtype)
+        image = tf.cast(tf.io.decode_jpeg(encoded, channels=channels), "float32")
+        image = _fitted(image, (height, width), source.image.resize.value, METHODS[method])
+        return tf.cast(as_values(tf.clip_by_value(image, 0.0, 255.0)), source.dtype)
 
     def serve_jpeg(jpeg: Any) -> Any:
         return serve(tf.map_fn(decode, jpeg, fn_output_signature=tf.TensorSpec(source.shape, source.dtype)))
 
     return serve_jpeg
+
+
+def _fitted(image: Any, size: tuple[int, int], resize: str, method: str) -> Any:
+    """An image at a size, as `kattn.data.resizing.fit` does it, to a pixel of the file."""
+    import tensorflow as tf
+
+    if resize == "pad":
+        return tf.image.resize_with_pad(image, *size, method=method, antialias=True)
+    if resize == "crop":
+        height, width = tf.unstack(tf.shape(image)[:2])
+        tall = tf.minimum(height, tf.cast(tf.round(width * size[0] / size[1]), "int32"))
+        wide = tf.minimum(width, tf.cast(tf.round(height * size[1] / size[0]), "int32"))
+        image = tf.image.crop_to_bounding_box(image, (height - tall) // 2, (width - wide) // 2, tall, wide)
+    return tf.image.resize(image, size, method=method, antialias=True)

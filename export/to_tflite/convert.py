@@ -13,7 +13,7 @@ from kattn.export.errors import ExportError
 from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, first_layers
-from kattn.export.source.samples import spans_pixels
+from kattn.export.source.samples import spanned
 from kattn.export.to_tflite.calibrate import quantise, with_measured_ranges
 from kattn.export.to_tflite.graph import parse_tflite, read_tflite
 from kattn.export.to_tflite.names import named_tensors
@@ -99,7 +99,7 @@ def convert(
 
 def _representative(source: Source, samples: np.ndarray, batch: int) -> Iterator[dict[str, np.ndarray]]:
     """Batches of the file's size, the last one filled up from the beginning."""
-    images = (spans_pixels(samples) if source.pixels else samples).astype(source.dtype)
+    images = spanned(samples, source.span).astype(source.dtype)
     for start in range(0, len(images), batch):
         yield {INPUT: np.take(images, range(start, start + batch), axis=0, mode="wrap")}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -51,6 +52,11 @@ def tflite(
     strict: bool = True,
     allow: Sequence[str] = (),
     overwrite: bool = True,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
 ) -> Report:
     """Write a .tflite file that computes what the model computes, checked in ai-edge-litert.
 
@@ -90,6 +96,8 @@ def tflite(
             point. False turns these into warnings.
         allow: Operators that `strict` accepts, such as ("GATHER",).
         overwrite: False refuses a path that exists.
+        value_range, preprocess, resize, interpolation, labels: What is known of the model's input and classes, for
+            images from files and for whoever opens the artefact; see `kattn.facts.stated.Stated`.
 
     Returns: The report.
     Raises: ExportInputError for a model, an argument or images that cannot be used; ExportError if the conversion
@@ -122,6 +130,13 @@ def tflite(
         max_error=max_error,
         strict=strict,
         overwrite=overwrite,
+        stated={
+            "value_range": value_range,
+            "preprocess": preprocess,
+            "resize": resize,
+            "interpolation": interpolation,
+            "labels": labels,
+        },
     )
 
 

@@ -51,7 +51,7 @@ class Fact:
     def __str__(self) -> str:
         if not self.known:
             return f"not known{f' ({self.detail})' if self.detail else ''}"
-        text = str(self.value)
+        text = name_of(self.value) if callable(self.value) else str(self.value)
         if isinstance(self.value, (list, tuple)):
             text = _shortened([f"{v:g}" if isinstance(v, float) else str(v) for v in self.value])
         return f"{text}  [{self.origin}{f': {self.detail}' if self.detail else ''}]"
@@ -71,7 +71,9 @@ class Input:
         value_range: What 0 and 255 of an 8-bit image are in the model's input: (low, high).
         resize: How pictures are brought to the model's size: "crop", "stretch" or "pad".
         interpolation: "bicubic" ...
-        preprocess: The name of the function that makes the model's input of 8-bit images, in place of a value range.
+        preprocess: The function that makes the model's input of 8-bit images, in place of a value range.
+        typical: A range that the first layers bring to about -1 to 1, for images that are made up; None where they do
+            no arithmetic.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Input:
     resize: Fact = UNKNOWN
     interpolation: Fact = UNKNOWN
     preprocess: Fact = UNKNOWN
+    typical: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -144,8 +147,12 @@ class Description:
         return self.outputs.get("predictions") or next(iter(self.outputs.values()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON holds it."""
-        return asdict(self)
+        """Everything, as JSON holds it; of a function its name."""
+        content = asdict(self)
+        for one, given in zip(content["inputs"].values(), self.inputs.values(), strict=True):
+            del one["typical"]
+            one["preprocess"]["value"] = name_of(given.preprocess.value)
+        return content
 
     def __str__(self) -> str:
         lines = [f"{self.name} ({self.source})"]
@@ -164,9 +171,12 @@ class Description:
         return "\n".join(lines)
 
 
-def first_known(*facts: Fact) -> Fact:
-    """The first fact that is known; the last one where none is."""
-    return next((fact for fact in facts if fact.known), facts[-1])
+def name_of(function: Any) -> str | None:
+    """A function's module and name, as it is shown and recorded; None for None."""
+    if function is None:
+        return None
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{getattr(function, '__module__', '')}.{name}".lstrip(".")
 
 
 def _shortened(texts: Sequence[str], most: int = 8) -> str:

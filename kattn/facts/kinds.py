@@ -15,7 +15,6 @@ from kattn.facts.description import (
     COMPILED,
     EMBEDDING,
     INTEGERS,
-    KINDS,
     MAP,
     MEASURED,
     MODEL,
@@ -25,11 +24,11 @@ from kattn.facts.description import (
     Output,
 )
 from kattn.facts.made_up import made_up
+from kattn.facts.stating import check_kinds
 from kattn.graph.calls import Call
 from kattn.graph.compiled import compiled
 from kattn.graph.flow import Flow
 from kattn.graph.outputs import named_outputs
-from kattn.suggest import unknown
 
 SOFTMAX, SIGMOID = ("softmax", "log_softmax"), ("sigmoid", "hard_sigmoid")
 L = keras.layers
@@ -92,15 +91,6 @@ def describe_outputs(model: keras.Model, stated: Mapping[str, str] | None = None
         scores = kind.value in (CLASSES, BINARY, ATTRIBUTES, MAP)
         found[name] = Output(name, shape, kind, activated=ending in (*SOFTMAX, *SIGMOID) if scores else None)
     return found
-
-
-def check_kinds(stated: Mapping[str, str], outputs: Mapping[str, Any]) -> None:
-    """Raise ValueError for a stated kind that does not exist, or of an output that the model does not have."""
-    for name, kind in stated.items():
-        if name not in outputs:
-            raise unknown("output", name, outputs)
-        if kind not in KINDS:
-            raise unknown("kind of output", kind, KINDS)
 
 
 def kind_of_values(values: np.ndarray) -> Fact:

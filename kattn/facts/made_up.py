@@ -38,7 +38,9 @@ def made_up(
         return images > 0.5
     whole = number.kind in "iu"
     bytes_of = np.iinfo(number if whole and number.itemsize == 1 else "uint8")
+    limits = (np.iinfo(number).min, np.iinfo(number).max) if whole else None
     low, high = value_range or ((bytes_of.min, bytes_of.max) if whole else (-1.0, 1.0))
     images = low + images * np.float32(high - low)
     pixels = whole or (low, high) == (0, 255)
-    return (np.round(images) if pixels else images).astype(number)
+    images = np.round(images) if pixels else images
+    return (np.clip(images, *limits) if limits else images).astype(number)

@@ -8,25 +8,14 @@ from typing import Any
 
 import keras
 
-from kattn.facts.description import (
-    ATTRIBUTES,
-    BINARY,
-    CLASSES,
-    DEFAULT,
-    MAP,
-    MODEL,
-    STATED,
-    UNKNOWN,
-    Description,
-    Fact,
-    Input,
-    Output,
-)
-from kattn.facts.kinds import check_kinds, describe_outputs
+from kattn.facts.description import DEFAULT, MODEL, STATED, Description, Fact, Input
+from kattn.facts.kinds import describe_outputs
 from kattn.facts.stated import INTERPOLATION, RESIZE, Stated
+from kattn.facts.stating import with_stated
 from kattn.facts.value_range import value_range_of
 from kattn.graph.flow import Flow
 from kattn.graph.inputs import require_functional
+from kattn.graph.outputs import named_outputs
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,8 @@ def describe_model(model: keras.Model, stated: Stated | None = None, name: str |
     Raises: ValueError for a model whose graph cannot be read, and for a stated output or kind that does not exist.
     """
     inputs, known = read_inputs(model), known_of(model)
-    kinds = {**(known.stated.outputs if known else {}), **(stated.outputs if stated else {})}
+    names = list(named_outputs(model))
+    kinds = {**(known.stated.about(names).kinds if known else {}), **(stated.about(names).kinds if stated else {})}
     found = Description(name or model.name, "model", inputs, describe_outputs(model, kinds))
     if known:
         found = with_stated(found, known.stated, known.origin, known.detail)
@@ -79,7 +69,7 @@ def image_of(model: keras.Model, stated: Stated | None = None) -> Input:
     found, known = Description(model.name, "model", read_inputs(model)), known_of(model)
     for one, origin in ((known.stated, known.origin) if known else (None, ""), (stated, STATED)):
         if one:
-            found = with_stated(found, replace(one, labels=None, outputs={}), origin, known.detail if known else "")
+            found = with_stated(found, replace(one, labels=None, kinds={}), origin, known.detail if known else "")
     return found.input
 
 
@@ -93,53 +83,12 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
                 name=tensor.name,
                 shape=Fact(tuple(tensor.shape[1:]), MODEL),
                 dtype=Fact(str(tensor.dtype), MODEL),
-                value_range=value_range_of(flow, tensor)[0],
+                value_range=value_range,
                 resize=Fact(RESIZE, DEFAULT),
                 interpolation=Fact(INTERPOLATION, DEFAULT),
+                typical=typical,
             )
             for tensor in flow.inputs
+            for value_range, typical in [value_range_of(flow, tensor)]
         }
     return _inputs[model]
-
-
-def with_stated(found: Description, stated: Stated, origin: str = STATED, detail: str = "") -> Description:
-    """A description in which what is stated counts. What is stated of the image holds for each input of rank 3."""
-
-    def fact(value: Any, before: Fact) -> Fact:
-        return before if not value else Fact(value, origin, detail)
-
-    inputs = {}
-    for name, one in found.inputs.items():
-        image = len(found.inputs) == 1 or len(one.shape.value or ()) == 3
-        both = bool(stated.value_range or stated.preprocess) and image
-        inputs[name] = replace(
-            one,
-            value_range=fact(stated.value_range, UNKNOWN) if both else one.value_range,
-            preprocess=fact(stated.preprocess, UNKNOWN) if both else one.preprocess,
-            resize=fact(stated.resize, one.resize) if image else one.resize,
-            interpolation=fact(stated.interpolation, one.interpolation) if image else one.interpolation,
-        )
-    check_kinds(stated.outputs, found.outputs)
-    outputs = dict(found.outputs)
-    for name, kind in stated.outputs.items():
-        outputs[name] = replace(outputs[name], kind=Fact(kind, origin, detail))
-    if stated.labels:
-        outputs = {name: _labelled(one, Fact(stated.labels, origin, detail)) for name, one in outputs.items()}
-        if origin == STATED and not any(one.labels.known for one in outputs.values()):
-            lengths = ", ".join(f"{name} {one.shape}" for name, one in outputs.items())
-            raise ValueError(f"{len(stated.labels)} labels fit none of the outputs of {found.name}: {lengths}.")
-    return replace(found, inputs=inputs, outputs=outputs)
-
-
-def _labelled(output: Output, labels: Fact) -> Output:
-    """An output with the labels, where it has as many classes. Labels say that a vector of numbers is of classes."""
-    count, last = len(labels.value), output.shape[-1] if output.shape else None
-    if output.kind.value == BINARY and count == 2:
-        return replace(output, labels=labels)
-    if count != last:
-        return output
-    if output.kind.value in (CLASSES, BINARY, ATTRIBUTES, MAP):
-        return replace(output, labels=labels)
-    if output.kind.origin in ("model", "measured") and len(output.shape) == 1 and output.kind.value == "values":
-        return replace(output, kind=Fact(CLASSES, labels.origin, "it has labels"), activated=False, labels=labels)
-    return output

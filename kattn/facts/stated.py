@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Stated:
             "stretch" changes the proportions, "pad" scales the longer side and fills with black.
         interpolation: One of nearest, box, bilinear, hamming, bicubic, lanczos.
         labels: Names of the classes or attributes in order, or a text file with one a line.
-        outputs: Output to kind (`kattn.facts.description.KINDS`).
+        kinds: What the outputs are (`kattn.facts.description.KINDS`): one kind for all, or one by output.
 
     Raises: ValueError for what cannot be.
     """
@@ -36,7 +36,7 @@ class Stated:
     resize: str | None = None
     interpolation: str | None = None
     labels: Sequence[str] | str | Path | None = None
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    kinds: str | Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.value_range is not None:
@@ -49,22 +49,16 @@ class Stated:
         if self.labels is not None:
             object.__setattr__(self, "labels", read_labels(self.labels))
 
+    def about(self, outputs: Iterable[str]) -> Stated:
+        """The same where one kind for all is one for each of these outputs."""
+        return replace(self, kinds=dict.fromkeys(outputs, self.kinds)) if isinstance(self.kinds, str) else self
+
     def over(self, other: Stated) -> Stated:
         """What is stated here, and of the rest what is stated there."""
         merged = {one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}
         if self.value_range or self.preprocess:
             merged |= {"value_range": self.value_range, "preprocess": self.preprocess}
         return Stated(**merged)
-
-    def record(self) -> dict[str, Any]:
-        """What was stated as JSON holds it; of `preprocess` its name."""
-        found = {name: getattr(self, name) for name in RECORDED if getattr(self, name)}
-        if self.preprocess is not None:
-            found["preprocess"] = name_of(self.preprocess)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
-
-
-RECORDED = ("value_range", "resize", "interpolation", "labels", "outputs")
 
 
 @dataclass(frozen=True)
@@ -114,12 +108,6 @@ def read_labels(labels: Sequence[str] | str | Path) -> tuple[str, ...]:
     if not found or not all(isinstance(label, str) and label for label in labels):
         raise ValueError(f"labels are the names of the classes, one text each. Received: {labels!r:.100}")
     return found
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """A function's module and name, as it is recorded."""
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return f"{getattr(function, '__module__', '')}.{name}".lstrip(".")
 
 
 def _range(given: Any) -> tuple[float, float]:

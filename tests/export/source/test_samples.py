@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from kattn.export import ExportInputError
-from kattn.export.source.samples import collect, made_up, spans_pixels
+from kattn.export.source.samples import collect, spanned
+from kattn.facts.description import Fact, Input
 
 SHAPE = (6, 8, 3)
 
@@ -98,12 +99,50 @@ def test_mistakes_are_named(source, said):
         collect(source, SHAPE, limit=10)
 
 
+def taking(value_range, **facts):
+    """An input that is known to take these values."""
+    known = {name: Fact(value, "stated") for name, value in facts.items()}
+    ways = {"resize": Fact("crop", "default"), "interpolation": Fact("bicubic", "default")}
+    fact = Fact(value_range, "stated") if value_range else Fact()
+    return Input("image", Fact(SHAPE, "model"), Fact("float32", "model"), fact, **{**ways, **known})
+
+
 @pytest.mark.parametrize("largest", [0.5, -1.0, 300])
-def test_a_model_that_normalises_pixels_takes_no_others(largest):
+def test_a_model_that_takes_pixels_takes_no_others(largest):
     images = np.linspace(0, largest, 2 * np.prod(SHAPE)).reshape(2, *SHAPE)
-    with pytest.raises(ExportInputError, match=r"lie between .* raw pixels from 0 to 255"):
-        collect(images, SHAPE, limit=10, pixels=True)
-    assert len(collect(images, SHAPE, limit=10)) == 2
+    with pytest.raises(ExportInputError, match=r"lie between .* raw pixels from 0 to 255 .*value_range="):
+        collect(images, SHAPE, limit=10, given=taking((0, 255)))
+    assert len(collect(images, SHAPE, limit=10)) == len(collect(images, SHAPE, limit=10, given=taking(None))) == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 4095), (-80, 0)])
+def test_an_array_in_the_models_range_is_taken_as_it_is(low, high):
+    images = np.linspace(low, high, 2 * np.prod(SHAPE)).reshape(2, *SHAPE).astype("float32")
+    np.testing.assert_array_equal(collect(images, SHAPE, limit=10, given=taking((low, high))), images)
+
+
+def test_files_and_bytes_are_brought_to_the_models_range(tmp_path, array):
+    for i, image in enumerate(array[:3]):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    wanted = array[:3] / np.float32(127.5) - 1
+    for source in (tmp_path, array[:3]):
+        np.testing.assert_allclose(collect(source, SHAPE, limit=9, given=taking((-1, 1))), wanted, atol=1e-6)
+        turned = collect(source, SHAPE, limit=9, given=taking(None, preprocess=lambda x: x[..., ::-1] - 100))
+        np.testing.assert_allclose(turned, array[:3, ..., ::-1] - 100.0)
+    np.testing.assert_array_equal(collect(array[:3], SHAPE, limit=9, given=taking(None)), array[:3])
+    with pytest.raises(ExportInputError, match=r"which values 'm' takes .*value_range=\(0, 255\)"):
+        collect(tmp_path, SHAPE, limit=9, given=taking(None), model="m")
+
+
+def test_files_are_resized_as_the_model_is_known_to_want_it(tmp_path):
+    half = np.zeros((20, 40, 3), "uint8")
+    half[:, 20:] = 200
+    for i in range(2):
+        Image.fromarray(half + i).save(tmp_path / f"{i}.png")
+    for way, expected in (("crop", 200), ("stretch", 200), ("pad", 0)):
+        images = collect(tmp_path, (8, 8, 3), limit=9, given=taking((0, 255), resize=Fact(way, "run").value))
+        assert images[0, 0, 7, 0] == expected
+    assert (collect(tmp_path, (8, 8, 3), limit=9, given=taking((0, 255), resize="stretch"))[0, :, 1] == 0).all()
 
 
 def test_an_empty_folder_and_a_broken_file(tmp_path):
@@ -132,15 +171,9 @@ def test_a_folder_is_read_as_training_reads_it_and_says_what_was_done(tmp_path, 
         collect(tmp_path, (10,), limit=5)
 
 
-def test_made_up_images_are_the_same_each_time_and_differ_from_each_other():
-    first, second = (made_up(4, SHAPE, pixels=True) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert first.min() >= 0 and first.max() <= 255 and np.ptp(first.reshape(4, -1).mean(1)) > 1
-    numbers = made_up(4, SHAPE, pixels=False)
-    assert numbers.min() >= -1 and numbers.max() <= 1
-
-
-def test_calibration_sees_the_whole_range_of_pixels():
+def test_calibration_sees_the_whole_range_that_is_known():
     grey = np.full((2, *SHAPE), 100, "float32")
-    assert (spans_pixels(grey).min(), spans_pixels(grey).max()) == (0, 255)
-    assert (spans_pixels(grey) != grey).sum() == 2 and (grey == 100).all()
+    found = spanned(grey, (0, 255))
+    assert (found.min(), found.max()) == (0, 255)
+    assert (found != grey).sum() == 2 and (grey == 100).all()
+    assert spanned(grey, None) is grey
