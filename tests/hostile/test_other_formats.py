@@ -44,7 +44,7 @@ def test_data_outside_the_folder_of_an_onnx_file_need_trust(tmp_path, place):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "link").symlink_to(tmp_path / "secret")
     path = saved(tmp_path / "inner" / "m.onnx", graph(ADD, tensors=[outside(place)]))
-    with pytest.raises(ExportInputError, match="data in the file .* pass trust=True"):
+    with pytest.raises(ExportInputError, match=r"data in the file .* pass trust=True"):
         load(path)
     held = helper.make_node("Constant", [], ["weights"], value=outside(place))
     with pytest.raises(ExportInputError, match="data in the file"):
@@ -71,7 +71,7 @@ def test_operators_of_other_domains_need_trust_also_in_inner_graphs(tmp_path):
         (graph(branch, tensors=[condition]), ()),
         (graph(helper.make_node("F", ["image"], ["predictions"], domain="mine")), (function,)),
     ):
-        with pytest.raises(ExportInputError, match="the operator my.company::Run"):
+        with pytest.raises(ExportInputError, match=r"the operator my\.company::Run"):
             load(saved(tmp_path / "m.onnx", made, "my.company", functions))
     with pytest.raises(ExportInputError, match="not a readable onnx artefact"):  # trusted, but no runtime has it
         load(saved(tmp_path / "m.onnx", graph(CALL), "my.company"), trust=True)
