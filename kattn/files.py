@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -17,6 +18,8 @@ from typing import Any
 
 PREFIX = ".writing-"
 A_DAY = 24 * 3600.0  # seconds
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a cell for a formula
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -68,13 +71,30 @@ def write_json(path: str | Path, content: Any) -> None:
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
     """Write a table of `columns`, by default those of the first row, below a line of their names.
 
-    Numbers are written in full, so that equal tables are equal files. Raises: OSError, see `writing`.
+    Numbers are written in full, so that equal tables are equal files. Text that a spreadsheet would take for a formula
+    gets a single quote before it; `kattn.reading.read_rows` takes it away. Raises: OSError, see `writing`.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    columns = columns or list(rows[0])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([quoted(name) for name in columns])
+    for row in rows:
+        if unknown := row.keys() - set(columns):
+            raise ValueError(f"{path}: no column is named {', '.join(map(str, unknown))}")
+        writer.writerow([quoted(row.get(name, "")) for name in columns])
     write_text(path, text.getvalue())
+
+
+def quoted(cell: Any) -> Any:
+    """A cell as `write_csv` writes it: text that begins as a formula, and is no number, behind a single quote."""
+    if not isinstance(cell, str) or cell.lstrip("'")[:1] not in FORMULAS or NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"
+
+
+def unquoted(cell: str) -> str:
+    """The text that `quoted` was given."""
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'")[:1] in FORMULAS else cell
 
 
 def remove_unfinished(folder: str | Path, names: Collection[str]) -> None:

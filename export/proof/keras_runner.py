@@ -16,11 +16,12 @@ from kattn.archive import ArchiveError, copy_member
 from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner
 from kattn.graph.outputs import named_outputs
+from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
 from kattn.zoo.weights.keras_files import weights_of_archive
 
 CONFIG = "config.json"
-MOST_CONFIG = 32 << 20  # bytes
+MOST_CONFIG = 16 << 20  # bytes
 CODE = ("safe_mode", "Could not locate", "lambda")  # in Keras's messages on what needs code of one's own
 
 
@@ -58,9 +59,10 @@ def _check(path: Path) -> None:
             raise ArchiveError(f"it swells to {size >> 20} MB, more than the {limit >> 20} MB that it may")
     config = io.BytesIO()
     copy_member(path, CONFIG, config, MOST_CONFIG)
-    json.loads(config.getvalue())
-    with open_hdf5(weights_of_archive(path, limit), repr(str(path))):
-        pass
+    described = json.loads(config.getvalue())
+    with open_hdf5(weights_of_archive(path, limit), repr(str(path))) as content:
+        shapes = content.shapes
+    check_size(lambda: keras.saving.deserialize_keras_object(described), shapes)
 
 
 class KerasRunner(Runner):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.files import write_text
+from kattn.reading import Unreadable, read_json
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,15 @@ class Report:
 
     @classmethod
     def read(cls, path: str | Path) -> Report:
-        """A report from its JSON file."""
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-        values["differences"] = {name: Difference(**d) for name, d in values["differences"].items()}
-        return cls(**values)
+        """A report from its JSON file. Raises: OSError; ValueError for a file that is no report."""
+        try:
+            values = read_json(Path(path))
+            values["differences"] = {name: Difference(**d) for name, d in values["differences"].items()}
+            return cls(**values)
+        except Unreadable as error:
+            raise ValueError(f"{path} {error}.") from None
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"{path} is no report of an export: {error}.") from None
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {self.format} {self.precision}, {self.bytes:,} bytes, {sum(self.ops.values())} ops"]

@@ -7,7 +7,9 @@ needs Keras or TensorFlow. Every split is seeded and disjoint from the others: w
 
 from __future__ import annotations
 
+import inspect
 import logging
+import numbers
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +27,12 @@ from kattn.data.image_folder import folder
 from kattn.data.resizing import check_size
 from kattn.data.splits import limited, split_up
 from kattn.data.stored import StoredImages
+from kattn.data.tfds.prepared import find_prepared, root_of
 from kattn.data.tfds.reading import tfds_dataset
 
 log = logging.getLogger("kattn")
+
+DECIDED = {"data", "channels", "classes", "limit", "splits", "cache", "max_pixels"}  # by the caller, never by a file
 
 
 def load(
@@ -78,15 +83,19 @@ def load(
     """
     if on_error not in ("raise", "skip"):
         raise DataError(f"on_error must be 'raise' or 'skip'. Received: on_error={on_error!r}")
-    if not 0 <= validation <= 0.9:
-        raise DataError(f"validation is a share of the training images, 0 to 0.9. Received: validation={validation}")
-    if limit is not None and limit < 1:
-        raise DataError(f"limit is a number of images of at least 1. Received: limit={limit}")
+    if not isinstance(validation, numbers.Real) or not 0 <= validation <= 0.9:
+        raise DataError(f"validation is a share of the training images, 0 to 0.9. Received: validation={validation!r}")
+    if limit is not None and not (isinstance(limit, numbers.Integral) and limit >= 1):
+        raise DataError(f"limit is a number of images of at least 1. Received: limit={limit!r}")
+    if not isinstance(split_seed, numbers.Integral) or not 0 <= split_seed < 1 << 64:
+        raise DataError(f"split_seed is a whole number from 0. Received: split_seed={split_seed!r}")
+    if data_dir is not None and not isinstance(data_dir, str | os.PathLike):
+        raise DataError(f"data_dir is a folder. Received: data_dir={data_dir!r}")
     size = DIGITS_SIZE if image_size is None and isinstance(data, str) and data == "digits" else None
     if image_size is not None:
         sides = (image_size, image_size) if isinstance(image_size, int) else image_size
         check_size(sides)
-        size = (sides[0], sides[1])
+        size = (int(sides[0]), int(sides[1]))
     if isinstance(data, Dataset):
         return check_dataset(limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
@@ -113,6 +122,46 @@ def spec_of(data: Any) -> str | None:
         return None
     paths = [(name, Path(name).expanduser()) for name in source_names(str(data))]
     return ":".join(os.path.abspath(path) if path.is_dir() else name for name, path in paths)
+
+
+def local_data_dir(data: Any, *data_dirs: str | Path | None, who: str, option: str = "data") -> str | Path | None:
+    """Where data lie that a file names, so that reading them downloads nothing.
+
+    Args:
+        data: As the file names them. What is no text needs no folder.
+        data_dirs: Folders of TFDS to look into, the first one first; None is TFDS's own choice.
+        who: What names the data, for errors.
+        option: By which a caller can name data, for errors.
+
+    Returns: The first of the folders that has the data.
+    Raises: DataError where none has.
+    """
+    for data_dir in data_dirs:
+        if not isinstance(data, str) or all(_is_here(name, data_dir) for name in source_names(data)):
+            return data_dir
+    places = ", ".join(dict.fromkeys(str(root_of(data_dir)) for data_dir in data_dirs))
+    raise DataError(
+        f"{who} names the data {data!r:.200}, which are neither a folder here nor prepared under {places}. Nothing is "
+        f"downloaded because a file says so: if you want them, pass {option}={data!r:.200}; data_dir= says where they "
+        "are."
+    )
+
+
+def stored_settings(settings: Mapping[str, Any], who: str) -> dict[str, Any]:
+    """The settings of a run as arguments of `load`, which checks their values. Raises: DataError for any others."""
+    known = inspect.signature(load).parameters.keys() - DECIDED
+    if unknown := settings.keys() - known:
+        raise DataError(f"{who} has settings of its data that are not known here: {', '.join(sorted(unknown))[:200]}.")
+    return dict(settings)
+
+
+def _is_here(name: str, data_dir: str | Path | None) -> bool:
+    if name == "digits" or Path(name).expanduser().is_dir():
+        return True
+    try:
+        return find_prepared(root_of(data_dir), name) is not None
+    except (DataError, OSError, ValueError):  # no name of TFDS, or no path
+        return False
 
 
 def _read(data: Any, request: Request) -> Raw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 from kattn.data.errors import DataError
@@ -11,12 +12,16 @@ RESIZES = ("crop", "stretch", "pad")
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 Box = tuple[float, float, float, float]
+LARGEST = 16_384  # pixels of a side
 
 
 def check_size(size: tuple[int, int] | None) -> None:
     """Raise DataError for what is neither None nor a height and a width."""
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise DataError(f"The size of an image is height and width, each at least 1. Received: {size}")
+    if size is None:
+        return
+    whole = len(size) == 2 and all(isinstance(side, numbers.Integral) for side in size)
+    if not whole or not (min(size) >= 1 and max(size) <= LARGEST):
+        raise DataError(f"The size of an image is height and width, each 1 to {LARGEST}. Received: {size!r:.60}")
 
 
 def check_resizing(resize: str, interpolation: str) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 
 from kattn.data.dataset import Dataset, Split
 from kattn.data.errors import DataError
-from kattn.data.loading import load, spec_of
+from kattn.data.loading import load, local_data_dir, spec_of, stored_settings
 from kattn.data.splits import limited
 from kattn.evaluation.metrics import AttributeEvaluation, Evaluation, measure, measure_attributes
 from kattn.evaluation.predictors import open_predictor
+from kattn.runs.folder import CONFIG
+from kattn.runs.records import require
 
 
 def evaluate(
@@ -57,17 +59,21 @@ def evaluate(
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
     predictor = open_predictor(model, weights, trust)
-    run = predictor.config
+    run, asked = predictor.config, data is not None
+    if run:
+        require(run, ("data.spec", "data.settings", "data.class_names"), Path(predictor.name) / CONFIG)
     own = run["data"] if run and (data is None or run["data"]["spec"] in (str(data), spec_of(data))) else None
     if data is None:
         data = own["spec"] if own else None
         if data is None:
             raise DataError("Nothing to evaluate on: pass data=, such as 'digits', a TFDS name, a folder or arrays.")
-    settings = dict(run["data"]["settings"]) if run else {}
+    settings = stored_settings(run["data"]["settings"], predictor.name) if run else {}
+    if run:
+        data_dir = _where(predictor.name, spec_of(data), data_dir, settings.pop("data_dir", None), asked)
     given = {"image_size": image_size, "split_seed": split_seed, "validation": validation, "data_dir": data_dir}
     given["on_error"] = on_error
     settings |= {name: value for name, value in given.items() if value is not None}
-    settings["limit"] = own["limit"] if own else limit
+    settings["limit"] = own.get("limit") if own else limit
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
     dataset = load(
@@ -84,6 +90,17 @@ def evaluate(
     measured = measure_attributes if part.labels.ndim == 2 else measure
     data_name = dataset.name if split == "test" else f"{dataset.name} ({split})"
     return measured(outputs, part.labels, dataset.class_names, model=predictor.name, data=data_name)
+
+
+def _where(run: str, data: str | None, given: Any, own: Any, asked: bool) -> Any:
+    """Where TFDS keeps the data of a run: where the caller says, else where the run says if they are there."""
+    places = (own, None) if given is None else (given,)
+    try:
+        return local_data_dir(data, *places, who=run)
+    except DataError:
+        if not asked:  # whoever names data wants them, if need be downloaded: but not to where a file says
+            raise
+        return given
 
 
 def _with_progress(answers: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:

@@ -110,11 +110,11 @@ def measure_attributes(
         model, data: Names of what was evaluated on what.
 
     Returns: An AttributeEvaluation.
-    Raises: ValueError for outputs that are not finite.
+    Raises: ValueError for outputs that are not finite, or are not one row an image with a number for each class.
     """
     from sklearn.metrics import average_precision_score
 
-    outputs, labels = _finite(outputs, model, data), np.asarray(labels).astype(bool)
+    outputs, labels = _checked(outputs, labels, model, data), np.asarray(labels).astype(bool)
     if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
         outputs = 1 / (1 + np.exp(-outputs))
     outputs = np.clip(outputs, 0.0, 1.0)
@@ -139,8 +139,15 @@ def measure_attributes(
     )
 
 
-def _finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
-    outputs = np.asarray(outputs, "float64")
+def _checked(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> np.ndarray:
+    outputs, labels = np.asarray(outputs, "float64"), np.asarray(labels)
+    wanted = int(labels.max(initial=-1)) + 1 if labels.ndim == 1 else labels.shape[1]
+    fits = outputs.ndim == 2 and (outputs.shape[1] >= wanted if labels.ndim == 1 else outputs.shape[1] == wanted)
+    if not fits or len(outputs) != len(labels):
+        raise ValueError(
+            f"{model or 'The model'} gives answers of the shape {outputs.shape} for {len(labels)} images of "
+            f"{data or 'the data'}, which have {wanted} {'classes' if labels.ndim == 1 else 'attributes'}."
+        )
     if not np.isfinite(outputs).all():
         raise ValueError(f"{model or 'The model'} gives values that are not finite for {data or 'these images'}.")
     return outputs
@@ -169,9 +176,9 @@ def measure(
         model, data: Names of what was evaluated on what.
 
     Returns: An Evaluation.
-    Raises: ValueError for outputs that are not finite.
+    Raises: ValueError for outputs that are not finite, or are not one row an image with a number for each class.
     """
-    outputs = _finite(outputs, model, data)
+    outputs = _checked(outputs, labels, model, data)
     count, classes = outputs.shape
     if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))

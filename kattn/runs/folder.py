@@ -15,11 +15,8 @@ tensorboard        where asked for: a folder with the numbers of history.csv, fo
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +25,10 @@ import numpy as np
 
 from kattn.files import make_folder, reason, remove_unfinished, write_csv, write_json, writing
 from kattn.locking import InUse, locked_folder
+from kattn.npz import UnreadableNpz, open_npz
+from kattn.reading import MOST_BYTES, Unreadable, read_json, read_rows, read_text
+from kattn.runs import records
+from kattn.runs.errors import RunError as RunError
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
@@ -35,13 +36,10 @@ LOGS = "tensorboard"
 # In the order in which they are removed: never does half of a run look finished, or have a state without its weights.
 FILES = (METRICS, STATE, FINISHED, BEST, LAST, HISTORY, MODEL, CONFIG)
 WEIGHTS = {"best": BEST, "last": LAST}
+MOST_MODEL = 16 << 20  # bytes of model.json
 READINGS = 5  # of a run whose files another training replaces meanwhile
 
 Content = TypeVar("Content")
-
-
-class RunError(RuntimeError):
-    """A run's folder that cannot be used as asked: what is there, and what to do."""
 
 
 class RunFolder:
@@ -148,15 +146,19 @@ class RunFolder:
         return about.st_ino, about.st_mtime_ns, about.st_size
 
     def config(self) -> dict[str, Any]:
-        """The content of config.json."""
+        """The content of config.json. Raises: RunError also where a value is not of its kind."""
         config = self._read_json(CONFIG)
         if missing := [name for name in ("data", "recipe") if not isinstance(config.get(name), dict)]:
             raise RunError(f"{self.path / CONFIG} is not the configuration of a run: {', '.join(missing)} is missing.")
+        records.check(config, records.CONFIG, self.path / CONFIG)
         return config
 
     def metrics(self) -> dict[str, Any]:
-        """The content of metrics.json."""
-        return self._read_json(METRICS)
+        """The content of metrics.json. Raises: RunError also where a value is not of its kind."""
+        classes = len(self.config()["data"].get("class_names", ()))
+        metrics = self._read_json(METRICS, MOST_BYTES + 16 * classes**2)  # each pair of classes is counted
+        records.check(metrics, records.METRICS, self.path / METRICS)
+        return metrics
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
@@ -173,8 +175,12 @@ class RunFolder:
         file = self.path / HISTORY
         if not file.is_file():
             return []
-        with open(file, encoding="utf-8", newline="") as lines:
-            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+        try:
+            return [{name: records.number(cell) for name, cell in row.items()} for row in read_rows(file)]
+        except Unreadable as error:
+            raise RunError(f"{file} {error}.") from None
+        except ValueError as error:
+            raise RunError(f"{file} is damaged: {error}.") from None
 
     def write_weights(self, name: str, model: Any) -> None:
         """Write a model's weights, without its optimizer."""
@@ -203,9 +209,9 @@ class RunFolder:
         if not file.is_file():
             return None
         try:
-            with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            with open_npz(file, text=True) as (shapes, read):
+                return {name: read(name) for name in shapes}
+        except UnreadableNpz as error:
             raise RunError(f"{file} is damaged ({error}). overwrite=True starts the run anew.") from error
 
     def remove_state(self) -> None:
@@ -220,10 +226,6 @@ class RunFolder:
 
         Raises: RunError before the first epoch has ended, and for files that cannot be read.
         """
-        import keras
-
-        import kattn.layers  # noqa: F401  registers the layers that the file names
-
         weights = weights or self.config()["recipe"].get("select")
         if weights not in WEIGHTS:
             raise ValueError(f"weights must be 'best' or 'last'. Received: weights={weights!r}")
@@ -231,14 +233,10 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{self.path} has no {file.name} yet: no epoch of the run has ended.")
         try:
-            model = keras.models.model_from_json((self.path / MODEL).read_text(encoding="utf-8"))
-            if not isinstance(model, keras.Model):
-                raise TypeError(f"{MODEL} describes a {type(model).__name__}, no model")
-            model.load_weights(file)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            return _load(self.path / MODEL, file)
+        except Exception as error:  # Keras raises errors of many kinds for damaged configurations
+            reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
             raise RunError(f"The model in {self.path} ({MODEL}, {file.name}) cannot be read: {reason}") from error
-        return model
 
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
@@ -246,17 +244,33 @@ class RunFolder:
         with run_error(), writing(self.path / name) as temporary:
             yield temporary
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def _read_json(self, name: str, most: int = MOST_BYTES) -> dict[str, Any]:
         file = self.path / name
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            return read_json(file, most)
         except OSError as error:
             raise RunError(f"{self.path} is no run's folder: {name} cannot be read ({error.strerror}).") from error
-        except ValueError as error:
-            raise RunError(f"{file} is damaged: {error}.") from error
-        if not isinstance(content, dict):
-            raise RunError(f"{file} is damaged: it holds a {type(content).__name__} instead of named values.")
-        return content
+        except Unreadable as error:
+            raise RunError(f"{file} {error}.") from error
+
+
+def _load(description: Path, weights: Path) -> Any:
+    """A model from its architecture and its weights, both of which are looked at first. Keras's safe mode is on."""
+    import keras
+
+    import kattn.layers  # noqa: F401  registers the layers that the file names
+    from kattn.graph.sizes import check_size
+    from kattn.hdf5 import open_hdf5
+
+    text = read_text(description, MOST_MODEL)
+    with open_hdf5(weights) as content:
+        shapes = content.shapes
+    check_size(lambda: keras.models.model_from_json(text), shapes)
+    model = keras.models.model_from_json(text)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"{MODEL} describes a {type(model).__name__}, no model")
+    model.load_weights(weights)
+    return model
 
 
 def without_optimizer(model: Any) -> Any:
@@ -273,8 +287,3 @@ def run_error() -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(error.strerror or str(error)) from error
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    return int(number) if text.lstrip("-").isdigit() else number

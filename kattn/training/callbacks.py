@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kattn.data.batches import Batches
-from kattn.runs.folder import BEST, LAST, RunFolder
+from kattn.runs.folder import BEST, LAST, STATE, RunError, RunFolder
 
 
 class TrainingDiverged(RuntimeError):
@@ -93,7 +93,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
         self.state = folder.read_state()
         if self.state is not None:
-            self.rows = json.loads(str(self.state["history"]))
+            self.rows = self._rows(self.state)
 
     @property
     def first_epoch(self) -> int:
@@ -154,4 +154,24 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         for i, variable in enumerate(self._variables()):
-            variable.assign(state[f"{i:05d}"])
+            value = state.get(f"{i:05d}")
+            if value is None or value.shape != tuple(variable.shape) or value.dtype.kind not in "biufV":
+                raise self._damaged(f"it does not hold {variable.path} of shape {tuple(variable.shape)}")
+            variable.assign(value)
+
+    def _rows(self, state: dict[str, np.ndarray]) -> list[dict[str, float]]:
+        """The rows of history.csv that the state holds."""
+        try:
+            rows = json.loads(str(state["history"]))
+        except (KeyError, ValueError, RecursionError) as error:
+            raise self._damaged(f"its history cannot be read, {error}") from None
+        numbers = isinstance(rows, list) and all(
+            isinstance(row, dict) and all(type(value) in (int, float) for value in row.values()) for row in rows
+        )
+        needed = {"epoch", *([self.monitor] if self.monitor else [])}
+        if not numbers or not all(needed <= row.keys() for row in rows):
+            raise self._damaged(f"its history has no rows of numbers with {', '.join(sorted(needed))}")
+        return rows
+
+    def _damaged(self, reason: str) -> RunError:
+        return RunError(f"{self.folder.path / STATE} is damaged: {reason}. overwrite=True starts the run anew.")

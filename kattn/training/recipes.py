@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import math
+import numbers
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kattn.reading import Unreadable, read_text
 from kattn.suggest import unknown
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -26,6 +27,29 @@ TYPES = {
     "str": "a text",
     "tuple[float, ...]": "a list of numbers",
 }
+# Field -> its least and largest value.
+LIMITS: dict[str, tuple[float, float]] = (
+    {
+        "epochs": (1, 100_000),
+        "batch_size": (1, 1 << 20),
+        "accumulate": (1, 100_000),
+        "learning_rate": (1e-12, 1e6),
+        "learning_rate_batch": (0, 1 << 30),
+        "weight_decay": (0, 1e6),
+        "clip_norm": (0, 1e9),
+        "warmup_epochs": (0, 100_000),
+        "patience": (0, 100_000),
+        "factor": (0, 1000),
+        "mixup": (0, 1000),
+        "cutmix": (0, 1000),
+        "rand_operations": (0, 100),
+        "rand_magnitude": (0, 10),
+    }
+    | dict.fromkeys(("momentum", "ema", "label_smoothing", "shift"), (0, 0.99999))
+    | dict.fromkeys(("body_rate", "floor", "erase", "crop", "rand_probability"), (0, 1))
+)
+HUGE = 1e300  # a whole number of TOML can be larger than any float
+MOST_BYTES, LONGEST = 64 << 10, 2_000  # of a recipe's file, and of a line: TOML's nested names take time squared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,26 +137,9 @@ class Recipe:
         self._one_of("schedule", SCHEDULES)
         self._one_of("convention", CONVENTIONS)
         self._one_of("select", ("last", "best"))
-        for name in ("epochs", "batch_size", "accumulate"):
-            self._within(name, 1, float("inf"))
-        for name in (
-            "weight_decay",
-            "clip_norm",
-            "warmup_epochs",
-            "learning_rate_batch",
-            "patience",
-            "mixup",
-            "cutmix",
-            "rand_operations",
-        ):
-            self._within(name, 0, float("inf"))
-        for name in ("momentum", "ema", "label_smoothing", "shift"):
-            self._within(name, 0, 0.99999)
-        for name in ("body_rate", "floor", "erase", "crop", "rand_probability"):
-            self._within(name, 0, 1)
-        self._within("rand_magnitude", 0, 10)
-        self._within("learning_rate", 1e-12, float("inf"))
-        if any(not 0 < share < 1 for share in self.milestones):
+        for name in LIMITS:
+            self._within(name, *LIMITS[name])
+        if len(self.milestones) > 1000 or any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones are shares of the run between 0 and 1. Received: {list(self.milestones)}")
         if self.body_rate != 1.0 and self.optimizer != "sgd":
             raise ValueError(f"body_rate works with optimizer='sgd'. Received: optimizer={self.optimizer!r}")
@@ -155,9 +162,8 @@ class Recipe:
 
     def _within(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
-        if not (low <= value <= high and math.isfinite(value)):
-            upper = f" and at most {high:g}" if high != float("inf") else ""
-            raise ValueError(f"{name} must be at least {low:g}{upper}. Received: {name}={value!r}")
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"{name} must be at least {low:g} and at most {high:g}. Received: {name}={value!r:.60}")
 
 
 def recipe_files() -> dict[str, Path]:
@@ -187,7 +193,8 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapp
     fields = _fields_of(recipe)
     changes = dict(overrides or {})
     if "epochs" in changes and "warmup_epochs" not in changes and fields.get("warmup_epochs") and fields.get("epochs"):
-        changes["warmup_epochs"] = fields["warmup_epochs"] * changes["epochs"] / fields["epochs"]
+        before = _build(fields)
+        changes["warmup_epochs"] = before.warmup_epochs * _typed("epochs", "int", changes["epochs"]) / before.epochs
     return _build(fields | changes)
 
 
@@ -205,11 +212,16 @@ def _fields_of(recipe: str | Path | Mapping[str, Any] | Recipe) -> dict[str, Any
             raise unknown("recipe", recipe, files, advice)
         file = files[recipe]
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = read_text(file, MOST_BYTES)
+        if any(len(line) > LONGEST for line in text.splitlines()):
+            raise Unreadable(f"has a line of more than {LONGEST:,} characters, and is not read")
+        return tomllib.loads(text)
     except OSError as error:
         raise ValueError(f"The recipe {file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"The recipe {file} is no valid TOML: {error}.") from error
+    except Unreadable as error:
+        raise ValueError(f"The recipe {file} {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"The recipe {file} is no valid TOML: {error}.") from None
 
 
 def _build(fields: Mapping[str, Any]) -> Recipe:
@@ -226,7 +238,7 @@ def _build(fields: Mapping[str, Any]) -> Recipe:
 
 def _typed(name: str, kind: Any, value: Any) -> Any:
     """The value as the field's type (annotations are strings here)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < HUGE
     if kind == "float" and number:
         return float(value)
     if kind == "tuple[float, ...]" and isinstance(value, (list, tuple)):
@@ -235,4 +247,4 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         return int(value)
     if (kind == "bool" and isinstance(value, bool)) or (kind == "str" and isinstance(value, str)):
         return value
-    raise ValueError(f"The recipe's {name} must be {TYPES[kind]}. Received: {value!r}")
+    raise ValueError(f"The recipe's {name} must be {TYPES[kind]}. Received: {value!r:.60}")

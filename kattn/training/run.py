@@ -173,7 +173,11 @@ def open_run(path: str | Path) -> Run:
     def read() -> Run:
         if not folder.finished:
             raise RunError(f"{folder.path} holds no finished run.")
-        config, evaluation = folder.config(), from_dict(folder.metrics())
+        config, metrics = folder.config(), folder.metrics()
+        try:
+            evaluation = from_dict(metrics)
+        except TypeError as error:
+            raise RunError(f"{folder.path / METRICS} is damaged: {error}.") from error
         return Run(folder.path, folder.load_model(), evaluation, folder.history(), config)
 
     return folder.read_whole(read)

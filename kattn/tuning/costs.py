@@ -9,7 +9,7 @@ from typing import Any
 
 from kattn.data.dataset import Dataset
 from kattn.files import make_folder, write_json
-from kattn.tuning.records import read_record
+from kattn.tuning.records import SearchError, read_record
 from kattn.tuning.space import Candidate
 
 COSTS = ("parameters", "macs", "int8_bytes", "latency_ms")  # the quickly measured ones first
@@ -44,8 +44,14 @@ class Costs:
         self.reference: dict[str, float] = {}
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """The content of costs.json."""
-        return read_record(self.file) if self.file.is_file() else {}
+        """The content of costs.json. Raises: SearchError for a damaged one."""
+        found = read_record(self.file) if self.file.is_file() else {}
+        for entry in found.values():
+            costs = entry.get("costs") if isinstance(entry, dict) else None
+            numbers = isinstance(costs, dict) and all(isinstance(cost, int | float) for cost in costs.values())
+            if not numbers or not isinstance(entry.get("values"), dict):
+                raise SearchError(f"{self.file} is damaged: {entry!r:.60}. overwrite=True starts anew.")
+        return found
 
     def of(self, candidate: Candidate) -> dict[str, float]:
         """The candidate's costs. Once one cost is over budget, the later ones are not measured."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kattn.files import write_csv, write_json
+from kattn.reading import Unreadable, read_json
 from kattn.tuning.costs import COSTS
 from kattn.tuning.plan import SETTINGS, Plan
-from kattn.tuning.records import SearchError, read_record
+from kattn.tuning.records import TRIAL, SearchError, read_record
 from kattn.tuning.space import written
 
 TRIALS, REJECTED, BEST, PICTURE = "trials.csv", "rejected.csv", "best.json", "pareto.png"
-BEST_FIELDS = ("model", "options", "recipe", "data", "seed", "image_size", "validation", "data_dir")
+# Of best.json: the arguments of kattn.train, and what each of them is.
+BEST_FIELDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "options": (dict,),
+    "recipe": (dict,),
+    "data": (str, type(None)),
+    "seed": (int,),
+    "image_size": (int, list, type(None)),
+    "validation": (int, float),
+    "data_dir": (str, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -95,9 +105,9 @@ def collect(plan: Plan, *, write: bool = True) -> Search:
 
 
 def read_trials(folder: Path) -> dict[str, dict[str, Any]]:
-    """The records of the trials that are over, by name, in order."""
+    """The records of the trials that are over, by name, in order. Raises: SearchError for a damaged one."""
     files = sorted(folder.glob("*/trial.json"))
-    return {file.parent.name: read_record(file) for file in files}
+    return {file.parent.name: read_record(file, TRIAL) for file in files}
 
 
 def front(points: Sequence[Sequence[float]]) -> list[bool]:
@@ -120,17 +130,18 @@ def read_best(path: str | Path) -> dict[str, Any]:
     Raises: ValueError for another file.
     """
     file = Path(path) / BEST if Path(path).is_dir() else Path(path)
+    takes = "--from takes the best.json of kattn tune."
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except OSError as error:
-        raise ValueError(
-            f"{file} cannot be read: {error.strerror}. --from takes the best.json of kattn tune."
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is no JSON: {error}. --from takes the best.json of kattn tune.") from error
-    missing = [name for name in BEST_FIELDS if not isinstance(content, dict) or name not in content]
-    if missing:
-        raise ValueError(f"{file} has no {', '.join(missing)}. --from takes the best.json of kattn tune.")
+        raise ValueError(f"{file} cannot be read: {error.strerror}. {takes}") from error
+    except Unreadable as error:
+        raise ValueError(f"{file} {error}. {takes}") from error
+    if missing := [name for name in BEST_FIELDS if name not in content]:
+        raise ValueError(f"{file} has no {', '.join(missing)}. {takes}")
+    for name, kinds in BEST_FIELDS.items():
+        if not isinstance(content[name], kinds) or isinstance(content[name], bool):
+            raise ValueError(f"{file} is damaged: {name} is {content[name]!r:.60}. {takes}")
     size = content["image_size"]
     return {name: content[name] for name in BEST_FIELDS} | {
         "image_size": tuple(size) if isinstance(size, list) else size

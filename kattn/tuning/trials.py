@@ -18,7 +18,7 @@ from kattn.training.run import train
 from kattn.training.settings import same_numerics
 from kattn.tuning.plan import Plan, is_worker
 from kattn.tuning.pruning import MedianPruner, Pruned, accuracy_of
-from kattn.tuning.records import SearchError, read_record
+from kattn.tuning.records import TRIAL, SearchError, read_record
 from kattn.tuning.space import Candidate
 
 RECORD = "trial.json"  # written last: its presence says that the trial is over
@@ -86,7 +86,7 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
     epochs = values.get("tuner/epochs")
     folder = RunFolder(folder_of(plan.trials, number, candidate, epochs))
     if (folder.path / RECORD).is_file():
-        return float(read_record(folder.path / RECORD)["accuracy"])
+        return float(read_record(folder.path / RECORD, TRIAL)["accuracy"])
     recipe = plan.recipe_of(candidate, epochs)
     plan.say(f"trial {folder.path.name}: {candidate}" + (f", {epochs} epochs" if epochs else ""))
     go_on = not folder.started or same_numerics(folder)  # one that was begun by an older kattn is trained anew

@@ -6,9 +6,6 @@ Torch's checkpoints are in `torch_files.py`, Keras's files in `keras_files.py`.
 from __future__ import annotations
 
 import contextlib
-import math
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kattn.hdf5 import ALLOWANCE, EXPANSION, largest_content
+from kattn.npz import open_npz
 from kattn.zoo.weights import keras_files, torch_files
 from kattn.zoo.weights.recognition import without_prefix
 
@@ -84,7 +81,7 @@ def _opened(source: Any, ema: bool) -> Iterator[Content]:
 def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Content]]:
     openers: dict[str, Callable[[Path], AbstractContextManager[Content]]] = {
         ".safetensors": _safetensors,
-        ".npz": _npz,
+        ".npz": open_npz,
         **dict.fromkeys(keras_files.SUFFIXES, keras_files.open_keras),
     }
     for suffix, opener in openers.items():
@@ -131,54 +128,3 @@ def _safetensors(path: Path) -> Iterator[Content]:
             yield {name: tuple(one.get_shape()) for name, one in slices.items()}, read
     except SafetensorError as problem:
         raise ValueError(f"{str(path)!r} is not a readable safetensors file: {problem}. Get it anew.") from None
-
-
-@contextlib.contextmanager
-def _npz(path: Path) -> Iterator[Content]:
-    """Only the headers are read for the shapes: a small file can hold arrays of many gigabytes."""
-    with _readable_npz(path):
-        file = zipfile.ZipFile(path)
-    with file:
-        with _readable_npz(path):
-            headers = {one.filename.removesuffix(".npy"): _header(file, one) for one in file.infolist()}
-        size = sum(math.prod(shape) * kind.itemsize for shape, kind in headers.values())
-        if size > (allowed := largest_content(path.stat().st_size)):
-            raise ValueError(
-                f"{str(path)!r} swells to {size >> 20} MB in memory, more than the {allowed >> 20} MB that it may "
-                f"({EXPANSION} times its size and {ALLOWANCE >> 20} MB), and was not loaded. If you trust it, read it "
-                "with numpy.load and give kattn.zoo.convert the mapping."
-            )
-
-        def read(name: str) -> np.ndarray:
-            with _readable_npz(path), file.open(f"{name}.npy") as stored:
-                return np.lib.format.read_array(stored, allow_pickle=False)
-
-        yield {name: shape for name, (shape, _) in headers.items()}, read
-
-
-def _header(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype]:
-    with file.open(member) as stored:
-        version = np.lib.format.read_magic(stored)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = reader(stored)
-    if kind.hasobject or any(size < 0 for size in shape):
-        raise ValueError(f"{member.filename} holds objects, or has no valid shape")
-    return shape, kind
-
-
-@contextlib.contextmanager
-def _readable_npz(path: Path) -> Iterator[None]:
-    try:
-        yield
-    # RuntimeError: a password is asked for; NotImplementedError, a kind of it: an unknown compression.
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as problem:
-        raise ValueError(f"{str(path)!r} is not a readable .npz file: {problem}. Get it anew.") from None

@@ -149,10 +149,14 @@ def _calibration(arguments: argparse.Namespace, opened: Opened, shape: Sequence[
     """The images that --calibration names, or those that the run was trained on."""
     if arguments.calibration:
         return _images(arguments.calibration, shape, arguments.data_dir)
+    from kattn.data.loading import local_data_dir
+
     own = opened.config["data"] if opened.config else None
-    if own is None or not own["spec"]:
+    if own is None or not own.get("spec"):
         raise ValueError(f"{precision} needs --calibration: a folder of images, a TFDS name or digits.")
-    return _train_images(own["spec"], shape, arguments.data_dir or own["settings"].get("data_dir"))
+    places = (arguments.data_dir,) if arguments.data_dir else (own.get("settings", {}).get("data_dir"), None)
+    data_dir = local_data_dir(own["spec"], *places, who=arguments.path, option="calibration")
+    return _train_images(own["spec"], shape, data_dir)
 
 
 def _images(spec: str, shape: Sequence[int | None], data_dir: str | None) -> Any:

@@ -84,4 +84,11 @@ def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("name a model of the zoo (`kattn list`), or give --from with the best.json of kattn tune.")
     if chosen["data"] is None:
         raise ValueError("the search was over arrays: give --data.")
+    if arguments.source and arguments.data is None:
+        from kattn.data.loading import local_data_dir
+
+        places = (arguments.data_dir,) if arguments.data_dir else (chosen["data_dir"], None)
+        chosen["data_dir"] = local_data_dir(chosen["data"], *places, who=arguments.source)
+    elif arguments.source:
+        chosen["data_dir"] = arguments.data_dir
     return chosen

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kattn.data.errors import DataError
+from kattn.reading import read_json, read_text
 
+MOST_SHARDS, MOST_CLASSES = 100_000, 1_000_000
 TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
 
@@ -38,6 +40,11 @@ class Prepared:
     channels: int | None
 
 
+def root_of(data_dir: str | os.PathLike[str] | None) -> Path:
+    """Where data sets lie: data_dir, else TFDS_DATA_DIR, else tensorflow_datasets in the home folder."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
 def find_prepared(root: Path, name: str) -> Path | None:
     """The folder of a prepared data set, newest version first, or None. Raises: DataError for what is no TFDS name."""
     path, _, version = name.partition(":")
@@ -56,8 +63,7 @@ def read_prepared(folder: Path, name: str) -> Prepared:
         format than TFRecord, or whose files are damaged.
     """
     try:
-        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
-        features = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+        info, features = read_json(folder / "dataset_info.json"), read_json(folder / "features.json")
         return _prepared(folder, name, info, features.get("featuresDict", {}).get("features", {}))
     except DataError:
         raise
@@ -113,14 +119,17 @@ def _flags(feature: dict[str, Any]) -> list[str]:
 def _class_names(folder: Path, features: dict[str, Any], label_key: str) -> list[str]:
     file = _inside(folder, f"{label_key}.labels.txt")
     if file.exists():
-        return file.read_text(encoding="utf-8").splitlines()
-    return [str(label) for label in range(int(features[label_key]["classLabel"]["numClasses"]))]
+        return read_text(file).splitlines()
+    if (count := int(features[label_key]["classLabel"]["numClasses"])) > MOST_CLASSES:
+        raise DataError(f"{folder}: {count:,} classes; more than {MOST_CLASSES:,} are not read.")
+    return [str(label) for label in range(count)]
 
 
 def _shards(folder: Path, name: str, split: dict[str, Any]) -> list[Path]:
     """The files of a split, in order."""
     template = split.get("filepathTemplate") or TEMPLATE
-    count = len(split["shardLengths"])
+    if (count := len(split["shardLengths"])) > MOST_SHARDS:
+        raise DataError(f"{folder}: {count:,} files of one split; more than {MOST_SHARDS:,} are not read.")
     fields = {"DATASET": name, "SPLIT": split["name"], "FILEFORMAT": "tfrecord", "NUM_SHARDS": f"{count:05d}"}
     pieces = re.split(r"\{(\w+)\}", template)  # text and fields by turns; nothing else that format() knows
     if any(brace in text for text in pieces[::2] for brace in "{}"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from kattn.data.images import Notes, Reading, read_image
 from kattn.data.memory import keep_decoded
 from kattn.data.stored import gather
 from kattn.data.tfds.download import prepare
-from kattn.data.tfds.prepared import Prepared, find_prepared, read_prepared
+from kattn.data.tfds.prepared import Prepared, find_prepared, read_prepared, root_of
 from kattn.data.tfds.records import example_at, locate
 
 log = logging.getLogger("kattn")
@@ -43,7 +42,7 @@ def tfds_dataset(name: str, request: Request) -> Raw:
     Raises: DataError for an unknown name, for a data set that is not images with a class label or attributes, and for
         damaged files.
     """
-    root = Path(request.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    root = root_of(request.data_dir)
     found = read_prepared(find_prepared(root, name) or prepare(name, root, request.data_dir), name)
     held_out = [split for split in ("test", "validation") if split in found.shards]
     most = request.at_most if held_out else None

@@ -66,7 +66,7 @@ def _example(data: memoryview, names: Collection[str]) -> dict[str, list[Any]]:
     for _, message in _fields(data):
         for _, entry in _fields(message):
             pair = dict(_fields(entry))
-            name = bytes(pair[1]).decode()
+            name = _bytes(pair[1]).decode()
             if name in names:
                 features[name] = _values(pair.get(2, memoryview(b"")))
     return features
@@ -77,7 +77,7 @@ def _values(feature: memoryview) -> list[Any]:
     for kind, message in _fields(feature):
         for _, value in _fields(message):
             if kind == BYTES_LIST:
-                values.append(bytes(value))
+                values.append(_bytes(value))
             elif kind == FLOAT_LIST:
                 values.extend(struct.unpack(f"<{len(value) // 4}f", value))
             elif isinstance(value, int):
@@ -88,6 +88,13 @@ def _values(feature: memoryview) -> list[Any]:
                     number, position = _varint(value, position)
                     values.append(_signed(number))
     return values
+
+
+def _bytes(value: Any) -> bytes:
+    """A field that must hold bytes; of a number, bytes() would make so many of them."""
+    if isinstance(value, int):
+        raise TypeError
+    return bytes(value)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
@@ -119,6 +126,8 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         position, shift = position + 1, shift + 7
         if byte < 128:
             return value, position
+        if shift > 63:
+            raise IndexError
 
 
 def _signed(number: int) -> int:

@@ -5,11 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kattn.data.loading import load
+from kattn.data.loading import load, local_data_dir, stored_settings
 from kattn.explain.reports.html import page
 from kattn.explain.reports.sections import FinishedRun, sections_of
 from kattn.files import make_folder, write_text
-from kattn.runs.folder import RunError, RunFolder
+from kattn.runs.folder import CONFIG, HISTORY, METRICS, RunError, RunFolder
+from kattn.runs.records import require
+
+# What a report shows of a run's files.
+CONFIG_FIELDS = (
+    "model",
+    "seed",
+    "options",
+    "recipe.name",
+    "recipe.epochs",
+    "data.name",
+    "data.spec",
+    "data.settings",
+    "data.images",
+    "data.image_shape",
+    "data.class_names",
+)
+METRICS_FIELDS = ("images", "top1", "loss", "calibration_error", "per_class", "confusion")
 
 
 def report(
@@ -49,12 +66,18 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
     def read() -> tuple[Any, ...]:
         if not folder.finished:
             raise RunError(f"{path} holds no finished run to report on. kattn train writes one.")
-        return folder.config(), folder.load_model(), folder.metrics(), folder.history()
+        config, metrics, history = folder.config(), folder.metrics(), folder.history()
+        require(config, CONFIG_FIELDS, folder.path / CONFIG)
+        require(metrics, METRICS_FIELDS, folder.path / METRICS)
+        if not history or "epoch" not in history[0]:
+            raise RunError(f"{folder.path / HISTORY} has no epochs.")
+        return config, folder.load_model(), metrics, history
 
     config, model, metrics, history = folder.read_whole(read)
-    settings: dict[str, Any] = dict(config["data"]["settings"])
-    if data_dir is not None:
-        settings["data_dir"] = data_dir
+    settings = stored_settings(config["data"]["settings"], str(path))
+    own = settings.pop("data_dir", None)
+    places = (own, None) if data_dir is None else (data_dir,)
+    settings["data_dir"] = local_data_dir(config["data"]["spec"], *places, who=str(path))
     if settings.get("image_size") is None:
         settings["image_size"] = tuple(config["data"]["image_shape"][:2])
     channels = model.inputs[0].shape[-1]

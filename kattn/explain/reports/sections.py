@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from kattn.explain.statistics.gates import gate_statistics
 from kattn.explain.statistics.selectivity import class_selectivity
 from kattn.explain.statistics.stream import outputs_over, stream
 from kattn.graph.opened import Graph
+from kattn.reading import Unreadable, read_json
 
 ATTENTION_COLUMNS = 3  # of a sheet; the last layers of the network
 KINDS = {"svg": "image/svg+xml", "png": "image/png"}
@@ -172,11 +173,12 @@ def _exports(folder: Path) -> list[Section]:
     rows: list[Sequence[str]] = []
     for file in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # somebody else's file
+            content = read_json(file)
+        except (OSError, Unreadable):  # somebody else's file
             continue
-        if isinstance(content, dict) and set(EXPORTS) <= set(content):
-            rows.append([file.stem, *_cells(content)])
+        if set(EXPORTS) <= set(content):
+            with contextlib.suppress(ValueError, TypeError):  # somebody else's too
+                rows.append([file.stem, *_cells(content)])
     if not rows:
         return []
     return [Section("Export certificates", rows=[["file", *(name.replace("_", " ") for name in EXPORTS)], *rows])]
