@@ -74,15 +74,20 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequ
     Numbers are written in full, so that equal tables are equal files. Text that a spreadsheet would take for a formula
     gets a single quote before it; `kattn.reading.read_rows` takes it away. Raises: OSError, see `writing`.
     """
-    text = io.StringIO()
     columns = columns or list(rows[0])
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([quoted(name) for name in columns])
+    lines = [_line(columns)]
     for row in rows:
         if unknown := row.keys() - set(columns):
             raise ValueError(f"{path}: no column is named {', '.join(map(str, unknown))}")
-        writer.writerow([quoted(row.get(name, "")) for name in columns])
-    write_text(path, text.getvalue())
+        lines.append(_line([row.get(name, "") for name in columns]))
+    write_text(path, "".join(lines))
+
+
+def _line(cells: Sequence[Any]) -> str:
+    """A line of a table. Where lines end in CR LF, Python quotes cells that hold one of the two; here they end in LF."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([quoted(cell) for cell in cells])
+    return f"{line.getvalue()[:-2]}\n"
 
 
 def quoted(cell: Any) -> Any:
