@@ -95,7 +95,7 @@ def changed(run, name, field, value):
 )
 def test_a_configuration_with_another_value_is_one_clear_error(run, name, field, value):
     changed(run, name, field, value)
-    with pytest.raises((RunError, ValueError), match=r"data|class_names|weights must be|image|select|split_seed"):
+    with pytest.raises((RunError, ValueError), match=r"data|class_names|weights must|image|select|split|on_error"):
         kattn.evaluate(run.path)
 
 
@@ -318,7 +318,7 @@ def test_more_epochs_of_a_broken_recipe_are_no_other_error():
 )
 def test_a_file_that_is_no_recipe_is_one_clear_error(tmp_path, content):
     (tmp_path / "r.toml").write_text(content)
-    with pytest.raises(ValueError, match=r"r\.toml|epochs must be"):
+    with pytest.raises(ValueError, match=r"r\.toml|epochs|batch_size"):
         load_recipe(tmp_path / "r.toml")
 
 
@@ -361,12 +361,10 @@ def test_training_from_a_strangers_search_downloads_nothing(tmp_path, no_downloa
 
 
 def test_answers_of_another_number_of_classes_are_one_clear_error():
-    with pytest.raises(
-        ValueError, match=r"m gives answers of the shape \(4, 8\) for 4 images of d, which have 10 classes"
-    ):
+    with pytest.raises(ValueError, match=r"m gives answers of the shape \(4, 8\) for 4 images of d, .* 10 classes"):
         measure(np.zeros((4, 8)), np.array([0, 9, 1, 2]), None, model="m", data="d")
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(8)])
-    with pytest.raises(ValueError, match="classes|label"):
+    with pytest.raises(ValueError, match=r"classes|label"):
         kattn.evaluate(model, (np.zeros((40, 4, 4, 3), "uint8"), np.arange(40) % 10))
     with pytest.raises(ValueError, match=r"answers of the shape \(\d+, 8\)"):
         kattn.evaluate(
