@@ -84,7 +84,7 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequ
 
 
 def _line(cells: Sequence[Any]) -> str:
-    """A line of a table. Where lines end in CR LF, Python quotes cells that hold one of the two; here they end in LF."""
+    """A line of a table. Python quotes what ends lines only where lines end in both CR and LF; these end in LF."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow([quoted(cell) for cell in cells])
     return f"{line.getvalue()[:-2]}\n"

@@ -88,13 +88,15 @@ def is_own_file(path: Path) -> bool:
 def check(path: Path, entry: Entry, home: Path) -> None:
     """Compare a cached file with the manifest's hash, the hub's, and the first use's. Raises Damaged."""
     if entry.hash:
-        return compare(path, entry.hash)
+        compare(path, entry.hash)
+        if not entry.weak_hash:
+            return None
     digest = _digest(path, "sha256")
     blob = path.resolve().name if entry.hub else ""  # the hub's cache names large files by their hash
     if SHA256.fullmatch(blob) and blob != digest:
         raise Damaged("it has not the hash that the hub states")
     if owner := _stranger(path):
-        raise Damaged(f"it was put there by user {owner}, and no hash of it is published")
+        raise Damaged(f"it was put there by user {owner}, and no {'strong ' if entry.hash else ''}hash of it is published")
     record = _record(entry, home)
     if record is None:
         return _remember(entry, home, digest, path)

@@ -22,6 +22,7 @@ from kattn.suggest import closest
 MANIFEST = "weights.toml"
 TRAINED = "trained/weights.toml"  # written by kattn.publish.runs
 VERIFIED = ("logits", "structure", "no")
+STRONG = "sha256", 64  # the algorithm and the digits of a hash that nobody can forge a file for
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Entry:
         url: Where the file lies otherwise.
         file: Its name in the repository or the archive; a path below this package for weights that come with it.
         hash: algorithm:hexadecimal digits (a beginning of eight digits at least), of the file, in an archive of what it
-            holds; empty where the source publishes none: then the first download's is recorded and holds from then on.
+            holds; empty where the source publishes none. Without a whole SHA-256, that of the first download is
+            recorded and holds from then on.
         megabytes: Of the download, about.
         dialect: Table of names that the file follows; empty for a file of kattn's own.
         options: How the model must be built for these weights.
@@ -87,9 +89,19 @@ class Entry:
         """The file itself, for weights that come with the package."""
         return None if self.hub or self.url else Path(str(resources.files("kattn.zoo.weights").joinpath(self.file)))
 
+    @property
+    def weak_hash(self) -> str:
+        """Why the manifest's hash shows damage but not a forgery, in words; empty for a whole SHA-256, or for none."""
+        algorithm, _, digits = self.hash.partition(":")
+        if not self.hash or (algorithm, len(digits)) == STRONG:
+            return ""
+        part = f"the first {4 * len(digits)} bits of its SHA-256" if algorithm == "sha256" else algorithm.upper()
+        return f"the source states only {part}, for which a file can be forged"
+
     def facts(self) -> dict[str, Any]:
-        """What `info` tells: all that is set."""
+        """What `info` tells: all that is set; `verified` also says where the hash of the file is weak."""
         facts = dataclasses.asdict(self) | {"source": self.source}
+        facts["verified"] += f"; weak hash: {self.weak_hash}" if self.weak_hash else ""
         return {
             key: value for key, value in facts.items() if key not in ("model", "tag") and value not in ("", None, {})
         }

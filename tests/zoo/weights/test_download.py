@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import json
 import os
 import resource
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from support.misbehaving_server import serve
 
-from kattn.zoo.weights import download, manifest, transfer
+from kattn.zoo.weights import cache, download, manifest, transfer
 from kattn.zoo.weights.cache import FetchError, file_name
 from kattn.zoo.weights.download import fetch
 
@@ -384,3 +385,23 @@ def test_a_second_process_waits_for_the_first(server, tmp_path):
     assert fetch(one, tmp_path).read_bytes() == CONTENT
     thread.join()
     assert len(server.gets("/w.h5")) == 2  # the stall and its repetition, by one of the two
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256"])
+def test_a_weak_hash_is_said_and_the_first_download_is_recorded_beside_it(algorithm, server, tmp_path):
+    digits = hashlib.new(algorithm, CONTENT).hexdigest()[: 8 if algorithm == "sha256" else None]
+    one = dataclasses.replace(entry(server.put("/w.h5", CONTENT), sha256=""), hash=f"{algorithm}:{digits}")
+    assert "weak hash: the source states only" in one.facts()["verified"]
+    fetch(one, tmp_path)
+    record = json.loads(cache.record_path(one, tmp_path).read_text())
+    assert record["sha256"] == SHA256
+    cache.record_path(one, tmp_path).write_text(json.dumps(record | {"sha256": "0" * 64}))
+    with pytest.raises(cache.Damaged, match="not the file of .*, when it was first used"):
+        cache.check(cache.place(one, tmp_path), one, tmp_path)
+
+
+def test_a_whole_hash_is_not_called_weak():
+    assert dataclasses.replace(entry("x"), hash=f"sha256:{SHA256}").facts()["verified"] == "no"
+    assert entry("x", sha256="").facts()["verified"] == "no"
+    weak = [one for rows in manifest.entries().values() for one in rows.values() if one.weak_hash]
+    assert len(weak) == 19 and all(not one.local for one in weak)
