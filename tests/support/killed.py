@@ -202,7 +202,7 @@ def moments(folder: Path, seed: int, *jobs: str) -> dict[str, dict[str, Any]]:
     keras.Model.run_eagerly = EAGER
     inputs, draw, found = folder / "inputs", random.Random(seed), {}
     inputs.mkdir()
-    assert ended(quietly(lambda: prepare(inputs))) == 0
+    assert ended(quietly(lambda: prepare(inputs, trained=False))) == 0
     for name, count in (job.rsplit("/", 1) for job in jobs):
         command = COMMANDS[name]
 
@@ -238,6 +238,7 @@ def hidden(path: str) -> bool:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     match sys.argv[1:]:
         case ["renames", place]:
             print(json.dumps(renames(Path(place))))

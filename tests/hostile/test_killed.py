@@ -1,0 +1,37 @@
+"""A command that is killed at any moment leaves nothing that looks finished and is not; called again it gives the same.
+
+tests/training/test_resuming.py, tests/tuning/test_search.py and tests/export/test_killed.py kill at chosen moments.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from support import TESTS
+
+COMMANDS = ("convert", "convert back", "train", "tflite", "onnx", "saved_model", "tune")
+TRIES = 30
+
+
+def killed(folder, *jobs):
+    """What became of the jobs, by command; see `moments` in tests/support/killed.py."""
+    command = [sys.executable, str(TESTS / "support" / "killed.py"), "moments", str(folder), "0", *jobs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [("convert/1", "tflite/1"), pytest.param([f"{name}/{TRIES}" for name in COMMANDS], marks=pytest.mark.slow)],
+    ids=["one", "all"],
+)
+def test_at_random_moments(jobs, tmp_path, capsys):
+    found = killed(tmp_path, *jobs)
+    for name, result in found.items():
+        tries = result["tries"]
+        with capsys.disabled():
+            parts = sorted(one["part"] for one in tries if one["part"] is not None)
+            print(f"\n{name}: {result['seconds']:.1f} s, {len(tries)} tries, {len(parts)} killed", end="")
+        assert not [one for one in tries if one["wrong"] or one["again"] or one["after"]], tries
