@@ -43,26 +43,31 @@ def digits() -> Raw:
 
 
 def show_as_rgb(images: np.ndarray) -> np.ndarray:
-    """Grey images as three equal channels, RGB unchanged, the transparent parts of RGBA laid on white; uint8."""
+    """Grey images as three equal channels, RGB unchanged, the transparent parts of RGBA laid on white.
+
+    Images of other values than bytes keep their four channels: what is opaque is not known of them.
+    """
     if images.shape[-1] == 1:
         return np.repeat(images, 3, axis=-1)
-    if images.shape[-1] == 3:
+    if images.shape[-1] == 3 or images.dtype != np.uint8:
         return images
     opacity = images[..., 3:].astype("uint16")
     return ((images[..., :3] * opacity + 255 * (255 - opacity) + 127) // 255).astype("uint8")
 
 
-def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale the shorter side, cut out the middle (bicubic, on uint8)."""
+def resized(
+    images: np.ndarray, size: tuple[int, int], resize: str = "crop", interpolation: str = "bicubic"
+) -> np.ndarray:
+    """uint8 images at (height, width); see `kattn.data.load`."""
     from PIL import Image
 
     if images.shape[1:3] == tuple(size):
         return images
-    resized = np.empty((len(images), *size, images.shape[-1]), "uint8")
+    result = np.empty((len(images), *size, images.shape[-1]), "uint8")
     for i, image in enumerate(images):
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        resized[i] = np.asarray(fit(picture, size)).reshape(resized.shape[1:])
-    return resized
+        result[i] = np.asarray(fit(picture, size, resize, interpolation)).reshape(result.shape[1:])
+    return result
 
 
 def received(data: Any) -> str:

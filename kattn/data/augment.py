@@ -33,6 +33,11 @@ class Augment:
     rand_probability: float = 1.0
     erase: float = 0.0
 
+    @property
+    def needs_bytes(self) -> bool:
+        """Whether something is done that needs images of bytes."""
+        return bool(self.crop or self.rand_operations or self.erase)
+
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Augmented copies of uint8 images (images, height, width, channels)."""
         if self.crop:

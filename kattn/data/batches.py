@@ -31,6 +31,7 @@ class Batches(keras.utils.PyDataset):
         seed: Seed of order and augmentation.
         part: (rank, ranks): give this process's share of every batch; augmented as a whole, so that the shares together
             are what one process would see.
+        as_input: Makes what the model takes of the images, after augmentation; None leaves them.
         devices: Every batch is a multiple of so many images. Where the last ones of a split do not make one (not when
             training), they are left out.
     """
@@ -49,6 +50,7 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         part: tuple[int, int] = (0, 1),
         devices: int = 1,
+        as_input: Callable[[np.ndarray], np.ndarray] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,6 +60,11 @@ class Batches(keras.utils.PyDataset):
             raise ValueError(f"{len(split)} images cannot be shared by {devices} devices.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
+        if split.images.dtype != np.uint8 and training and (mix or (augment and augment.needs_bytes)):
+            raise ValueError(
+                "Crops, RandAugment, random erasing and mixing work on images of bytes. Received: images of "
+                f"{split.images.dtype}. Choose a recipe without them (shifts and flips are fine), or give bytes."
+            )
         if classes is None and (smoothing or mix) and split.labels.ndim == 1:
             raise ValueError("Label smoothing and mixing need one-hot targets: pass classes.")
         self.split = split
@@ -71,6 +78,7 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.part = part
         self.devices = devices
+        self.as_input = as_input
         self.epoch = 0
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(split) // devices * devices))
 
@@ -84,7 +92,7 @@ class Batches(keras.utils.PyDataset):
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
-        """Batch `index` of the epoch: uint8 images and their targets."""
+        """Batch `index` of the epoch: images, uint8 where nothing is done to them, and their targets."""
         part = self.split.take(self.order()[index * self.batch_size : (index + 1) * self.batch_size])
         images, labels = np.asarray(part.images), part.labels
         if labels.ndim == 2:
@@ -104,7 +112,7 @@ class Batches(keras.utils.PyDataset):
         if ranks > 1:
             share = len(images) // ranks
             images, labels = images[rank * share : (rank + 1) * share], labels[rank * share : (rank + 1) * share]
-        return images, self.targets(labels)
+        return images if self.as_input is None else self.as_input(images), self.targets(labels)
 
     def order(self) -> np.ndarray:
         """The epoch's order of the images."""

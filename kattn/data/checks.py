@@ -13,8 +13,11 @@ from kattn.data.errors import DataError
 from kattn.data.stored import StoredImages
 
 
-def checked_split(images: Any, labels: Any, where: str, classes: int | None = None) -> Split:
-    """Images and labels as the interface wants them, or an error that says what is wrong with them."""
+def checked_split(images: Any, labels: Any, where: str, classes: int | None = None, any_values: bool = False) -> Split:
+    """Images and labels as the interface wants them, or an error that says what is wrong with them.
+
+    With `any_values` images that are no bytes are kept as float32.
+    """
     images, labels = images if isinstance(images, StoredImages) else np.asarray(images), np.asarray(labels)
     if images.ndim == 3:
         images = images[..., None]
@@ -24,7 +27,7 @@ def checked_split(images: Any, labels: Any, where: str, classes: int | None = No
             f"Received: shape {images.shape}"
         )
     if images.dtype != np.uint8:
-        images = _as_uint8(images, where)
+        images = _as_float32(images, where) if any_values else _as_uint8(images, where)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     many = labels.ndim == 2 and (labels.dtype == bool or np.isin(labels, (0, 1)).all())
@@ -88,6 +91,12 @@ def check_dataset(
         extra = tuple(str(i) for i in range(len(dataset.class_names), classes))
         dataset = replace(dataset, class_names=dataset.class_names + extra)
     return dataset
+
+
+def _as_float32(images: np.ndarray, where: str) -> np.ndarray:
+    if images.dtype.kind not in "uif" or not np.isfinite(images).all():
+        raise DataError(f"{where}: images must be finite numbers. Received: {images.dtype}")
+    return images.astype("float32")
 
 
 def _as_uint8(images: np.ndarray, where: str) -> np.ndarray:

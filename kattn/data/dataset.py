@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kattn.data.images import Reading, read_image
 from kattn.data.stored import StoredImages
 
 SPLITS = ("train", "validation", "test")
@@ -21,6 +23,7 @@ class Split:
 
     Args:
         images: uint8, (images, height, width, channels), values 0-255; an array, or StoredImages, which read as one.
+            Arrays of other values, where they were asked for, are float32.
         labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one.
     """
 
@@ -51,6 +54,7 @@ class Request:
             among them: a limit must not change which these are.
         cache: Whether decoded images are kept in memory.
         max_pixels: The largest image file that is decoded.
+        resize, interpolation: How pictures are brought to the size.
     """
 
     size: tuple[int, int] | None = None
@@ -61,6 +65,19 @@ class Request:
     at_most: int | None = None
     cache: bool | None = None
     max_pixels: int | None = None
+    resize: str = "crop"
+    interpolation: str = "bicubic"
+
+    def reader(self, channels: int | None) -> Callable[..., Reading]:
+        """Reads one image file as it is wanted, with so many channels."""
+        return functools.partial(
+            read_image,
+            size=self.size,
+            channels=channels,
+            resize=self.resize,
+            interpolation=self.interpolation,
+            max_pixels=self.max_pixels,
+        )
 
 
 @dataclass(frozen=True)

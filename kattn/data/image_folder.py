@@ -14,7 +14,7 @@ from kattn.data.dataset import Raw, Request
 from kattn.data.errors import DataError
 from kattn.data.folder_layout import labelled_parts
 from kattn.data.image_files import Found, copies, find_images
-from kattn.data.images import Notes, Reading, read_image
+from kattn.data.images import Notes, Reading
 from kattn.data.memory import keep_decoded
 from kattn.data.stored import gather
 from kattn.files import shown
@@ -59,7 +59,7 @@ def folder(root: Path, request: Request) -> Raw:
     shape = (*request.size, channels) if request.size else None
     keep = keep_decoded(request.cache, sum(map(len, files.values())), shape)
     notes = Notes(str(root), at_once=not keep)
-    read = functools.partial(read_image, size=request.size, channels=channels, max_pixels=request.max_pixels)
+    read = request.reader(channels)
     images = {}
     for name, listed in files.items():
         decode, labels = functools.partial(_decode, listed, read, notes), [label for _, label in listed]

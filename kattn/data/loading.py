@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from kattn.data.arrays import ARRAYS, DIGITS_SIZE, digits, from_arrays, received, resize, show_as_rgb
+from kattn.data.arrays import ARRAYS, DIGITS_SIZE, digits, from_arrays, received, resized, show_as_rgb
 from kattn.data.checks import check_dataset
 from kattn.data.dataset import SPLITS, Dataset, Raw, Request, Split
 from kattn.data.errors import DataError
 from kattn.data.image_folder import folder
-from kattn.data.resizing import check_size
+from kattn.data.resizing import check_resizing, check_size
 from kattn.data.splits import limited, split_up
 from kattn.data.stored import StoredImages
 from kattn.data.tfds.prepared import find_prepared, root_of
@@ -49,6 +49,9 @@ def load(
     data_dir: str | Path | None = None,
     cache: bool | None = None,
     max_pixels: int | None = None,
+    resize: str = "crop",
+    interpolation: str = "bicubic",
+    any_values: bool = False,
 ) -> Dataset:
     """Load labelled images and split them.
 
@@ -60,9 +63,8 @@ def load(
             attributes) where an image can have several; TFDS's attributes ("celeb_a") come as such.
             "office/Art:office/Clipart", or {"train": "office/Art", "test": "office/Clipart"}, trains on one source and
             tests on another of the same classes: all images of each.
-        image_size: Height and width (or one number for both) to bring the images to: the shorter side is scaled, the
-            middle is cut out. None keeps them (digits: 16x16). Arrays passed in are never resized: a difference is an
-            error.
+        image_size: Height and width (or one number for both) to bring the images to, as `resize` says. None keeps them
+            (digits: 16x16). Arrays passed in are never resized: a difference is an error.
         channels: 3 shows grey images as RGB and lays transparent parts on white. 1 or 4: image files are read so,
             arrays must come so. None keeps what the source has (digits and folders: 3).
         classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
@@ -78,6 +80,10 @@ def load(
             when it comes up (with "skip" all are decoded once beforehand). The images are the same. None keeps what
             takes at most a quarter of the machine's memory. Two sources (A:B) are always kept.
         max_pixels: The largest width x height of an image file that is decoded; None is kattn.data.images.MAX_PIXELS.
+        resize: "crop" scales the shorter side and cuts out the middle; "stretch" changes the proportions; "pad" scales
+            the longer side and fills the borders with black.
+        interpolation: One of nearest, box, bilinear, hamming, bicubic, lanczos.
+        any_values: Keep arrays of other values than 0-255 as they are, as float32, in place of an error.
 
     Raises: DataError (a ValueError) for data that cannot be used as asked.
     """
@@ -91,6 +97,7 @@ def load(
         raise DataError(f"split_seed is a whole number from 0. Received: split_seed={split_seed!r}")
     if data_dir is not None and not isinstance(data_dir, str | os.PathLike):
         raise DataError(f"data_dir is a folder. Received: data_dir={data_dir!r}")
+    check_resizing(resize, interpolation)
     size = DIGITS_SIZE if image_size is None and isinstance(data, str) and data == "digits" else None
     if image_size is not None:
         sides = (image_size, image_size) if isinstance(image_size, int) else image_size
@@ -99,12 +106,13 @@ def load(
     if isinstance(data, Dataset):
         return check_dataset(limited(data, limit), size, channels, classes, splits)
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
-    raw = _read(data, Request(size, channels, splits, on_error, data_dir, at_most, cache, max_pixels))
-    dataset = limited(split_up(raw, validation, split_seed, splits, classes), limit)
+    wanted = Request(size, channels, splits, on_error, data_dir, at_most, cache, max_pixels, resize, interpolation)
+    raw = _read(data, wanted)
+    dataset = limited(split_up(raw, validation, split_seed, splits, classes, any_values), limit)
     if (channels or raw.channels) == 3:
         dataset = _mapped(dataset, show_as_rgb)
     if size is not None and raw.name != ARRAYS:
-        dataset = _mapped(dataset, lambda images: resize(images, size))
+        dataset = _mapped(dataset, lambda images: resized(images, size, resize, interpolation))
     return check_dataset(dataset, size, channels, classes, splits)
 
 

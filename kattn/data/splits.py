@@ -17,7 +17,14 @@ log = logging.getLogger("kattn")
 TEST_FRACTION = 0.2  # of a source that comes as one piece
 
 
-def split_up(raw: Raw, validation: float, seed: int, splits: Sequence[str], classes: int | None) -> Dataset:
+def split_up(
+    raw: Raw,
+    validation: float,
+    seed: int,
+    splits: Sequence[str],
+    classes: int | None,
+    any_values: bool = False,
+) -> Dataset:
     """The splits of a source, each part checked; what is missing is taken out of the training part.
 
     Args:
@@ -26,13 +33,16 @@ def split_up(raw: Raw, validation: float, seed: int, splits: Sequence[str], clas
         seed: Of the draw.
         splits: Those that are wanted; the others come out empty.
         classes: The model's classes, a label beyond which is an error. None: as many as the data have.
+        any_values: Keep arrays of other values than bytes.
 
     Raises: DataError for parts of other names, and for images or labels that cannot be used.
     """
     unknown = sorted(set(raw.parts) - set(SPLITS))
     if unknown:
         raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
-    parts = {name: checked_split(*pair, f"{raw.name} ({name})", classes) for name, pair in raw.parts.items()}
+    parts = {
+        name: checked_split(*pair, f"{raw.name} ({name})", classes, any_values) for name, pair in raw.parts.items()
+    }
     if "test" not in parts and "validation" in parts:
         log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
         parts["test"] = parts.pop("validation")

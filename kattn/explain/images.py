@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kattn.export.source.preparing import takes_pixels
+from kattn.facts.of_model import image_of
+from kattn.facts.pixels import as_input
+from kattn.facts.stated import Stated
 from kattn.graph.inputs import require_graph
 
 
-def checked_images(model: keras.Model, images: Any) -> np.ndarray:
-    """Images as float32 (images, height, width, channels).
+def checked_images(model: keras.Model, images: Any, stated: Mapping[str, Any] | None = None) -> np.ndarray:
+    """Images as float32 (images, height, width, channels), as the model takes them.
+
+    Args:
+        model: The model.
+        images: An array, which is taken as it is. Bytes are 8-bit images, and are brought to the range of a model whose
+            range is known.
+        stated: What the caller states of the model: arguments of `kattn.facts.stated.Stated`.
 
     Raises: ValueError for no batch of images, another size or number of channels than the model's, values that are no
-        numbers or not finite, and 0-1 for a model that normalises raw pixels itself.
+        numbers or not finite, and values that a model does not take that is known to take others.
     """
+    array = _numbers(model, images)
+    return as_input(array, image_of(model, Stated.of(stated or {})), model.name).astype("float32")
+
+
+def check_batch(model: keras.Model, images: Any) -> None:
+    """Raise ValueError for what is no batch of images of a model's size, whatever their range."""
+    _numbers(model, images)
+
+
+def _numbers(model: keras.Model, images: Any) -> np.ndarray:
     array = np.asarray(images)
     require_graph(model)
     if array.ndim != 4 or not array.size or array.dtype.kind not in "uif":
@@ -26,14 +44,8 @@ def checked_images(model: keras.Model, images: Any) -> np.ndarray:
             f"images must be numbers (images, height, width, channels). Received: shape {array.shape}, {array.dtype}"
         )
     check_shape(model, array.shape[1:])
-    array = array.astype("float32")
     if not np.isfinite(array).all():
         raise ValueError("images hold values that are not finite (NaN or infinite).")
-    if takes_pixels(model) and (array.min() < 0 or array.max() > 255 or 0 < array.max() <= 1):
-        raise ValueError(
-            f"the model normalises raw pixels, 0 to 255, itself. Received: images in {array.min():g} to "
-            f"{array.max():g}. Pass them as they are read from a file."
-        )
     return array
 
 

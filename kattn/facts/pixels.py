@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ def to_input(pixels: np.ndarray, given: Input, model: str) -> np.ndarray:
     return np.float32(low) + pixels.astype("float32") * np.float32((high - low) / 255)
 
 
+def as_pixels(images: np.ndarray, given: Input) -> np.ndarray:
+    """Images of a model as pixels 0-255, to be looked at; as they are where the range is not known."""
+    if not given.value_range.known or given.value_range.value == BYTES:
+        return images
+    low, high = given.value_range.value
+    return (images - low) * np.float32(255 / (high - low))
+
+
 def as_input(array: np.ndarray, given: Input, model: str, what: str = "") -> np.ndarray:
     """An array as a model takes it: as it is; but bytes are 8-bit images where the model's range is known.
 
@@ -44,16 +53,25 @@ def as_input(array: np.ndarray, given: Input, model: str, what: str = "") -> np.
 
     Raises: ValueError for values that a model does not take that is known to take others.
     """
-    if array.dtype == np.uint8 and (given.preprocess.known or given.value_range.known):
-        if 0 < array.max(initial=0) <= 1 and not given.dtype.value == "uint8":
-            raise ValueError(f"The {what}images are bytes of 0 and 1 only. 8-bit images have values up to 255.")
-        return to_input(array, given, model)
+    check_values(array, given, model, what)
+    return converted(array, given, model)
+
+
+def converted(array: np.ndarray, given: Input, model: str) -> np.ndarray:
+    """What `as_input` gives, without a look at the values: for a part of the images."""
+    bytes_of_images = array.dtype == np.uint8 and (given.preprocess.known or given.value_range.known)
+    return to_input(array, given, model) if bytes_of_images else array
+
+
+def check_values(array: np.ndarray, given: Input, model: str, what: str = "") -> None:
+    """Raise ValueError for values that a model does not take that is known to take others."""
+    if array.dtype == np.uint8 and given.value_range.known and given.dtype.value != "uint8":
+        given = replace(given, value_range=replace(given.value_range, value=BYTES))
     if problem := mismatch(array, given):
         raise ValueError(
             f"The {what}images {problem}, {model!r}. Give them as it takes them; if it takes these, say so: "
             f"value_range={_as_range(array)}."
         )
-    return array
 
 
 def mismatch(array: np.ndarray, given: Input) -> str | None:

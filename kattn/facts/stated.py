@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.resizing import INTERPOLATIONS, RESIZES, check_resizing
+from kattn.suggest import unknown
 
 # Defaults of what is not stated and nowhere recorded.
 RESIZE, INTERPOLATION = "crop", "bicubic"
@@ -49,6 +50,14 @@ class Stated:
         if self.labels is not None:
             object.__setattr__(self, "labels", read_labels(self.labels))
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Stated:
+        """From the further keyword arguments of a call. Raises: TypeError for one that states nothing."""
+        names = [one.name for one in fields(cls)]
+        if wrong := next((name for name in options if name not in names), None):
+            raise TypeError(str(unknown("keyword argument", wrong, names)))
+        return cls(**options)
+
     def about(self, outputs: Iterable[str]) -> Stated:
         """The same where one kind for all is one for each of these outputs."""
         return replace(self, kinds=dict.fromkeys(outputs, self.kinds)) if isinstance(self.kinds, str) else self
@@ -59,6 +68,9 @@ class Stated:
         if self.value_range or self.preprocess:
             merged |= {"value_range": self.value_range, "preprocess": self.preprocess}
         return Stated(**merged)
+
+
+NAMES = tuple(one.name for one in fields(Stated))
 
 
 @dataclass(frozen=True)

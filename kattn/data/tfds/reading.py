@@ -13,7 +13,7 @@ import numpy as np
 
 from kattn.data.dataset import Raw, Request
 from kattn.data.errors import DataError
-from kattn.data.images import Notes, Reading, read_image
+from kattn.data.images import Notes, Reading
 from kattn.data.memory import keep_decoded
 from kattn.data.stored import gather
 from kattn.data.tfds.download import prepare
@@ -60,7 +60,7 @@ def tfds_dataset(name: str, request: Request) -> Raw:
         if len(labels) and (labels == -1).all():
             log.info("%s: the split %s has no labels and is not used", name, split)
             continue
-        read = functools.partial(read_image, size=request.size, channels=channels, max_pixels=request.max_pixels)
+        read = request.reader(channels)
         decode = functools.partial(_decode, found, split, places, read, notes, where)
         shape = (*sides, channels) if sides and channels else None
         parts[split] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=where)

@@ -41,6 +41,7 @@ def edit(
     attention_map: Any = None,
     output: str | int | None = None,
     batch_size: int = 32,
+    **stated: Any,
 ) -> np.ndarray:
     """The output of an attention branch network that is given this attention map instead of its own.
 
@@ -51,12 +52,13 @@ def edit(
             width) is used for all images. Another size than the branch's is resized bilinearly, so that a map can be
             painted on the image. None: the network's own map.
         batch_size: Images at a time.
+        stated: What is known of the model's input: value_range, preprocess; see `kattn.facts.stated.Stated`.
 
     Returns: the output, float32 (images, classes).
     Raises: ValueError for a model without an attention branch, images that do not fit, another number of maps than
         images, and values of maps that are not finite or outside 0-1.
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     graph, site = _branch(model, output, images.shape[1:])
     if attention_map is None:
         own = graph.model(graph.output)

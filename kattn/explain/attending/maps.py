@@ -40,6 +40,7 @@ def attention(
     layers: Sequence[str] | str | None = None,
     query: tuple[float, float] | None = None,
     batch_size: int = 32,
+    **stated: Any,
 ) -> dict[str, np.ndarray]:
     """Where the attention layers of a model look, at the images' size.
 
@@ -60,7 +61,7 @@ def attention(
     Raises: ValueError for a model without attention over positions (`attention_values` gives gates of channels), an
         unknown layer (with the closest), a query outside the image, or images that do not fit.
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     at = _share(query, images.shape[1:3])
     graph = AttentionGraph(model, image_shape=images.shape[1:])
     sites = graph.chosen(layers, positions=True)
@@ -76,7 +77,12 @@ def attention(
 
 
 def attention_values(
-    model: keras.Model, images: Any, *, layers: Sequence[str] | str | None = None, batch_size: int = 32
+    model: keras.Model,
+    images: Any,
+    *,
+    layers: Sequence[str] | str | None = None,
+    batch_size: int = 32,
+    **stated: Any,
 ) -> dict[str, Values]:
     """The attention of every layer that has some, as the layer gives it.
 
@@ -84,12 +90,12 @@ def attention_values(
     positions, positions). Affinities of large maps take much memory: name the layers.
 
     Args:
-        model, images, layers, batch_size: As in `attention`; here None means layers of every kind.
+        model, images, layers, batch_size, stated: As in `attention`; here None means layers of every kind.
 
     Returns: by layer, in order, `Values`.
     Raises: ValueError for a model without attention layers, and as `attention`.
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     graph = AttentionGraph(model, image_shape=images.shape[1:])
     sites = graph.chosen(layers)
     network = graph.model({site.name: site.tensor for site in sites})

@@ -22,6 +22,7 @@ def cam(
     classes: Sequence[int] | int | None = None,
     output: str | int | None = None,
     batch_size: int = 32,
+    **stated: Any,
 ) -> np.ndarray:
     """The class activation map of each image, at the image's size.
 
@@ -34,13 +35,13 @@ def cam(
     a class is its map of that class, or attribute.
 
     Args:
-        model, images, classes, output, batch_size: As in `grad_cam`.
+        model, images, classes, output, batch_size, stated: As in `grad_cam`.
 
     Returns: float32 (images, height, width) in 0-1; all zero where nothing speaks for the class.
     Raises: ValueError for a model of another make (`grad_cam` explains those), and as `grad_cam`.
     Paper: Zhou et al. Learning Deep Features for Discriminative Localization. CVPR 2016. arXiv:1512.04150
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     graph = Graph(model, output=output, image_shape=images.shape[1:])
     score, call = logits(graph)
     both = graph.model([class_maps(graph, score, call), score])

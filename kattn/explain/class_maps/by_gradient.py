@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -25,6 +25,7 @@ def grad_cam(
     layer: str | None = None,
     output: str | int | None = None,
     batch_size: int = 32,
+    **stated: Any,
 ) -> np.ndarray:
     """Grad-CAM of each image, at the image's size.
 
@@ -41,13 +42,14 @@ def grad_cam(
             the layer, the gradient is that through the layer alone.
         output: Name or index of the output to explain. None: "predictions", else the first.
         batch_size: Images at a time.
+        stated: What is known of the model's input: value_range, preprocess; see `kattn.facts.stated.Stated`.
 
     Returns: float32 (images, height, width) in 0-1; all zero where nothing speaks for the class.
     Raises: ValueError for a layer that is none of the model's (with the closest names), or is no feature map on the
         way to the score; for a model without feature maps; for classes out of range; for images that do not fit.
     Paper: Selvaraju et al. Grad-CAM. ICCV 2017. arXiv:1610.02391
     """
-    return _by_gradient(_grad_cam_map, model, images, classes, layer, output, batch_size)
+    return _by_gradient(_grad_cam_map, model, images, classes, layer, output, batch_size, stated)
 
 
 def grad_cam_plus_plus(
@@ -58,6 +60,7 @@ def grad_cam_plus_plus(
     layer: str | None = None,
     output: str | int | None = None,
     batch_size: int = 32,
+    **stated: Any,
 ) -> np.ndarray:
     """Grad-CAM++ of each image, at the image's size: closer than Grad-CAM where a class is there several times.
 
@@ -71,7 +74,7 @@ def grad_cam_plus_plus(
     Paper: Chattopadhyay et al. Grad-CAM++. WACV 2018. arXiv:1710.11063
     Code: adityac94/Grad_CAM_plus_plus
     """
-    return _by_gradient(_grad_cam_plus_plus_map, model, images, classes, layer, output, batch_size)
+    return _by_gradient(_grad_cam_plus_plus_map, model, images, classes, layer, output, batch_size, stated)
 
 
 def _grad_cam_map(features: Any, gradient: Any) -> Any:
@@ -96,6 +99,7 @@ def _by_gradient(
     layer: str | None,
     output: str | int | None,
     batch_size: int,
+    stated: Mapping[str, Any],
 ) -> np.ndarray:
     """The maps of a method that weights a layer's maps by the gradient of the class's logit.
 
@@ -105,7 +109,7 @@ def _by_gradient(
 
     The other arguments, the result and the errors are those of `grad_cam`.
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     graph = Graph(model, output=output, image_shape=images.shape[1:])
     score, _ = logits(graph)
     front, back = _halves(graph, _source_call(graph, layer), score)

@@ -99,10 +99,10 @@ def _maps(run: FinishedRun, count: int) -> list[Section]:
     """What the network looks at in some test images, and how faithful these maps are."""
     graph = Graph(run.model)
     network = graph.model(graph.output)
-    batches = stream((run.images, run.labels), network)
+    batches = stream((run.images, run.labels), run.model)
     scores = np.concatenate([answers for answers, _, _ in outputs_over(network, batches)])
     chosen = chosen_images(scores.argmax(axis=-1), run.labels, count)
-    images, labels, scores = run.images[chosen].astype("float32"), run.labels[chosen], scores[chosen]
+    images, labels, scores = run.images[chosen], run.labels[chosen], scores[chosen]
     predicted = scores.argmax(axis=-1)
     columns: dict[str, np.ndarray] = {}
     curves: dict[str, Curves] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from kattn.explain.class_maps.by_gradient import grad_cam
 from kattn.explain.statistics.stream import stream
+from kattn.facts.stated import NAMES
 
 BINS = 50
 
@@ -54,7 +55,7 @@ def activation_area(
         data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
         threshold: Part of the map's maximum, above 0, at most 1.
         method: (model, images, batch_size=..., **options) to maps in 0-1, such as `grad_cam`.
-        options: Of the method: classes, layer, output.
+        options: Of the method: classes, layer, output; and what is known of the model's input, as in `stream`.
 
     Returns: Mean, deviation and histogram of the shares.
     Raises: ValueError for a threshold out of range, and as the method does.
@@ -63,7 +64,8 @@ def activation_area(
         raise ValueError(f"threshold must be above 0 and at most 1. Received: threshold={threshold}")
     count, empty, total, squares = 0, 0, 0.0, 0.0
     histogram = np.zeros(BINS, int)
-    for images, _ in stream(data, model, split=split, batch_size=batch_size, limit=limit):
+    stated = {name: value for name, value in options.items() if name in NAMES}
+    for images, _ in stream(data, model, split=split, batch_size=batch_size, limit=limit, **stated):
         maps = method(model, images, batch_size=batch_size, **options)
         there = maps.max(axis=(1, 2)) > 0
         shares = (maps[there] >= threshold).mean(axis=(1, 2), dtype="float64")

@@ -23,6 +23,7 @@ def channel_correlations(
     split: str = "test",
     batch_size: int = 128,
     limit: int | None = None,
+    **stated: Any,
 ) -> dict[str, np.ndarray]:
     """The correlation of every two channels of feature maps, over all positions of all images of a dataset.
 
@@ -30,7 +31,7 @@ def channel_correlations(
 
     Args:
         model: A functional or Sequential model of one input.
-        data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
+        data, split, batch_size, limit, stated: See `kattn.explain.statistics.stream`.
         layers: Names of layers that give feature maps. None: all that end in a ReLU, and the AFI modules.
 
     Returns: by layer, in order, float64 (channels, channels) in -1 to 1; 0 where a channel is constant, and 1 on the
@@ -38,7 +39,7 @@ def channel_correlations(
     Raises: ValueError for an unknown layer (with the closest), and images that do not fit.
     Paper: Yang et al. Cross-channel Communication Networks. NeurIPS 2019.
     """
-    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit)
+    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit, **stated)
     graph = Graph(model, image_shape=batches.image_shape)
     calls = map_calls(graph, layers)
     network = graph.model({call.name: _products(call.outputs) for call in calls})

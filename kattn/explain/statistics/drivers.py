@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kattn.explain.statistics.stream import outputs_over, stream
+from kattn.facts.pixels import as_pixels
 from kattn.graph.opened import Graph
 
 
@@ -48,6 +49,7 @@ def top_channels(
     split: str = "test",
     batch_size: int = 128,
     limit: int | None = None,
+    **stated: Any,
 ) -> Drivers:
     """The channels of a layer with the highest mean activity, and the images for which each is highest.
 
@@ -55,7 +57,7 @@ def top_channels(
 
     Args:
         model: A functional or Sequential model of one input.
-        data, split, batch_size, limit: See `stream`; no generator, which can be read once only.
+        data, split, batch_size, limit, stated: See `stream`; no generator, which can be read once only.
         layer: Name of a layer that gives feature maps. None: the last one.
         channels: How many channels.
         images: How many images of each.
@@ -66,7 +68,7 @@ def top_channels(
     """
     if min(channels, images) < 1:
         raise ValueError(f"channels and images must be at least 1. Received: channels={channels}, images={images}")
-    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit)
+    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit, **stated)
     if iter(batches) is iter(batches):
         raise ValueError("the data are read twice: give arrays, a dataset or a list of batches instead of a generator.")
     graph = Graph(model, image_shape=batches.image_shape)
@@ -103,7 +105,7 @@ def top_channels(
         indices=wanted,
         strengths=best.T[chosen],
         labels=np.array([[of_class[i] for i in row] for row in wanted]),
-        images=pictures,
+        images=as_pixels(pictures, batches.given),
         maps=shown.reshape(*wanted.shape, *shown.shape[1:]).astype("float32"),
     )
 

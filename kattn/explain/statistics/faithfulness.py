@@ -51,6 +51,7 @@ def deletion_insertion(
     baseline: str | float = "blur",
     output: str | int | None = None,
     batch_size: int = 64,
+    **stated: Any,
 ) -> Curves:
     """Deletion and insertion curves of maps.
 
@@ -67,13 +68,14 @@ def deletion_insertion(
             of all pixels.
         output: Name or index of the output. None: "predictions", else the first.
         batch_size: Images at a time.
+        stated: What is known of the model's input: value_range, preprocess; see `kattn.facts.stated.Stated`.
 
     Returns: The curves of each image, and their areas.
     Raises: ValueError for maps of another size or number than the images, steps below 1, an unknown baseline, a class
         out of range, images that do not fit.
     Paper: Petsiuk, Das, Saenko. RISE. BMVC 2018. arXiv:1806.07421
     """
-    images = checked_images(model, images)
+    images = checked_images(model, images, stated)
     maps = np.asarray(maps)
     if maps.shape != images.shape[:3] or not np.isfinite(maps).all():
         raise ValueError(

@@ -48,6 +48,7 @@ def gate_statistics(
     split: str = "test",
     batch_size: int = 128,
     limit: int | None = None,
+    **stated: Any,
 ) -> GateStatistics:
     """Mean and deviation of every gate, by class, over a dataset.
 
@@ -57,14 +58,14 @@ def gate_statistics(
 
     Args:
         model: A functional or Sequential classifier of one input and known size.
-        data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
+        data, split, batch_size, limit, stated: See `kattn.explain.statistics.stream`.
         layers: Names of attention layers. None: all that have such gates.
 
     Returns: Means and deviations by layer and class.
     Raises: ValueError for a model without gates of channels, an unknown layer, and images that do not fit.
     Paper: the figure is that of section 6.4 in Hu et al. Squeeze-and-Excitation Networks. arXiv:1709.01507
     """
-    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit)
+    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit, **stated)
     graph = AttentionGraph(model, image_shape=batches.image_shape)
     chosen = graph.sites if layers is None else graph.chosen(layers)
     sites = [site for site in chosen if graph.kinds[site.name].name in KINDS]

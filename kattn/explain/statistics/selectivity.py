@@ -24,6 +24,7 @@ def class_selectivity(
     split: str = "test",
     batch_size: int = 128,
     limit: int | None = None,
+    **stated: Any,
 ) -> dict[str, np.ndarray]:
     """The class selectivity index of every channel of feature maps, over a dataset.
 
@@ -35,7 +36,7 @@ def class_selectivity(
 
     Args:
         model: A functional or Sequential classifier of one input.
-        data, split, batch_size, limit: See `kattn.explain.statistics.stream`.
+        data, split, batch_size, limit, stated: See `kattn.explain.statistics.stream`.
         layers: Names of layers that give feature maps. None: all that end in a ReLU, and the AFI modules; in a model
             without such layers all that give feature maps.
 
@@ -44,7 +45,7 @@ def class_selectivity(
     Paper: Morcos et al. On the importance of single directions for generalization. ICLR 2018. arXiv:1803.06959; used
         in section 4.2 of Pan et al. AFINet. 2021.
     """
-    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit)
+    batches = stream(data, model, split=split, batch_size=batch_size, limit=limit, **stated)
     graph = Graph(model, image_shape=batches.image_shape)
     calls = map_calls(graph, layers)
     network = graph.model({call.name: _activity(call.outputs) for call in calls})

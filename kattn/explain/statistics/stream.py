@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,10 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from kattn.data.arrays import ARRAYS
 from kattn.data.dataset import Dataset, Split
 from kattn.data.loading import load
-from kattn.explain.images import check_shape, checked_images
+from kattn.explain.images import check_batch, check_shape
+from kattn.facts.description import Input
+from kattn.facts.of_model import image_of
+from kattn.facts.pixels import check_values, converted, require_range
+from kattn.facts.stated import Stated
 from kattn.graph.compiled import compiled
+from kattn.graph.inputs import require_graph
 from kattn.graph.outputs import MAIN_OUTPUT
 
 
@@ -26,15 +33,30 @@ class Stream:
     Attributes:
         batches: Gives the batches each time it is iterated; where it is an iterator, once only.
         image_shape: (height, width, channels).
+        given: What is known of the model's input.
+        model: The model's name.
         class_names: Where they are known.
     """
 
     batches: Iterable[tuple[np.ndarray, np.ndarray]]
     image_shape: tuple[int, ...]
+    given: Input
+    model: str
     class_names: tuple[str, ...] | None = None
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return iter(self.batches)
+        return self._as_input() if iter(self.batches) is not self.batches else self._once
+
+    @functools.cached_property
+    def _once(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of batches that can be read once only, the one iterator."""
+        return self._as_input()
+
+    def _as_input(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for number, (images, labels) in enumerate(self.batches):
+            if not number:
+                check_values(images, self.given, self.model)
+            yield converted(images, self.given, self.model), labels
 
 
 class _Slices:
@@ -63,18 +85,24 @@ class _Given:
                 raise ValueError(f"data must give batches (images, labels). Received: {type(item).__name__}")
             yield np.asarray(item[0]), _class_numbers(item[1])
 
-    def as_stream(self) -> Stream:
+    def as_stream(self, given: Input, model: str) -> Stream:
         """The batches as a stream. The first batch is read for its shape, and put back in front of an iterator."""
         batches = iter(self)
         first = next(batches, None)
         if first is None:
             raise ValueError("data holds no images.")
         once = isinstance(self.source, Iterator)
-        return Stream(itertools.chain([first], batches) if once else self, first[0].shape[1:])
+        return Stream(itertools.chain([first], batches) if once else self, first[0].shape[1:], given, model)
 
 
 def stream(
-    data: Any, model: keras.Model, *, split: str = "test", batch_size: int = 128, limit: int | None = None
+    data: Any,
+    model: keras.Model,
+    *,
+    split: str = "test",
+    batch_size: int = 128,
+    limit: int | None = None,
+    **stated: Any,
 ) -> Stream:
     """Labelled images for a model.
 
@@ -86,13 +114,17 @@ def stream(
         split: "test", "validation" or "train", of data that have splits. Arrays are taken whole.
         batch_size: Images at a time, of data that are not batches already.
         limit: Most images, of data that are not batches already.
+        stated: What is known of the model's input: value_range, preprocess, resize, interpolation; see
+            `kattn.facts.stated.Stated`. Arrays are taken as they are; bytes and files are brought to the range.
 
     Returns: The batches, with the shape of the images and the names of the classes.
-    Raises: DataError for data that cannot be used, ValueError for a split that does not exist.
+    Raises: DataError for data that cannot be used, ValueError for a split that does not exist, and for files where the
+        range that the model takes is not known.
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
-    found = _source(data, model, split, batch_size, limit)
+    require_graph(model)
+    found = _source(data, model, image_of(model, Stated.of(stated)), split, batch_size, limit)
     check_shape(model, found.image_shape)
     return found
 
@@ -107,7 +139,7 @@ def outputs_over(network: keras.Model, batches: Stream) -> Iterator[tuple[Any, n
     size, run = 0, compiled(network)
     for images, labels in batches:
         if not size:
-            checked_images(network, images)
+            check_batch(network, images)
             size = len(images)
         if len(images) != len(labels):
             raise ValueError(f"a batch has {len(images)} images and {len(labels)} labels.")
@@ -119,27 +151,33 @@ def outputs_over(network: keras.Model, batches: Stream) -> Iterator[tuple[Any, n
         raise ValueError("data holds no images.")
 
 
-def _source(data: Any, model: keras.Model, split: str, batch_size: int, limit: int | None) -> Stream:
+def _source(data: Any, model: keras.Model, given: Input, split: str, batch_size: int, limit: int | None) -> Stream:
+    sliced = functools.partial(_sliced, batch_size, given, model.name)
     if isinstance(data, Split):
-        return _sliced(_first(data, limit), batch_size)
+        return sliced(_first(data, limit))
     if _is_pair(data):
-        dataset = load({split: data}, splits=(split,))
-        return _sliced(_first(getattr(dataset, split), limit), batch_size, dataset.class_names)
+        dataset = load({split: data}, splits=(split,), any_values=True)
+        return sliced(_first(getattr(dataset, split), limit), dataset.class_names)
     if isinstance(data, (str, Path, Mapping, Dataset)):
         height, width, channels = model.inputs[0].shape[1:]
         size = (height, width) if height and width and not isinstance(data, Dataset) else None
-        dataset = load(data, image_size=size, channels=channels, splits=(split,), limit=limit)
-        return _sliced(getattr(dataset, split), batch_size, dataset.class_names)
+        ways = {"resize": given.resize.value, "interpolation": given.interpolation.value}
+        dataset = load(data, image_size=size, channels=channels, splits=(split,), limit=limit, any_values=True, **ways)
+        if dataset.name != ARRAYS:
+            require_range(given, model.name)
+        return sliced(getattr(dataset, split), dataset.class_names)
     if not isinstance(data, Iterable) and not isinstance(data, keras.utils.PyDataset):
         raise ValueError(
             "data must be a name, a folder, arrays (images, labels), or batches of (images, labels). "
             f"Received: {type(data).__name__}"
         )
-    return _Given(data).as_stream()
+    return _Given(data).as_stream(given, model.name)
 
 
-def _sliced(split: Split, batch_size: int, class_names: tuple[str, ...] | None = None) -> Stream:
-    return Stream(_Slices(split, batch_size), split.images.shape[1:], class_names)
+def _sliced(
+    batch_size: int, given: Input, model: str, split: Split, class_names: tuple[str, ...] | None = None
+) -> Stream:
+    return Stream(_Slices(split, batch_size), split.images.shape[1:], given, model, class_names)
 
 
 def _is_pair(data: Any) -> bool:
