@@ -150,7 +150,9 @@ class _Timed:
         memory, started = _peak_memory(), time.perf_counter()
         self.runner: Runner = load(path, threads=threads, trust=trust)
         self.batch = self.runner.batch or batch
-        self.tensor = self.runner.encode(made_up(self.batch, _known(self.runner, input_shape), value_range=BYTES))
+        shapes = _known(self.runner, input_shape)
+        images = {name: made_up(self.batch, shape, value_range=BYTES) for name, shape in shapes.items()}
+        self.tensors = {name: self.runner.encode(name, values) for name, values in images.items()}
         self.reset()
         try:
             with converting("Running it"):
@@ -167,7 +169,7 @@ class _Timed:
     def call(self, times: int) -> None:
         for _ in range(times):
             wall, cpu = time.perf_counter(), time.process_time()
-            self.runner.run(self.tensor)
+            self.runner.run(self.tensors)
             self.cpu.append(time.process_time() - cpu)
             self.wall.append(time.perf_counter() - wall)
 
@@ -195,12 +197,13 @@ class _Timed:
         )
 
 
-def _known(runner: Runner, input_shape: Sequence[int] | None) -> tuple[int, ...]:
-    shape = tuple(input_shape) if input_shape is not None else runner.shape
-    known = tuple(d for d in shape if d is not None)
-    if len(known) != len(runner.shape):
-        raise ExportInputError(f"{runner.path} leaves its input size open: {runner.shape}. Give input_shape=.")
-    return known
+def _known(runner: Runner, input_shape: Sequence[int] | None) -> dict[str, tuple[int, ...]]:
+    first = next(iter(runner.inputs))
+    shapes = runner.inputs if input_shape is None else runner.inputs | {first: tuple(input_shape)}
+    for name, shape in shapes.items():
+        if None in shape or len(shape) != len(runner.inputs[name]):
+            raise ExportInputError(f"{runner.path} leaves its input size open: {shape}. Give input_shape=.")
+    return {name: tuple(size for size in shape if size is not None) for name, shape in shapes.items()}
 
 
 def _peak_memory() -> float:

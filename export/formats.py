@@ -100,6 +100,7 @@ class Format:
         precisions: Name to what is demanded, the exporter's default first.
         unmarked: The precision that a file's name does not mention.
         describes_itself: Its files hold the labels of the classes; for others they are written beside.
+        apart: New artefacts are run in a child process: their runtime may die of them.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Format:
     precisions: Mapping[str, Precision] = field(default_factory=lambda: {"float32": FLOAT32})
     unmarked: str = ""
     describes_itself: bool = False
+    apart: bool = False
 
     @property
     def exporter(self) -> Any:
@@ -218,6 +220,7 @@ FORMATS: dict[str, Format] = {
             runner_path="kattn.export.to_tflite.runner:TFLiteRunner",
             suffix=".tflite",
             precisions={"float32": FLOAT32, "float16": FLOAT16, "dynamic": DYNAMIC, "int16": INT16, "int8": INT8},
+            apart=True,
         ),
         Format(
             name="onnx",
@@ -228,6 +231,7 @@ FORMATS: dict[str, Format] = {
             precisions={"float32": FLOAT32, "float16": FLOAT16, "int8": INT8},
             unmarked="float32",
             describes_itself=True,
+            apart=True,
         ),
     )
 }

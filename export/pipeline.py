@@ -15,6 +15,7 @@ import numpy as np
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.formats import Format
 from kattn.export.proof.certify import certify, comparison_images
+from kattn.export.proof.child_runner import ChildRunner
 from kattn.export.proof.report import Contents, Report
 from kattn.export.proof.staging import Stage, staged
 from kattn.export.source.model import Source
@@ -105,7 +106,7 @@ def export_model(
         contents = write(Job(source, stage, precision, batch, samples, chosen, kept))
         report = certify(
             source,
-            row.open(stage.path, trust=True),  # written here
+            ChildRunner(row, stage.path, stage.scratch) if row.apart else row.open(stage.path, trust=True),
             contents,
             target,
             precision=precision,
@@ -122,7 +123,17 @@ def export_model(
     return report
 
 
-def refuse(found: Mapping[str, str], problem: str, *, strict: bool, allow: Sequence[str]) -> None:
+CHANGE = "Change the layers named"
+
+
+def refuse(
+    found: Mapping[str, str],
+    problem: str,
+    *,
+    strict: bool,
+    allow: Sequence[str],
+    way_out: str = "Change the layers named",
+) -> None:
     """Raise ExportError for what was found in an artefact and is not allowed.
 
     Args:
@@ -130,10 +141,11 @@ def refuse(found: Mapping[str, str], problem: str, *, strict: bool, allow: Seque
         problem: Start of the error: what is wrong with such a file.
         strict: False accepts everything.
         allow: Operators that are accepted.
+        way_out: What the user can do; "or pass strict=False" follows.
     """
     refused = [sentence for key, sentence in found.items() if key.split(":")[0] not in allow]
     if strict and refused:
         raise ExportError(
-            f"{problem}: {'; '.join(refused)}. Change the layers named, or pass strict=False (or allow=) to have the "
+            f"{problem}: {'; '.join(refused)}. {way_out}, or pass strict=False (or allow=) to have the "
             "file with these as warnings."
         )

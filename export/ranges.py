@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -26,17 +26,17 @@ class Ranges(Generic[Name]):
         self._least.setdefault(tensor, []).append(float(values.min()))
         self._most.setdefault(tensor, []).append(float(values.max()))
 
-    def over(self, share: float, whole: Name | None = None) -> dict[Name, tuple[float, float]]:
+    def over(self, share: float, whole: Collection[Name] = ()) -> dict[Name, tuple[float, float]]:
         """Range of each tensor over a share of the images; over all where only the rest of them moves it.
 
         Args:
             share: From 0 to 1.
-            whole: A tensor whose range is over all images, as that of the image itself.
+            whole: Tensors whose range is over all images, as that of the image itself.
         """
         found = {}
         for tensor, least in self._least.items():
             most = self._most[tensor]
             low, high = float(np.quantile(least, 1 - share)), float(np.quantile(most, share))
-            moves = tensor != whole and max(high, 0.0) > min(low, 0.0)
+            moves = tensor not in whole and max(high, 0.0) > min(low, 0.0)
             found[tensor] = (low, high) if moves else (min(least), max(most))
         return found

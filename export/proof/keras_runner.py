@@ -14,7 +14,7 @@ import numpy as np
 import kattn.layers  # noqa: F401  (registers the layers that files name)
 from kattn.archive import ArchiveError, copy_member
 from kattn.export.errors import ExportInputError
-from kattn.export.proof.runner import Runner
+from kattn.export.proof.runner import Runner, as_dtype
 from kattn.graph.outputs import named_outputs
 from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
@@ -73,9 +73,16 @@ class KerasRunner(Runner):
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.model = read_keras(path)
-        super().__init__(path, tuple(self.model.inputs[0].shape[1:]), None, tuple(named_outputs(self.model)))
+        inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in self.model.inputs}
+        super().__init__(path, inputs, None, tuple(named_outputs(self.model)))
 
-    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+    def encode(self, name: str, values: np.ndarray) -> np.ndarray:
+        """The images in the input's type."""
+        return as_dtype(values, np.dtype({t.name: t.dtype for t in self.model.inputs}[name]))
+
+    def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's prediction."""
-        outputs = named_outputs(self.model, self.model.predict_on_batch(tensor))
+        given = list(tensors.values())
+        given = given[0] if len(given) == 1 else keras.tree.pack_sequence_as(self.model.input, given)
+        outputs = named_outputs(self.model, self.model.predict_on_batch(given))
         return {name: np.asarray(value) for name, value in outputs.items()}

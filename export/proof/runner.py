@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ class Runner(abc.ABC):
     Attributes:
         path: Where it was read.
         format: Its name, such as "tflite", or "keras".
-        shape: Of one image in (height, width, channels); None for what the artefact leaves open.
+        inputs: Name to the shape of one image or vector: (height, width, channels); None for what is left open.
         batch: The batch it is fixed to; None for any.
         outputs: Names; of a Keras model with one output that has no name of its own, "predictions".
         runtime: The packages that run it.
@@ -30,46 +31,70 @@ class Runner(abc.ABC):
     runtime: tuple[str, ...]
     takes_threads = False
 
-    def __init__(self, path: Path, shape: tuple[int | None, ...], batch: int | None, outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: Path, inputs: Mapping[str, tuple[int | None, ...]], batch: int | None, outputs: tuple[str, ...]
+    ) -> None:
         self.path = path
-        self.shape = shape
+        self.inputs = dict(inputs)
         self.batch = batch
         self.outputs = outputs
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of one image; of several inputs the first one's."""
+        return next(iter(self.inputs.values()))
 
     def __call__(self, images: Any, batch_size: int = BATCH) -> dict[str, np.ndarray]:
         """Run images in batches.
 
         Args:
             images: (images, height, width, channels), as the model takes them: a zoo model raw RGB pixels, 0-255, of
-                any number type. Layout, type and quantisation of the artefact's own input are taken care of.
+                any number type. Layout, type and quantisation of the artefact's own input are taken care of. For
+                several inputs a dict of such arrays by name.
             batch_size: Images at a time, unless the artefact fixes its batch.
 
         Returns: Output name to a float32 array; maps come as (images, height, width, channels).
-        Raises: ExportInputError for images of another shape.
+        Raises: ExportInputError for images of another shape, or another set of inputs.
         """
-        images = np.asarray(images)
-        fits = images.ndim == len(self.shape) + 1 and all(
-            own in (None, given) for own, given in zip(self.shape, images.shape[1:], strict=True)
-        )
-        if not fits or not len(images) or images.dtype.kind not in "uifb":
-            raise ExportInputError(
-                f"{self.path} takes images of shape (any number, {', '.join(str(d or 'any') for d in self.shape)}). "
-                f"Received: {images.dtype} of shape {images.shape}"
-            )
+        arrays = self._arrays(images)
+        count = len(next(iter(arrays.values())))
         size = self.batch or max(1, batch_size)
         parts = []
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            missing = size - len(part) if self.batch else 0
+        for start in range(0, count, size):
+            part = {name: array[start : start + size] for name, array in arrays.items()}
+            missing = size - min(size, count - start) if self.batch else 0
             if missing:
-                part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            result = self.run(self.encode(part))
+                part = {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in part.items()}
+            result = self.run({name: self.encode(name, array) for name, array in part.items()})
             parts.append({name: self.decode(name, value)[: size - missing] for name, value in result.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """A batch of images as the artefact's input tensor."""
-        return images.astype("float32")
+    def _arrays(self, images: Any) -> dict[str, np.ndarray]:
+        given = images if isinstance(images, Mapping) else dict.fromkeys(list(self.inputs)[:1], images)
+        if set(given) != set(self.inputs):
+            shapes = ", ".join(f"{name} (any number, {_sizes(shape)})" for name, shape in self.inputs.items())
+            raise ExportInputError(
+                f"{self.path} takes a dict with an array for each of its inputs: {shapes}. Received: "
+                f"{', '.join(map(str, given)) if isinstance(images, Mapping) else type(images).__name__}"
+            )
+        arrays = {name: np.asarray(given[name]) for name in self.inputs}
+        count = len(next(iter(arrays.values()))) if next(iter(arrays.values())).ndim else 0
+        for name, shape in self.inputs.items():
+            array = arrays[name]
+            fits = array.ndim == len(shape) + 1 and all(
+                own in (None, size) for own, size in zip(shape, array.shape[1:], strict=True)
+            )
+            if not fits or not len(array) or len(array) != count or array.dtype.kind not in "uifb":
+                what = "images" if len(self.inputs) == 1 else f"input {name!r}"
+                raise ExportInputError(
+                    f"{self.path} takes {what} of shape (any number, {_sizes(shape)}). "
+                    f"Received: {array.dtype} of shape {array.shape}"
+                )
+        return arrays
+
+    def encode(self, name: str, values: np.ndarray) -> np.ndarray:
+        """A batch of images as the artefact's input tensor of this name."""
+        return values.astype("float32")
 
     def decode(self, name: str, value: np.ndarray) -> np.ndarray:
         """An output tensor of the artefact as float32."""
@@ -89,8 +114,12 @@ class Runner(abc.ABC):
         return
 
     @abc.abstractmethod
-    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
-        """One inference on the artefact's own input tensor: what a benchmark times."""
+    def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One inference on the artefact's own input tensors: what a benchmark times."""
+
+
+def _sizes(shape: tuple[int | None, ...]) -> str:
+    return ", ".join(str(size or "any") for size in shape)
 
 
 def as_dtype(images: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kattn.export.errors import ExportInputError
 from kattn.export.source.names import INPUT
+from kattn.export.source.portable_layers import bare_operations, portable_layers
 from kattn.facts.description import Description, Input
 from kattn.facts.made_up import made_up
 from kattn.graph.inside import all_layers
@@ -68,8 +69,14 @@ class Source:
         return tf.TensorSpec((batch, *self.shape), self.dtype, name=INPUT)
 
     def function(self) -> Callable[[Any], dict[str, Any]]:
-        """The network as a plain function from the image tensor to its named outputs."""
-        return named_function(self.model, self.outputs)
+        """The network as a plain function from the image tensor to its named outputs, Keras's layers portable."""
+        function = named_function(self.model, self.outputs)
+
+        def serve(image: Any) -> dict[str, Any]:
+            with portable_layers(self.model):
+                return function(image)
+
+        return serve
 
     def layer_of(self, name: str) -> str:
         """The layer in a tensor's name, "block1_se" in "resnet20_1/block1_se_1/Conv2D;..."; else the name itself.
@@ -125,8 +132,8 @@ class Source:
 
     @functools.cached_property
     def layers(self) -> frozenset[str]:
-        """Names of the layers, those inside nested models too."""
-        return frozenset(layer.name for layer in all_layers(self.model))
+        """Names of the layers and operations, those inside nested models too."""
+        return frozenset(one.name for one in (*all_layers(self.model), *bare_operations(self.model)))
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The reference's outputs in float32."""
@@ -147,12 +154,12 @@ def run_keras(model: keras.Model, outputs: Sequence[str], images: np.ndarray) ->
 
 
 def named_function(model: keras.Model, outputs: Sequence[str]) -> Callable[[Any], dict[str, Any]]:
-    """A model whose output is a dict as a function from the input to the outputs asked for, in float32."""
+    """A model whose output is a dict as a function from the input to the outputs asked for, floats in float32."""
     import tensorflow as tf
 
     def serve(image: Any) -> dict[str, Any]:
         with portable_graphs():
             result = model(image, training=False)
-        return {name: tf.cast(result[name], "float32") for name in outputs}
+        return {name: tf.cast(y, "float32") if y.dtype.is_floating else y for name in outputs for y in [result[name]]}
 
     return serve

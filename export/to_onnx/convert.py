@@ -41,7 +41,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
             inputs_as_nchw=[INPUT] if layout == "nchw" else None,
             outputs_as_nchw=maps if layout == "nchw" and maps else None,
             large_model=large,
-            custom_rewriter=[_numbers_as_vectors],
+            custom_rewriter=[_numbers_as_vectors, _reversed_by_position],
         )
         if storage is not None:
             _take_in(proto, storage)
@@ -121,6 +121,22 @@ def _numbers_as_vectors(graph: Any, ops: Any) -> Any:
             if np.ndim(value) == 0:
                 vector = graph.make_const(f"{node.name}__vector", np.reshape(value, 1))
                 graph.replace_input(node, node.input[1], vector.output[0], 1)
+    return graph.get_nodes()
+
+
+def _reversed_by_position(graph: Any, ops: Any) -> Any:
+    """Rewriter of tf2onnx: an axis of known length is reversed by its positions; ONNX reverses sequences of any."""
+    for node in ops:
+        shape = graph.get_shape(node.input[0]) if node.type == "ReverseV2" and node.inputs[1].is_const() else None
+        axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1) if shape else ()
+        if len(axes) != 1 or shape[axes[0]] < 1:
+            continue
+        name, output = node.name, node.output[0]
+        dtypes, shapes = node.output_dtypes, node.output_shapes
+        positions = graph.make_const(f"{name}__positions", np.arange(shape[axes[0]] - 1, -1, -1, dtype="int64"))
+        graph.remove_node(name)
+        inputs = [node.input[0], positions.output[0], node.input[1]]
+        graph.make_node("GatherV2", inputs, name=name, outputs=[output], dtypes=dtypes, shapes=shapes)
     return graph.get_nodes()
 
 

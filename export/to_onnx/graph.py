@@ -17,6 +17,8 @@ UNWANTED = {
     "Gather": "positions computed while the network runs",
     "Cast": "a conversion of number types inside the network",
 }
+MOVES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")  # operators that keep all values
+POSITIONS = ("ArgMax", "ArgMin", "TopK")  # operators whose results are positions
 TRANSPOSES = 2  # one where a channels-last image enters, one where a map leaves
 
 
@@ -69,14 +71,29 @@ def findings(model: Any, *, layer_of: Callable[[str], str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     constant = {tensor.name for tensor in model.graph.initializer}
     constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    edges = _edges(model.graph)
     for node in model.graph.node:
-        if node.op_type == "Gather" and node.input[1] in constant:
-            continue  # where a shape is taken apart, its Shape is found
+        if node.op_type == "Gather" and constant.intersection(node.input):
+            continue  # where a shape is taken apart, its Shape is found; rows of a table are no positions in a map
+        if node.op_type == "Cast" and edges.intersection([*node.input, *node.output]):
+            continue
         if node.op_type in UNWANTED:
             found.setdefault(node.op_type, []).append(layer_of(node.name))
     return {
         name: f"{name}: {UNWANTED[name]} (layers: {', '.join(first_layers(layers))})" for name, layers in found.items()
     }
+
+
+def _edges(graph: Any) -> set[str]:
+    """Where a Cast is right: at integers that come in or go out, and at positions, 32 bits in Keras and 64 in ONNX."""
+    coming, going = {value.name for value in graph.input}, {value.name for value in graph.output}
+    for node in graph.node:
+        if node.op_type in POSITIONS or (node.op_type in MOVES and coming.intersection(node.input)):
+            coming.update(node.output)
+    for node in reversed(graph.node):
+        if node.op_type in MOVES and going.intersection(node.output):
+            going.update(node.input)
+    return coming | going
 
 
 def describe(values: Any) -> dict[str, dict[str, Any]]:

@@ -24,28 +24,24 @@ class SavedModelRunner(Runner):
         if "serving_default" not in self.loaded.signatures:
             raise ExportInputError(f"{path} has no signature serving_default.")
         self.function = self.loaded.signatures["serving_default"]
-        inputs = self.function.structured_input_signature[1]
-        if len(inputs) != 1:
-            raise ExportInputError(
-                f"{path} takes {len(inputs)} inputs ({', '.join(inputs)}); one, the image, is expected."
-            )
-        self.input, spec = next(iter(inputs.items()))
-        self.dtype = spec.dtype
-        shape = tuple(spec.shape)
-        super().__init__(path, shape[1:], shape[0], tuple(self.function.structured_outputs))
+        self.specs = self.function.structured_input_signature[1]
+        inputs = {name: tuple(spec.shape) for name, spec in self.specs.items()}
+        batch = next(iter(inputs.values()))[0]
+        shapes = {name: shape[1:] for name, shape in inputs.items()}
+        super().__init__(path, shapes, batch, tuple(self.function.structured_outputs))
 
     @classmethod
     def beyond_computing(cls, path: Path) -> list[str]:
         """What its operators could do beside computing."""
         return beyond_computing(path)
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, name: str, values: np.ndarray) -> np.ndarray:
         """The images in the signature's type."""
-        return as_dtype(images, self.dtype.as_numpy_dtype)
+        return as_dtype(values, self.specs[name].dtype.as_numpy_dtype)
 
-    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The serving signature's outputs."""
         import tensorflow as tf
 
-        result = self.function(**{self.input: tf.constant(tensor)})
+        result = self.function(**{name: tf.constant(tensor) for name, tensor in tensors.items()})
         return {name: result[name].numpy() for name in self.outputs}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kattn.export.ranges import SHARES, Ranges
 from kattn.export.to_tflite.graph import operator_names
-from kattn.export.to_tflite.interpreter import open_interpreter
+from kattn.export.to_tflite.interpreter import input_details, open_interpreter
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
 MIN, MAX = 4, 6
@@ -22,7 +22,9 @@ PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
 SAME_RANGE = ("REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "CONCATENATION")
 
 
-def with_measured_ranges(content: bytes, batches: Iterable[np.ndarray], method: str) -> tuple[bytes, list[str]]:
+def with_measured_ranges(
+    content: bytes, batches: Iterable[Mapping[str, np.ndarray]], method: str
+) -> tuple[bytes, list[str]]:
     """Give every activation of a calibrated file the range that integer kernels do best with.
 
     - The range that it has on the calibration images. TensorFlow's calibrator looks at the inputs of an operator once
@@ -37,7 +39,7 @@ def with_measured_ranges(content: bytes, batches: Iterable[np.ndarray], method: 
 
     Args:
         content: A calibrated float .tflite file.
-        batches: The calibration images, as its input takes them.
+        batches: The calibration images by input, as it takes them.
         method: One of SHARES.
 
     Returns: The file, and the names of the tensors in which nothing moved.
@@ -58,21 +60,24 @@ def with_measured_ranges(content: bytes, batches: Iterable[np.ndarray], method: 
     return bytes(result), still
 
 
-def _measured(content: bytes, batches: Iterable[np.ndarray], share: float) -> dict[int, tuple[float, float]]:
+def _measured(
+    content: bytes, batches: Iterable[Mapping[str, np.ndarray]], share: float
+) -> dict[int, tuple[float, float]]:
     """Range of each calibrated tensor of the first subgraph over a share of the batches, the input's over all."""
     from ai_edge_litert import schema_py_generated as schema
 
     interpreter = open_interpreter(model_content=content)
-    (given,) = interpreter.get_input_details()
+    inputs = input_details(interpreter)
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     calibrated = [i for i in range(graph.TensorsLength()) if _range(graph.Tensors(i)) is not None]
     ranges: Ranges[int] = Ranges()
     for batch in batches:
-        interpreter.set_tensor(given["index"], batch)
+        for name, values in batch.items():
+            interpreter.set_tensor(inputs[name]["index"], values)
         interpreter.invoke()
         for i in calibrated:
             ranges.add(i, interpreter.get_tensor(i))
-    return ranges.over(share, whole=given["index"])
+    return ranges.over(share, whole={detail["index"] for detail in inputs.values()})
 
 
 class _Ranges:

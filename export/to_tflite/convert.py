@@ -1,24 +1,25 @@
-"""From a SavedModel to a flatbuffer: TensorFlow Lite's converter, and what its result needs."""
+"""From a SavedModel to a flatbuffer: TensorFlow Lite's converter in a child, and its errors with the layers' names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from kattn.export.apart import ChildEnded, run_apart, save_arrays
 from kattn.export.errors import ExportError
-from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT, first_layers
 from kattn.export.source.samples import spanned
-from kattn.export.to_tflite.calibrate import quantise, with_measured_ranges
+from kattn.export.to_tflite.findings import findings
 from kattn.export.to_tflite.graph import parse_tflite, read_tflite
 from kattn.export.to_tflite.names import named_tensors
 
 INTEGER = ("int16", "int8")
+TASKS, WHAT = "kattn.export.to_tflite.converter", "TensorFlow Lite's converter"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def convert(
 
     Args:
         source: Of the SavedModel.
-        folder: The SavedModel.
+        folder: The SavedModel; files are written beside it.
         precision, batch, io_type: As in `kattn.export.tflite`.
         samples: Calibration images, at int8 and int16.
         method: Of the calibration, at int8.
@@ -59,37 +60,37 @@ def convert(
 
     Raises: ExportError with the layers that TensorFlow Lite has no operator for, or whatever the converter says.
     """
-    import tensorflow as tf
-
-    ops = tf.lite.OpsSet
-    supported = {
-        "int8": ops.TFLITE_BUILTINS_INT8,
-        "int16": ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-    }.get(precision, ops.TFLITE_BUILTINS)
-    number = getattr(tf, io_type or precision) if precision in INTEGER else None
+    target, arrays = folder.with_suffix(".converted"), None
+    if samples is not None:
+        images = spanned(samples, source.span).astype(source.dtype)
+        arrays = save_arrays(folder.with_suffix(".npz"), {INPUT: images})
     try:
-        with converting("TensorFlow Lite's converter"):
-            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
-            converter.target_spec.supported_ops = [supported]
-            if precision != "float32":
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if precision == "float16":
-                converter.target_spec.supported_types = [tf.float16]
-            if samples is not None:
-                # At int8 the ranges are measured below, and the converter needs to see only which tensors have one.
-                first = samples[:1] if precision == "int8" else samples
-                converter.representative_dataset = lambda: _representative(source, first, batch or 1)
-                converter.inference_input_type = converter.inference_output_type = number
-            # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
-            converter._experimental_calibrate_only = precision == "int8"
-            content = converter.convert()
-            if precision != "int8":
-                return Converted(named_tensors(content))
-            assert samples is not None
-            images = (batch[INPUT] for batch in _representative(source, samples, batch or 1))
-            calibrated, constant = with_measured_ranges(content, images, method)
-            names = [tensor.name for o in parse_tflite(calibrated).operators for tensor in o.outputs]
-            content = quantise(calibrated, number, [n for n in names if source.layer_of(n) in float_layers])
+        constant = run_apart(
+            f"{TASKS}:convert_folder",
+            WHAT,
+            folder=str(folder),
+            target=str(target),
+            precision=precision,
+            io_type=io_type,
+            samples=arrays,
+            batch=batch or 1,
+            method=method,
+        )
+        content = target.read_bytes()
+        if precision != "int8":
+            return Converted(named_tensors(content))
+        calibrated, names = content, [t.name for o in parse_tflite(content).operators for t in o.outputs]
+        run_apart(
+            f"{TASKS}:quantise_file",
+            WHAT,
+            path=str(target),
+            target=str(target),
+            io_type=io_type or precision,
+            float_tensors=[name for name in names if source.layer_of(name) in float_layers],
+        )
+        content = target.read_bytes()
+    except ChildEnded as error:
+        raise _named_end(source, folder, precision, batch, error) from error
     except ExportError as error:
         raise _missing_16_bit(source, folder, error) or _named_error(source, error) from error
     layers = ", ".join(dict.fromkeys(map(source.layer_of, constant)))
@@ -97,11 +98,20 @@ def convert(
     return Converted(named_tensors(content), calibrated, notes)
 
 
-def _representative(source: Source, samples: np.ndarray, batch: int) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of the file's size, the last one filled up from the beginning."""
-    images = spanned(samples, source.span).astype(source.dtype)
-    for start in range(0, len(images), batch):
-        yield {INPUT: np.take(images, range(start, start + batch), axis=0, mode="wrap")}
+def _named_end(source: Source, folder: Path, precision: str, batch: int | None, error: ChildEnded) -> ExportError:
+    """The error for a converter that died, with the layers that it may have died of: what the float file has of them.
+
+    TensorFlow's calibrator dies where a loop keeps a state, and of some tensors of more than 4 dimensions.
+    """
+    suspects = ""
+    if precision != "float32":
+        exact = folder.with_suffix(".tflite")
+        exact.write_bytes(convert(source, folder, precision="float32", batch=batch).content)
+        found = findings(read_tflite(exact), fixed_batch=batch is not None, integer=False, layer_of=source.layer_of)
+        suspects = f" The model has what it may not bear: {'; '.join(found.values())}." if found else ""
+    return ExportError(
+        f'{error}{suspects} Write these layers with other operations, or take another precision, such as "float16".'
+    )
 
 
 def _missing_16_bit(source: Source, folder: Path, error: ExportError) -> ExportError | None:

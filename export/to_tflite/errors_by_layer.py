@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from kattn.export.apart import load_arrays
 from kattn.export.to_tflite.graph import read_tflite
-from kattn.export.to_tflite.interpreter import open_interpreter, to_numbers, to_tensor
+from kattn.export.to_tflite.interpreter import input_details, open_interpreter, to_numbers, to_tensor
 
 WORST = 5
 STARTS = 0.1  # relative error from which a result counts as damaged
 
 
-def tflite_errors(
-    float_path: Path, integer_path: Path, images: np.ndarray, layer_of: Callable[[str], str]
-) -> list[dict[str, Any]]:
+def tflite_errors(float_path: str, integer_path: str, samples: str) -> list[dict[str, Any]]:
     """Errors of an integer .tflite file against the float one that it was calibrated as, by operator.
 
-    Both run on the same images without delegates (those hide what lies between), and results are matched by name.
+    Both run on the same images without delegates (those hide what lies between), and results are matched by name. A
+    task for the child.
 
-    Returns: See `worst`.
+    Args:
+        float_path, integer_path: The files.
+        samples: An .npz file with the images of each input.
+
+    Returns: See `worst`; each "layer" is the name of a tensor.
     """
+    images = load_arrays(samples)
     graphs = [read_tflite(path) for path in (float_path, integer_path)]
     names = set.intersection(*({t.name for o in graph.operators for t in o.outputs} for graph in graphs))
     names.discard("")
@@ -34,7 +38,7 @@ def tflite_errors(
         for tensor in operator.outputs:
             if tensor.name in exact and tensor.name in rough:
                 given = [t.name for t in operator.inputs if t.name in exact and t.name in rough]
-                entries.append((operator.name, layer_of(tensor.name), tensor.name, given))
+                entries.append((operator.name, tensor.name, tensor.name, given))
     return worst(entries, exact, rough)
 
 
@@ -74,16 +78,17 @@ def _relative(exact: np.ndarray, rough: np.ndarray) -> float:
     return error / scale if scale > 0 else float(error > 0)
 
 
-def _tensors(path: Path, images: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
+def _tensors(path: str, images: dict[str, np.ndarray], names: set[str]) -> dict[str, np.ndarray]:
     """Results of a file by name, in real numbers, for all images one after the other."""
-    interpreter = open_interpreter(model_path=str(path))
-    (given,) = interpreter.get_input_details()
+    interpreter = open_interpreter(model_path=path)
+    inputs = input_details(interpreter)
+    size, count = next(iter(inputs.values()))["shape"][0], len(next(iter(images.values())))
     # By name alone: kernels add nameless tensors of their own to work in, and weights are the same for every image.
     details = [detail for detail in interpreter.get_tensor_details() if detail["name"] in names]
     kept: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(images) - given["shape"][0] + 1, given["shape"][0]):
-        batch = images[start : start + given["shape"][0]]
-        interpreter.set_tensor(given["index"], to_tensor(batch, given))
+    for start in range(0, count - size + 1, size):
+        for name, given in inputs.items():
+            interpreter.set_tensor(given["index"], to_tensor(images[name][start : start + size], given))
         interpreter.invoke()
         for detail in details:
             try:

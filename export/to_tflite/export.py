@@ -10,21 +10,20 @@ from typing import Any
 
 import keras
 
+from kattn.export.apart import prepare_child, run_apart, save_arrays
 from kattn.export.errors import ExportInputError
 from kattn.export.formats import FORMATS
-from kattn.export.pipeline import Job, export_model, refuse
+from kattn.export.pipeline import CHANGE, Job, export_model, refuse
 from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
-from kattn.export.quiet import converting
 from kattn.export.ranges import SHARES
+from kattn.export.source.model import Source
+from kattn.export.source.names import INPUT, first_layers
 from kattn.export.to_saved_model.export import write_saved_model
 from kattn.export.to_tflite.convert import INTEGER, convert
-from kattn.export.to_tflite.errors_by_layer import tflite_errors
-from kattn.export.to_tflite.findings import findings
+from kattn.export.to_tflite.findings import findings, in_floats
 from kattn.export.to_tflite.graph import Tensor, TFLiteGraph, read_tflite
 from kattn.export.to_tflite.names import named_tensors
-from kattn.export.to_tflite.trial_run import run_in_subprocess
-from kattn.export.to_tflite.xnnpack import xnnpack
 from kattn.layers.pieces.portable import portable_graphs
 
 ERROR_IMAGES = 8  # to look for the layers where 8 bits lose accuracy
@@ -111,6 +110,7 @@ def tflite(
     types = IO_TYPES.get(precision, ("float32",))
     if io_type is not None and io_type not in types:
         raise ExportInputError(f"io_type at {precision} must be one of {', '.join(types)}. Received: {io_type!r}")
+    prepare_child("tensorflow", "ai_edge_litert.interpreter")  # while the network is traced here
     return export_model(
         FORMATS["tflite"],
         functools.partial(_write, io_type=io_type, method=calibration_method, strict=strict, allow=allow),
@@ -156,21 +156,32 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
         float_layers=job.float_layers,
     )
     path.write_bytes(converted.content)
-    if integer:
-        run_in_subprocess(path)
     graph = read_tflite(path)
     found = findings(
         graph, fixed_batch=fixed_batch, integer=integer, layer_of=source.layer_of, float_layers=job.float_layers
     )
-    refuse(found, "The .tflite file would not run everywhere", strict=strict, allow=allow)
+    refuse(
+        found,
+        "The .tflite file would not run everywhere",
+        strict=strict,
+        allow=allow,
+        way_out=_way_out(graph, source) if integer else CHANGE,
+    )
     layers = []
     if converted.calibrated is not None:
-        (scratch / "float.tflite").write_bytes(named_tensors(converted.calibrated))
-        images = job.images[:ERROR_IMAGES].astype(source.dtype)
-        layers = tflite_errors(scratch / "float.tflite", path, images, source.layer_of)
+        exact = scratch / "float.tflite"
+        exact.write_bytes(named_tensors(converted.calibrated))
+        rows = run_apart(
+            "kattn.export.to_tflite.errors_by_layer:tflite_errors",
+            "ai-edge-litert",
+            float_path=str(exact),
+            integer_path=str(path),
+            samples=save_arrays(scratch / "samples.npz", {INPUT: job.images[:ERROR_IMAGES].astype(source.dtype)}),
+        )
+        layers = [row | {"layer": source.layer_of(row["layer"])} for row in rows]
     operators = [(o.name, [tensor.name for tensor in (*o.outputs, *o.inputs)]) for o in graph.operators]
-    with converting("ai-edge-litert"):
-        observed = xnnpack(path, source.layer_of)
+    observed = run_apart("kattn.export.to_tflite.xnnpack:xnnpack", "ai-edge-litert", path=str(path))
+    observed["left"] = {name: first_layers(map(source.layer_of, left)) for name, left in observed["left"].items()}
     return Contents(
         ops=graph.histogram,
         inputs={tensor.name: _described(tensor) for tensor in graph.inputs},
@@ -183,6 +194,17 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
             **support("tflite", operators, integer=integer, layer_of=source.layer_of),
         },
         packages=("ai-edge-litert",),
+    )
+
+
+def _way_out(graph: TFLiteGraph, source: Source) -> str:
+    """What to do about operators that have no integer form: they are left in float32 by the names of their layers."""
+    names = [tensor.name for operator in graph.operators if in_floats(operator) for tensor in operator.outputs]
+    layers = [layer for layer in dict.fromkeys(map(source.layer_of, names)) if layer in source.layers]
+    return (
+        f"Change the layers named, leave them in float32 with float_layers={layers}"
+        if layers
+        else "Change the layers named"
     )
 
 

@@ -83,4 +83,10 @@ def _floating(operator: Operator, graph: TFLiteGraph) -> str | None:
     if operator.name == "QUANTIZE":
         given = operator.inputs[0]
         return None if given.dtype not in FLOATS or given in graph.inputs else "beside a part left in floating point"
-    return "left in floating point" if any(t.dtype in FLOATS for t in (*operator.inputs, *operator.outputs)) else None
+    return "left in floating point" if in_floats(operator) else None
+
+
+def in_floats(operator: Operator) -> bool:
+    """Whether an operator computes in floating point: no conversion."""
+    tensors = (*operator.inputs, *operator.outputs)
+    return operator.name not in CONVERSIONS and any(tensor.dtype in FLOATS for tensor in tensors)

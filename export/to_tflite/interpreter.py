@@ -39,3 +39,31 @@ def open_interpreter(**where: Any) -> Any:
     )
     interpreter.allocate_tensors()
     return interpreter
+
+
+def invoke(path: str) -> None:
+    """Run a file once on whatever is in its input. A task for the child: kernels end their process on some scales."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=path)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+
+
+def input_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """The inputs by their names in the serving signature, or in the first there is, or of their own."""
+    return _named(interpreter, "get_input_details")
+
+
+def output_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """The outputs, named likewise."""
+    return _named(interpreter, "get_output_details")
+
+
+def _named(interpreter: Any, which: str) -> dict[str, dict[str, Any]]:
+    details = {detail["index"]: detail for detail in getattr(interpreter, which)()}
+    keys = list(interpreter.get_signature_list())
+    if not keys:
+        return {detail["name"]: detail for detail in details.values()}
+    runner = interpreter.get_signature_runner("serving_default" if "serving_default" in keys else keys[0])
+    return {name: details[detail["index"]] for name, detail in getattr(runner, which)().items()}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from kattn.export.apart import run_apart
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.proof.runner import Runner
 from kattn.export.to_tflite.graph import read_tflite
-from kattn.export.to_tflite.interpreter import to_numbers, to_tensor
-from kattn.export.to_tflite.trial_run import run_in_subprocess
+from kattn.export.to_tflite.interpreter import input_details, invoke, output_details, to_numbers, to_tensor
 
 
 class TFLiteRunner(Runner):
@@ -26,32 +25,35 @@ class TFLiteRunner(Runner):
 
         read_tflite(path)  # the interpreter trusts the file: a damaged one is found here
         self.interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        (self.input,) = self.interpreter.get_input_details()
-        self.details = self._named_outputs()
-        signature = tuple(int(d) for d in self.input["shape_signature"])
-        if -1 not in signature[:1]:
+        self.details = input_details(self.interpreter)
+        signatures = {name: tuple(map(int, d["shape_signature"])) for name, d in self.details.items()}
+        if all(-1 not in signature[:1] for signature in signatures.values()):
             self.interpreter.allocate_tensors()
-        batch = None if signature[0] == -1 else signature[0]
-        shape = tuple(None if d == -1 else d for d in signature[1:])
-        super().__init__(path, shape, batch, tuple(self.details))
+        first = next(iter(signatures.values()))
+        shapes = {name: tuple(None if d == -1 else d for d in shape[1:]) for name, shape in signatures.items()}
+        self.results = output_details(self.interpreter)
+        super().__init__(path, shapes, None if first[0] == -1 else first[0], tuple(self.results))
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, name: str, values: np.ndarray) -> np.ndarray:
         """The images in the input's type, quantised by its scale and zero point."""
-        return to_tensor(images, self.input)
+        return to_tensor(values, self.details[name])
 
     def decode(self, name: str, value: np.ndarray) -> np.ndarray:
         """An output in real numbers."""
-        return to_numbers(value, self.details[name])
+        return to_numbers(value, self.results[name])
 
-    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
-        """One invocation; a dynamic batch is resized to the tensor's."""
-        index = self.input["index"]
-        if tuple(self.interpreter.get_input_details()[0]["shape"]) != tensor.shape or self.batch is None:
-            self.interpreter.resize_tensor_input(index, tensor.shape)
+    def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One invocation; a dynamic batch is resized to the tensors'."""
+        now = {detail["index"]: tuple(detail["shape"]) for detail in self.interpreter.get_input_details()}
+        changed = [n for n, tensor in tensors.items() if now[self.details[n]["index"]] != tensor.shape]
+        for name in tensors if self.batch is None else changed:
+            self.interpreter.resize_tensor_input(self.details[name]["index"], tensors[name].shape)
+        if changed or self.batch is None:
             self.interpreter.allocate_tensors()
-        self.interpreter.set_tensor(index, tensor)
+        for name, tensor in tensors.items():
+            self.interpreter.set_tensor(self.details[name]["index"], tensor)
         self.interpreter.invoke()
-        return {name: self.interpreter.get_tensor(detail["index"]) for name, detail in self.details.items()}
+        return {name: self.interpreter.get_tensor(detail["index"]) for name, detail in self.results.items()}
 
     @classmethod
     def try_out(cls, path: Path) -> None:
@@ -63,15 +65,6 @@ class TFLiteRunner(Runner):
         if any(-1 in tensor.signature[1:] for tensor in graph.inputs):  # an open size runs at the one asked for
             return
         try:
-            run_in_subprocess(path)
+            run_apart(f"{invoke.__module__}:invoke", "ai-edge-litert", path=str(path))
         except ExportError as error:
             raise ExportInputError(f"{path} is not a readable tflite artefact: {error}") from error
-
-    def _named_outputs(self) -> dict[str, dict[str, Any]]:
-        details = {detail["index"]: detail for detail in self.interpreter.get_output_details()}
-        signatures = self.interpreter.get_signature_list()
-        if signatures:
-            key = "serving_default" if "serving_default" in signatures else next(iter(signatures))
-            runner = self.interpreter.get_signature_runner(key)
-            return {name: details[detail["index"]] for name, detail in runner.get_output_details().items()}
-        return {detail["name"]: detail for detail in details.values()}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from kattn.export.source.names import first_layers
 
+def xnnpack(path: str) -> dict[str, Any]:
+    """What XNNPACK takes of a .tflite file, seen in the interpreter that is installed here. A task for the child.
 
-def xnnpack(path: Path, layer_of: Callable[[str], str]) -> dict[str, Any]:
-    """What XNNPACK takes of a .tflite file, seen in the interpreter that is installed here."""
+    Returns: An entry of `Report.delegates`; "left" has the names of tensors in place of layers.
+    """
     from importlib import metadata
 
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
+    interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()
     details = interpreter._get_ops_details()  # the only list that tells which operators a delegate replaced
     delegates = [operator for operator in details if operator["op_name"] == "DELEGATE"]
@@ -34,11 +33,10 @@ def xnnpack(path: Path, layer_of: Callable[[str], str]) -> dict[str, Any]:
     left: dict[str, list[str]] = {}
     for index, node in enumerate(nodes):
         if index not in taken:
-            layers = [layer_of(names.get(int(t), "?")) for t in node["outputs"]]
-            left.setdefault(node["op_name"], []).extend(layers)
+            left.setdefault(node["op_name"], []).extend(names.get(int(t), "?") for t in node["outputs"])
     return {
         "takes": "all" if not left else "a part" if taken else "none",
-        "left": {name: first_layers(layers) for name, layers in left.items()},
+        "left": left,
         "note": f"{len(taken)} of {len(nodes)} operators in {len(delegates)} parts",
         "source": f"seen here, ai-edge-litert {metadata.version('ai-edge-litert')}",
     }

@@ -8,8 +8,9 @@ import keras
 import pytest
 
 from kattn.export import ExportInputError, bench
+from kattn.export.apart import run_apart
 from kattn.export.to_onnx.runner import ONNXRunner
-from kattn.export.to_tflite import trial_run
+from kattn.export.to_tflite import runner
 
 
 def test_rows_in_the_order_given(artefacts, tmp_path):
@@ -52,8 +53,8 @@ def test_a_damaged_artefact_is_named(artefacts, tmp_path, name):
 
 
 def test_a_file_that_would_end_the_process(artefacts, monkeypatch):
-    monkeypatch.setattr(trial_run, "SCRIPT", "import os; os.abort()")
-    with pytest.raises(ExportInputError, match=r"m\.tflite is not a readable.*ends the process \(signal 6\)"):
+    monkeypatch.setattr(runner, "run_apart", lambda task, what, path: run_apart("support.tasks:die", what))
+    with pytest.raises(ExportInputError, match=r"m\.tflite is not a readable.*ended the process.*SIGABRT"):
         bench(artefacts / "m.onnx", artefacts / "m.tflite")
 
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from support.small_models import SIZE, build
 
-from kattn.export import ExportError, ExportInputError, load, onnx, saved_model, tflite
+from kattn.export import ExportError, ExportInputError, load, onnx, pipeline, saved_model, tflite
 from kattn.export.formats import Format
 
 EXPORTS = {"m": saved_model, "m.tflite": tflite, "m.onnx": onnx}
@@ -158,6 +158,7 @@ def test_an_artefact_that_its_runtime_cannot_read_is_not_kept(model, name, monke
         return opened(row, path)
 
     monkeypatch.setattr(Format, "open", open_damaged)
+    monkeypatch.setattr(pipeline, "ChildRunner", lambda row, path, _: open_damaged(row, path))
     with pytest.raises(ExportError, match="not a readable"):
         EXPORTS[name](model, tmp_path / name)
     nothing_left()
