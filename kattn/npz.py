@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,20 +71,7 @@ def _header(file: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> tuple
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    # RuntimeError: a password is asked for; NotImplementedError, a kind of it: an unknown compression; RecursionError,
-    # another: a header of brackets. SyntaxError: a header that is no Python literal.
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        RuntimeError,
-        SyntaxError,
-        MemoryError,
-        OverflowError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as problem:
+    except UnreadableNpz:
+        raise
+    except Exception as problem:  # zipfile, zlib, and NumPy's reader of headers raise errors of many kinds
         raise UnreadableNpz(f"{str(path)!r} is not a readable .npz file: {problem}. Get it anew.") from None

@@ -96,7 +96,9 @@ def check(path: Path, entry: Entry, home: Path) -> None:
     if SHA256.fullmatch(blob) and blob != digest:
         raise Damaged("it has not the hash that the hub states")
     if owner := _stranger(path):
-        raise Damaged(f"it was put there by user {owner}, and no {'strong ' if entry.hash else ''}hash of it is published")
+        raise Damaged(
+            f"it was put there by user {owner}, and no {'strong ' if entry.hash else ''}hash of it is published"
+        )
     record = _record(entry, home)
     if record is None:
         return _remember(entry, home, digest, path)

@@ -396,7 +396,7 @@ def test_a_weak_hash_is_said_and_the_first_download_is_recorded_beside_it(algori
     record = json.loads(cache.record_path(one, tmp_path).read_text())
     assert record["sha256"] == SHA256
     cache.record_path(one, tmp_path).write_text(json.dumps(record | {"sha256": "0" * 64}))
-    with pytest.raises(cache.Damaged, match="not the file of .*, when it was first used"):
+    with pytest.raises(cache.Damaged, match=r"not the file of .*, when it was first used"):
         cache.check(cache.place(one, tmp_path), one, tmp_path)
 
 
