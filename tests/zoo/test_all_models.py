@@ -72,7 +72,7 @@ def test_a_densenet_works_with_a_mechanism(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "backbone"), thorough())
+@pytest.mark.parametrize(("name", "backbone"), list(thorough()))
 def test_every_mechanism_works_in_every_family_and_every_network_with_some(name, backbone, tmp_path):
     keras.utils.clear_session()
     size = min(BACKBONES[backbone].input_shape[0], 75 if backbone == "inception_resnet_v2" else 64)
