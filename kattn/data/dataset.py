@@ -24,7 +24,8 @@ class Split:
     Args:
         images: uint8, (images, height, width, channels), values 0-255; an array, or StoredImages, which read as one.
             Arrays of other values, where they were asked for, are float32.
-        labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one.
+        labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one; or
+            float32, (images, values), of a regression; or int32, (images, height, width), the class of each pixel.
     """
 
     images: np.ndarray | StoredImages
@@ -121,9 +122,15 @@ class Dataset:
         return self.train, self.validation, self.test
 
     @property
+    def targets(self) -> str:
+        """What the labels are: "classes", "attributes", "values" or "map"."""
+        labels = self.train.labels
+        return "values" if labels.dtype.kind == "f" else {1: "classes", 2: "attributes"}.get(labels.ndim, "map")
+
+    @property
     def multi_label(self) -> bool:
         """Whether an image has any number of attributes, rather than one class."""
-        return self.train.labels.ndim == 2
+        return self.targets == "attributes"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

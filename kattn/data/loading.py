@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kattn.data.arrays import ARRAYS, DIGITS_SIZE, digits, from_arrays, received, resized, show_as_rgb
-from kattn.data.checks import check_dataset
+from kattn.data.checks import Targets, check_dataset
 from kattn.data.dataset import SPLITS, Dataset, Raw, Request, Split
 from kattn.data.errors import DataError
 from kattn.data.image_folder import folder
@@ -41,6 +41,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     classes: int | None = None,
+    targets: Targets = None,
     validation: float = 0.1,
     split_seed: int = 0,
     limit: int | None = None,
@@ -68,6 +69,9 @@ def load(
         channels: 3 shows grey images as RGB and lays transparent parts on white. 1 or 4: image files are read so,
             arrays must come so. None keeps what the source has (digits and folders: 3).
         classes: The model's classes, where known: a label beyond is an error. None: as many as the data have.
+        targets: What the labels are: "classes", "attributes" (rows of 0 and 1), "values" (numbers of a regression) or
+            "map" (the class of each pixel; 255 for none), or a function of the labels that says which. Folders and TFDS
+            have classes or attributes only. None: rows of 0 and 1 are attributes, anything else classes.
         validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
         split_seed: Seed of the splits, apart from the training's seed: seeds are compared on the same images.
         limit: At most so many images of each split, each class in proportion: for trials.
@@ -108,7 +112,7 @@ def load(
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
     wanted = Request(size, channels, splits, on_error, data_dir, at_most, cache, max_pixels, resize, interpolation)
     raw = _read(data, wanted)
-    dataset = limited(split_up(raw, validation, split_seed, splits, classes, any_values), limit)
+    dataset = limited(split_up(raw, validation, split_seed, splits, classes, any_values, targets), limit)
     if (channels or raw.channels) == 3:
         dataset = _mapped(dataset, show_as_rgb)
     if size is not None and raw.name != ARRAYS:

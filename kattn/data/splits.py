@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kattn.data.checks import checked_split
+from kattn.data.checks import VOID, Targets, checked_split
 from kattn.data.dataset import SPLITS, Dataset, Raw, Split
 from kattn.data.errors import DataError
 
@@ -24,6 +24,7 @@ def split_up(
     splits: Sequence[str],
     classes: int | None,
     any_values: bool = False,
+    targets: Targets = None,
 ) -> Dataset:
     """The splits of a source, each part checked; what is missing is taken out of the training part.
 
@@ -34,6 +35,7 @@ def split_up(
         splits: Those that are wanted; the others come out empty.
         classes: The model's classes, a label beyond which is an error. None: as many as the data have.
         any_values: Keep arrays of other values than bytes.
+        targets: What the labels are, as in `kattn.data.load`.
 
     Raises: DataError for parts of other names, and for images or labels that cannot be used.
     """
@@ -41,7 +43,8 @@ def split_up(
     if unknown:
         raise DataError(f"Splits are called {', '.join(SPLITS)}. Received: {', '.join(map(repr, unknown))}")
     parts = {
-        name: checked_split(*pair, f"{raw.name} ({name})", classes, any_values) for name, pair in raw.parts.items()
+        name: checked_split(*pair, f"{raw.name} ({name})", classes, any_values, targets)
+        for name, pair in raw.parts.items()
     }
     if "test" not in parts and "validation" in parts:
         log.info("%s has no labelled test part: its validation part is the test, validation comes from train", raw.name)
@@ -58,16 +61,18 @@ def split_up(
 
 
 def _class_count(parts: Sequence[Split]) -> int:
-    """How many classes, or attributes, the labels tell of."""
-    if parts[0].labels.ndim == 2:
-        return parts[0].labels.shape[1]
-    return max(int(part.labels.max()) for part in parts if len(part)) + 1
+    """How many classes, attributes or values the labels tell of."""
+    labels = parts[0].labels
+    if labels.ndim == 2 or labels.dtype.kind == "f":
+        return labels.shape[-1]
+    kept = [part.labels if labels.ndim == 1 else part.labels[part.labels != VOID] for part in parts if len(part)]
+    return max(int(part.max(initial=0)) for part in kept) + 1
 
 
 def carve(split: Split, fraction: float, rng: np.random.Generator) -> tuple[Split, Split]:
     """Two disjoint splits: the rest, and `fraction` of every class (rounded; of a class of one image nothing)."""
     apart = np.zeros(len(split), bool)
-    if split.labels.ndim == 2:
+    if split.labels.ndim != 1:
         apart[rng.permutation(len(split))[: round(fraction * len(split))]] = True
     for label in np.unique(split.labels) if split.labels.ndim == 1 else ():
         members = rng.permutation(np.flatnonzero(split.labels == label))

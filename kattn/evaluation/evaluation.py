@@ -14,10 +14,13 @@ from kattn.data.dataset import Dataset, Split
 from kattn.data.errors import DataError
 from kattn.data.loading import load, local_data_dir, spec_of, stored_settings
 from kattn.data.splits import limited
-from kattn.evaluation.metrics import AttributeEvaluation, Evaluation, measure, measure_attributes
-from kattn.evaluation.predictors import open_predictor
+from kattn.evaluation.kinds import MEASURED, AnyEvaluation, kind_by_targets, measured, targets_by_labels
+from kattn.evaluation.predictors import Predictor, open_predictor
+from kattn.facts.description import CERTIFICATE, KINDS, MAP, MODEL, VALUES
+from kattn.facts.description import MEASURED as GUESSED
 from kattn.runs.folder import CONFIG
 from kattn.runs.records import require
+from kattn.suggest import unknown
 
 
 def evaluate(
@@ -34,10 +37,12 @@ def evaluate(
     data_dir: str | Path | None = None,
     cache: bool | None = None,
     weights: str | None = None,
+    output: str | int | None = None,
+    kind: str | None = None,
     trust: bool = False,
     verbose: bool = False,
-) -> Evaluation | AttributeEvaluation:
-    """Evaluate a classifier.
+) -> AnyEvaluation:
+    """Evaluate a model on labelled images, by the kind of its output: classes, yes or no, attributes, values, maps.
 
     Args:
         model: A Keras model, the folder of a run, a file (.keras, .tflite, .onnx), the folder of a SavedModel, or a
@@ -50,15 +55,19 @@ def evaluate(
             0.1. A run that is evaluated on its own data takes its own limit and on_error too, so that no image that it
             was trained on is among its test images; `limit` then takes the first of these.
         weights: For a run's folder: "best" or "last"; None is what its recipe selects.
+        output: Name or number of the output to evaluate; None for "predictions" where there is one, else the first.
+        kind: What the output is, where nothing says it: "classes", "binary", "attributes", "values", "map" or
+            "integers" (class numbers).
         trust: Open an exported file also if it could do more than compute: see `kattn.export.load`.
         verbose: Show on a terminal how far it is.
 
-    Returns: An Evaluation, or for data with attributes an AttributeEvaluation; `str(...)` is one line.
+    Returns: An Evaluation of classes, a BinaryEvaluation of one sigmoid unit, an AttributeEvaluation of several, a
+        ValueEvaluation of a regression, a MapEvaluation of classes a pixel; `str(...)` is one line.
     Raises: DataError for data that do not fit the model, ValueError for a model that cannot be evaluated.
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
-    predictor = open_predictor(model, weights, trust)
+    predictor = open_predictor(model, weights, trust, output)
     run, asked = predictor.config, data is not None
     if run:
         require(run, ("data.spec", "data.settings", "data.class_names"), Path(predictor.name) / CONFIG)
@@ -76,8 +85,16 @@ def evaluate(
     settings["limit"] = own.get("limit") if own else limit
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
+    known = _known_kind(predictor, kind)
+    last = predictor.shape[-1] if predictor.shape else None
+    if known:
+        row = measured(known, 1 + len(predictor.shape or ()), predictor.output)
+        targets, classes = row.targets, row.classes(last)
+    else:
+        number = predictor.kind.known and last == 1
+        targets, classes = targets_by_labels(number), None if number else last
     dataset = load(
-        data, channels=predictor.channels, classes=predictor.classes, splits=(split,), cache=cache, **settings
+        data, channels=predictor.channels, classes=classes, targets=targets, splits=(split,), cache=cache, **settings
     )
     dataset = limited(dataset, limit)
     if run:
@@ -86,10 +103,25 @@ def evaluate(
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
     answers = predictor.run(part.images, batch_size)
-    outputs = np.concatenate(list(_with_progress(answers, len(part)) if verbose else answers))
-    measured = measure_attributes if part.labels.ndim == 2 else measure
+    answers = _with_progress(answers, len(part)) if verbose else answers
     data_name = dataset.name if split == "test" else f"{dataset.name} ({split})"
-    return measured(outputs, part.labels, dataset.class_names, model=predictor.name, data=data_name)
+    names = {"model": predictor.name, "data": data_name}
+    if known == MAP:  # a map of 21 classes takes 20 MB an image: one batch after the other
+        return MEASURED[MAP].measure(answers, part.labels, dataset.class_names, **names)
+    outputs = np.concatenate(list(answers))
+    row = measured(known or kind_by_targets(dataset.targets, outputs), outputs.ndim, predictor.output)
+    return row.measure(outputs, part.labels, dataset.class_names, **names)
+
+
+def _known_kind(predictor: Predictor, stated: str | None) -> str | None:
+    """The kind of the output, where something says it; None where the labels have to."""
+    if stated is not None:
+        if stated not in KINDS:
+            raise unknown("kind of output", stated, KINDS)
+        return stated
+    # A linear layer says nothing: its numbers may be logits of classes too.
+    guessed = predictor.kind.value == VALUES and predictor.kind.origin in (MODEL, GUESSED, CERTIFICATE)
+    return None if guessed else predictor.kind.value
 
 
 def _where(run: str, data: str | None, given: Any, own: Any, asked: bool) -> Any:

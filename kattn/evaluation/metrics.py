@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 CALIBRATION_BINS = 15
+MATRIX_CLASSES = 300  # a matrix of 10,000 classes is a file of 550 MB
 
 
 @dataclass(frozen=True)
@@ -18,29 +19,31 @@ class Evaluation:
         images, classes: Counts.
         top1: Share of images whose highest probability is at their class.
         top5: Share of images whose class is among the five highest; None for five classes or fewer.
-        loss: Mean cross-entropy in nats.
+        loss: Mean cross-entropy in nats; None for a model that gives class numbers only, as for the next.
         calibration_error: Expected gap between confidence and accuracy over 15 bins (Guo et al., arXiv:1706.04599).
         per_class: Accuracy by class name; None for a class without images.
-        confusion: confusion[i][j] images of class i were called j.
+        confusion: confusion[i][j] images of class i were called j. None above MATRIX_CLASSES classes.
         model, data: What was evaluated on what.
         first_level: Top-1 of the part of the class names before "/", probabilities summed; None without such names.
+        confused: In place of a large matrix its numbers that are not 0: [i, j, images]. None beside a matrix.
     """
 
     images: int
     classes: int
     top1: float
     top5: float | None
-    loss: float
-    calibration_error: float
+    loss: float | None
+    calibration_error: float | None
     per_class: dict[str, float | None]
-    confusion: list[list[int]]
+    confusion: list[list[int]] | None
     model: str = ""
     data: str = ""
     first_level: float | None = None
+    confused: list[list[int]] | None = None
 
     @property
     def accuracy(self) -> float:
-        """Top-1, under the name that an AttributeEvaluation has too."""
+        """Top-1, under the name that the others have too."""
         return self.top1
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,10 +53,8 @@ class Evaluation:
     def __str__(self) -> str:
         top5 = "" if self.top5 is None else f", top-5 {self.top5:.2%}"
         first = "" if self.first_level is None else f", first level {self.first_level:.2%}"
-        return (
-            f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}{first}, "
-            f"loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
-        )
+        loss = "" if self.loss is None else f", loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
+        return f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}{first}{loss}"
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,6 @@ class AttributeEvaluation:
         )
 
 
-def from_dict(content: dict[str, Any]) -> Evaluation | AttributeEvaluation:
-    """What `to_dict` gave."""
-    return AttributeEvaluation(**content) if "per_attribute" in content else Evaluation(**content)
-
-
 def measure_attributes(
     outputs: np.ndarray, labels: np.ndarray, names: Any = None, *, model: str = "", data: str = ""
 ) -> AttributeEvaluation:
@@ -114,10 +110,7 @@ def measure_attributes(
     """
     from sklearn.metrics import average_precision_score
 
-    outputs, labels = _checked(outputs, labels, model, data), np.asarray(labels).astype(bool)
-    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
-        outputs = 1 / (1 + np.exp(-outputs))
-    outputs = np.clip(outputs, 0.0, 1.0)
+    outputs, labels = sigmoids(_checked(outputs, labels, model, data)), np.asarray(labels).astype(bool)
     right = (outputs > 0.5) == labels
     of_truth = np.where(labels, outputs, 1 - outputs)
     precisions = [
@@ -140,7 +133,7 @@ def measure_attributes(
 
 
 def _checked(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> np.ndarray:
-    outputs, labels = np.asarray(outputs, "float64"), np.asarray(labels)
+    outputs, labels = np.asarray(outputs), np.asarray(labels)
     wanted = int(labels.max(initial=-1)) + 1 if labels.ndim == 1 else labels.shape[1]
     fits = outputs.ndim == 2 and (outputs.shape[1] >= wanted if labels.ndim == 1 else outputs.shape[1] == wanted)
     if not fits or len(outputs) != len(labels):
@@ -148,9 +141,47 @@ def _checked(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> 
             f"{model or 'The model'} gives answers of the shape {outputs.shape} for {len(labels)} images of "
             f"{data or 'the data'}, which have {wanted} {'classes' if labels.ndim == 1 else 'attributes'}."
         )
+    return finite(outputs, model, data)
+
+
+def finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
+    """Outputs as float64. Raises: ValueError for values that are not finite."""
+    outputs = np.asarray(outputs, "float64")
     if not np.isfinite(outputs).all():
         raise ValueError(f"{model or 'The model'} gives values that are not finite for {data or 'these images'}.")
     return outputs
+
+
+def sigmoids(outputs: np.ndarray) -> np.ndarray:
+    """Outputs as probabilities of yes: values outside 0 to 1 are logits."""
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        outputs = 1 / (1 + np.exp(-np.clip(outputs, -500, 500)))
+    return np.clip(outputs, 0.0, 1.0)
+
+
+def softmaxes(outputs: np.ndarray) -> np.ndarray:
+    """Outputs as probabilities of classes, along the last axis: values outside 0 to 1 are logits."""
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    return outputs / np.maximum(outputs.sum(axis=-1, keepdims=True), 1e-12)
+
+
+def confusion_of(labels: np.ndarray, answers: np.ndarray, classes: int) -> dict[str, Any]:
+    """The confusion of classes, as a matrix up to MATRIX_CLASSES classes, else as its numbers that are not 0."""
+    pairs, counts = np.unique(labels.astype("int64") * classes + answers, return_counts=True)
+    if classes > MATRIX_CLASSES:
+        rows = np.stack([pairs // classes, pairs % classes, counts], axis=1)
+        return {"confusion": None, "confused": rows.tolist()}
+    matrix = np.zeros(classes * classes, int)
+    matrix[pairs] = counts
+    return {"confusion": matrix.reshape(classes, classes).tolist(), "confused": None}
+
+
+def accuracies(labels: np.ndarray, right: np.ndarray, names: Any) -> dict[str, float | None]:
+    """Share of right answers by class; None for a class without images."""
+    sizes = np.bincount(labels, minlength=len(names))
+    hits = np.bincount(labels, weights=right, minlength=len(names))
+    return {str(name): float(hits[i] / sizes[i]) if sizes[i] else None for i, name in enumerate(names)}
 
 
 def first_level(probabilities: np.ndarray, labels: np.ndarray, names: Any) -> float | None:
@@ -178,16 +209,10 @@ def measure(
     Returns: An Evaluation.
     Raises: ValueError for outputs that are not finite, or are not one row an image with a number for each class.
     """
-    outputs = _checked(outputs, labels, model, data)
-    count, classes = outputs.shape
-    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
-        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    probabilities = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-12)
-    names = list(class_names) if class_names is not None else [str(i) for i in range(classes)]
+    probabilities = softmaxes(_checked(outputs, labels, model, data))
+    count, classes = probabilities.shape
+    names = list(class_names)[:classes] if class_names is not None else [str(i) for i in range(classes)]
     answers = probabilities.argmax(axis=1)
-    confusion = np.zeros((classes, classes), int)
-    np.add.at(confusion, (labels, answers), 1)
-    sizes = confusion.sum(axis=1)
     right = answers == labels
     of_class = probabilities[np.arange(count), labels]
     rank = ranks(probabilities, labels)
@@ -198,10 +223,8 @@ def measure(
         top5=float((rank < 5).mean()) if classes > 5 else None,
         loss=float(-np.log(np.maximum(of_class, 1e-7)).mean()),
         calibration_error=calibration_error(probabilities.max(axis=1), right),
-        per_class={
-            name: float(confusion[i, i] / sizes[i]) if sizes[i] else None for i, name in enumerate(names[:classes])
-        },
-        confusion=confusion.tolist(),
+        per_class=accuracies(labels, right, names),
+        **confusion_of(labels, answers, classes),
         model=model,
         data=data,
         first_level=first_level(probabilities, labels, names),

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kattn.graph.outputs import MAIN_OUTPUT, class_count, main_output
+from kattn.export.proof.report import Report
+from kattn.facts.description import CERTIFICATE, KINDS, UNKNOWN, Fact
+from kattn.facts.of_model import describe_model
+from kattn.graph.outputs import choose_output, named_outputs
 from kattn.runs.opening import ARTEFACT, KERAS, RUN, open_model
 
 
@@ -19,8 +22,11 @@ class Predictor:
 
     Attributes:
         name: For the report.
-        run: (images, batch size) to its answers (images, classes), batch by batch.
-        image_size, channels, classes: What it takes and gives; None for what it leaves open.
+        run: (images, batch size) to its answers (images, ...), batch by batch.
+        image_size, channels: Of the images that it takes; None for what it leaves open.
+        output: The name of the output that `run` gives; "" for a function.
+        shape: Of an answer, without the batch; None where that is not known.
+        kind: Of the output; not known for a function, nor for a file without its certificate.
         config: Of the run that it is the model of, as in config.json; None for anything else.
     """
 
@@ -28,61 +34,85 @@ class Predictor:
     run: Callable[[Any, int], Iterator[np.ndarray]]
     image_size: tuple[int, int] | None = None
     channels: int | None = None
-    classes: int | None = None
+    output: str = ""
+    shape: tuple[int | None, ...] | None = None
+    kind: Fact = UNKNOWN
     config: dict[str, Any] | None = None
 
 
-def open_predictor(model: Any, weights: str | None = None, trust: bool = False) -> Predictor:
+def open_predictor(
+    model: Any, weights: str | None = None, trust: bool = False, output: str | int | None = None
+) -> Predictor:
     """A Predictor of anything that `kattn.evaluate` takes.
 
     Args:
         model: A Keras model, a path, or a function from images to probabilities.
         weights: Of a run: "best" or "last", None for what its recipe selects.
         trust: As in `kattn.export.load`.
+        output: Name or number of the output to ask for; None for "predictions" where there is one, else the first.
 
-    Raises: ValueError for what cannot be evaluated; RunError for a run without weights.
+    Raises: ValueError for an output that is not there and for what cannot be evaluated; RunError for a run without
+        weights.
     """
     if isinstance(model, (str, Path)):
         opened = open_model(model, kinds=(RUN, KERAS, ARTEFACT), weights=weights, unfinished=True, trust=trust)
         if opened.model is None:
-            return _of_artefact(opened.runner, opened.name)
-        return _of_keras(opened.model, opened.name, opened.config)
+            return _of_artefact(opened.runner, opened.name, output)
+        return _of_keras(opened.model, opened.name, output, opened.config)
     if hasattr(model, "predict_on_batch"):
-        return _of_keras(model, model.name)
+        return _of_keras(model, model.name, output)
     if callable(model):
         return Predictor(
             getattr(model, "__name__", "function"),
-            lambda images, size: (np.asarray(model(batch), "float32") for batch in _batches(images, size)),
+            lambda images, size: (_numbers(model(batch)) for batch in _batches(images, size)),
         )
     raise ValueError(f"Cannot evaluate a {type(model).__name__}: pass a Keras model, a path, or a function of images.")
 
 
-def _of_keras(model: Any, name: str, config: dict[str, Any] | None = None) -> Predictor:
-    output = main_output(model)
+def _of_keras(model: Any, name: str, output: str | int | None, config: dict[str, Any] | None = None) -> Predictor:
     shape = model.input_shape
     if isinstance(shape, (list, dict)) or len(shape) != 4:
         raise ValueError(f"{model.name} does not take one batch of images. Its input shape: {shape}")
+    outputs = describe_model(model).outputs
+    chosen = outputs[choose_output(outputs, output, model.name)]
 
     def run(images: Any, batch_size: int) -> Iterator[np.ndarray]:
         for batch in _batches(images, batch_size):
             missing = min(batch_size, len(images)) - len(batch)  # one shape only: nothing is compiled twice
             padded = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
-            answer = model.predict_on_batch(padded)
-            yield np.asarray(answer if output is None else answer[output], "float32")[: len(batch)]
+            answer = named_outputs(model, model.predict_on_batch(padded))[chosen.name]
+            yield _numbers(answer)[: len(batch)]
 
     size = (shape[1], shape[2]) if shape[1] and shape[2] else None
-    return Predictor(name, run, size, shape[3], class_count(model), config)
+    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, config)
 
 
-def _of_artefact(runner: Any, name: str) -> Predictor:
-    output = MAIN_OUTPUT if MAIN_OUTPUT in runner.outputs else runner.outputs[0]
+def _of_artefact(runner: Any, name: str, output: str | int | None) -> Predictor:
+    chosen = choose_output(runner.outputs, output, name)
     height, width, channels = runner.shape
+    described = _certificate(runner.path).get(chosen, {})
 
     def run(images: Any, batch_size: int) -> Iterator[np.ndarray]:
         for batch in _batches(images, batch_size):
-            yield runner(batch, batch_size=batch_size)[output]
+            yield runner(batch, batch_size=batch_size)[chosen]
 
-    return Predictor(name, run, (height, width) if height and width else None, channels)
+    kind = Fact(described["kind"], CERTIFICATE) if described.get("kind") in KINDS else UNKNOWN
+    shape = tuple(described["shape"][1:]) if described.get("shape") else None
+    return Predictor(name, run, (height, width) if height and width else None, channels, chosen, shape, kind)
+
+
+def _certificate(path: Path) -> dict[str, Any]:
+    """What the report beside an exported file says of its outputs."""
+    try:
+        return dict(Report.read(f"{path}.json").outputs)
+    except (OSError, ValueError, TypeError, KeyError):  # no report, or another program's
+        return {}
+
+
+def _numbers(answer: Any) -> np.ndarray:
+    """Answers as float32; whole numbers as they are."""
+    array = np.asarray(answer)
+    return array if array.dtype.kind in "iub" else array.astype("float32")
 
 
 def _batches(images: Any, batch_size: int) -> Iterator[np.ndarray]:

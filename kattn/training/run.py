@@ -14,7 +14,7 @@ import keras
 from kattn.data.dataset import Dataset
 from kattn.data.loading import spec_of
 from kattn.evaluation.evaluation import evaluate
-from kattn.evaluation.metrics import AttributeEvaluation, Evaluation, from_dict
+from kattn.evaluation.kinds import AnyEvaluation, from_dict
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
@@ -43,7 +43,7 @@ class Run:
 
     path: Path
     model: Any
-    evaluation: Evaluation | AttributeEvaluation
+    evaluation: AnyEvaluation
     history: list[dict[str, float]]
     config: dict[str, Any]
 

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from kattn.evaluation.metrics import Evaluation, calibration_error, from_dict, measure, measure_attributes
+from kattn.evaluation.kinds import from_dict
+from kattn.evaluation.metrics import Evaluation, calibration_error, measure, measure_attributes
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
 LABELS = np.array([0, 1, 2, 1])

@@ -8,7 +8,7 @@ import json
 from kattn.cli.arguments import add_data, add_reading, add_trust, add_weights, data_of
 from kattn.files import shown
 
-HELP = "accuracy of a run, a model or an exported file"
+HELP = "accuracy (or what goes with the kind of output) of a run, a model or an exported file"
 EXAMPLE = "kattn evaluate runs/afi20\n  kattn evaluate cbam_resnet20 --weights cifar10 --data cifar10"
 
 
@@ -23,6 +23,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
     add_reading(parser)
     add_trust(parser)
+    parser.add_argument("--output", help="name of the output to evaluate (default: predictions, else the first)")
+    parser.add_argument(
+        "--kind",
+        choices=("classes", "binary", "attributes", "values", "map", "integers"),
+        help="what the output is, where nothing says it",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -42,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
         model,
         weights=arguments.weights,
         split=arguments.split,
+        output=int(arguments.output) if (arguments.output or "").isdigit() else arguments.output,
+        kind=arguments.kind,
         on_error=arguments.on_error,
         cache=arguments.cache,
         trust=arguments.trust,
