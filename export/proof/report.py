@@ -73,12 +73,12 @@ class Report:
         ops: Histogram of the artefact's operators.
         checks: Name of each check passed, to what was found.
         warnings: What does not make the artefact wrong and is worth knowing; first of all why it is not proven.
-        proven: Every output was judged, on images that tell a right artefact from a wrong one.
         layers: int8: where the error starts and the operators that add most to it (`to_tflite.errors_by_layer`).
         delegates: Accelerator to whether it takes the graph, and the operators and layers it leaves to the processor.
         versions: Of the packages that made and ran it, of Python and of the machine.
         seconds: The export took.
         facts: What is known of the model: value range, resizing, labels, kinds of outputs, each with its origin.
+        proven: Every output was judged, on images that tell a right artefact from a wrong one.
     """
 
     path: str
@@ -97,12 +97,12 @@ class Report:
     ops: dict[str, int]
     checks: dict[str, str]
     warnings: list[str] = field(default_factory=list)
-    proven: bool = True
     layers: list[dict[str, Any]] = field(default_factory=list)
     delegates: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    proven: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""

@@ -84,7 +84,8 @@ RUN = ("history.csv", "*.weights.h5", "state.npz", "events.*")
 COMMANDS = {
     "train": Command((*TRAIN, "--tensorboard", "--out", "{out}/run", "--resume"), RUN),
     "tune": Command(
-        ("tune", "se_resnet20", *SMALL, "--epochs", "1", "--space", *SPACE, "--out", "{out}/search", "--resume"), (*RUN, "costs.json")
+        ("tune", "se_resnet20", *SMALL, "--epochs", "1", "--space", *SPACE, "--out", "{out}/search", "--resume"),
+        (*RUN, "costs.json"),
     ),
     "tflite": Command(("export", "{inputs}/model.keras", "--to", "tflite", "--out", "{out}")),
     "onnx": Command(("export", "{inputs}/model.keras", "--to", "onnx", "--out", "{out}")),
