@@ -20,7 +20,7 @@ from kattn.export.proof.report import size_of
 from kattn.export.proof.runner import Runner
 from kattn.export.quiet import converting
 from kattn.facts.made_up import made_up
-from kattn.facts.value_range import BYTES
+from kattn.facts.stated import BYTES
 from kattn.files import write_text
 from kattn.version import versions
 

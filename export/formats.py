@@ -12,13 +12,14 @@ import importlib
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kattn.export.errors import ExportError, ExportInputError
 from kattn.export.quiet import converting
+from kattn.facts.stated import Stated
 from kattn.suggest import unknown
 
 if TYPE_CHECKING:
@@ -244,7 +245,18 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     return next((row for row in (*FORMATS.values(), KERAS) if row.recognises(path)), None)
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 1, trust: bool = False) -> Runner:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    trust: bool = False,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
+    kinds: str | Mapping[str, str] | None = None,
+) -> Runner:
     """A runner for an artefact of any format (a SavedModel folder, a .tflite or an .onnx file) or a .keras file.
 
     Args:
@@ -252,7 +264,11 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, trust: bool = False)
         threads: Of the runtime, where it takes a number (ai-edge-litert, onnxruntime).
         trust: Open also what could do more than compute, such as a SavedModel that reads or writes files: see
             docs/security.md. Only for files whose source you trust.
+        value_range, preprocess, resize, interpolation, labels, kinds: What is known of the model, where neither the
+            file nor the certificate beside it says it; see `kattn.facts.stated.Stated`.
 
+    Returns: The runner: called with images it gives the outputs by name. Its `description` is what the model takes and
+        gives. Images are passed as the model takes them; values that it is known not to take are a warning, once.
     Raises: ExportInputError for a path that does not exist or is of no known format, that its runtime cannot read, or
         that needs trust.
     """
@@ -260,7 +276,12 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, trust: bool = False)
     if not path.exists():
         raise ExportInputError(f"There is no artefact {path}.")
     if row := format_of(path):
-        return row.open(path, threads=threads, trust=trust)
+        runner = row.open(path, threads=threads, trust=trust)
+        try:
+            runner.stated = Stated(value_range, preprocess, resize, interpolation, labels, kinds or {})
+        except ValueError as error:
+            raise ExportInputError(str(error)) from None
+        return runner
     known = (row.suffix or f"a folder with {row.marker}" for row in (*FORMATS.values(), KERAS))
     raise ExportInputError(f"{path} is not an artefact that can be run. Known: {', '.join(known)}.")
 

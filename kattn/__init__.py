@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kattn.graph.outputs import targets_for as targets_for
     from kattn.insertion.inserting import insert as insert
     from kattn.profiling import profile as profile
+    from kattn.runs.describing import describe as describe
     from kattn.training.run import train as train
     from kattn.tuning.search import tune as tune
 
@@ -33,6 +34,7 @@ __getattr__, __dir__ = face(
     __name__,
     {
         "data": "",
+        "describe": "runs.describing",
         "evaluate": "evaluation.evaluation",
         "evaluation": "",
         "explain": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zipfile
@@ -15,6 +16,8 @@ import kattn.layers  # noqa: F401  (registers the layers that files name)
 from kattn.archive import ArchiveError, copy_member
 from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner, as_dtype
+from kattn.facts.description import Description
+from kattn.facts.of_model import describe_model
 from kattn.graph.outputs import named_outputs
 from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
@@ -75,6 +78,11 @@ class KerasRunner(Runner):
         self.model = read_keras(path)
         inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in self.model.inputs}
         super().__init__(path, inputs, None, tuple(named_outputs(self.model)))
+
+    @functools.cached_property
+    def description(self) -> Description:
+        """What the model takes and gives, as its graph says or was stated."""
+        return describe_model(self.model, self.stated, self.path.name)
 
     def encode(self, name: str, values: np.ndarray) -> np.ndarray:
         """The images in the input's type."""

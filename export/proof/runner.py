@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,12 @@ from typing import Any
 import numpy as np
 
 from kattn.export.errors import ExportInputError
+from kattn.export.proof.described import describe_artefact
+from kattn.facts.description import Description
+from kattn.facts.pixels import mismatch
+from kattn.facts.stated import Stated
+
+log = logging.getLogger("kattn.export")
 
 BATCH = 32
 
@@ -25,11 +33,16 @@ class Runner(abc.ABC):
         outputs: Names; of a Keras model with one output that has no name of its own, "predictions".
         runtime: The packages that run it.
         takes_threads: The runtime takes a number of threads.
+        dtypes: Input to the type of the artefact's own tensor, where it says it.
+        quantised: The artefact's own inputs are integers that stand for other numbers.
+        output_shapes: Name to shape without the batch, where the artefact says it.
+        stated: What was stated of the model when the artefact was opened.
     """
 
     format: str
     runtime: tuple[str, ...]
     takes_threads = False
+    quantised = False
 
     def __init__(
         self, path: Path, inputs: Mapping[str, tuple[int | None, ...]], batch: int | None, outputs: tuple[str, ...]
@@ -38,6 +51,19 @@ class Runner(abc.ABC):
         self.inputs = dict(inputs)
         self.batch = batch
         self.outputs = outputs
+        self.dtypes: dict[str, str] = {}
+        self.output_shapes: dict[str, tuple[int | None, ...]] = {}
+        self.stated = Stated()
+        self._compared = False
+
+    @functools.cached_property
+    def description(self) -> Description:
+        """What the artefact takes and gives, as far as that is recorded or was stated."""
+        return describe_artefact(self, self.stated)
+
+    def recorded(self) -> dict[str, Any]:
+        """What the file itself says of the model (`kattn.facts.recorded`)."""
+        return {}
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -53,11 +79,15 @@ class Runner(abc.ABC):
                 several inputs a dict of such arrays by name.
             batch_size: Images at a time, unless the artefact fixes its batch.
 
+        The first time, values that the model is known not to take, such as 0 to 1 for one of pixels, are a warning in
+        the log.
+
         Returns: Output name to a float32 array; maps come as (images, height, width, channels).
         Raises: ExportInputError for images of another shape, or another set of inputs.
         """
         arrays = self._arrays(images)
         count = len(next(iter(arrays.values())))
+        self._compare(next(iter(arrays.values())))
         size = self.batch or max(1, batch_size)
         parts = []
         for start in range(0, count, size):
@@ -91,6 +121,14 @@ class Runner(abc.ABC):
                     f"Received: {array.dtype} of shape {array.shape}"
                 )
         return arrays
+
+    def _compare(self, images: np.ndarray) -> None:
+        """Say once that the values are not those that the model takes."""
+        if self._compared or len(self.inputs) != 1:
+            return
+        self._compared = True
+        if problem := mismatch(images, self.description.input):
+            log.warning("%s: the images %s. What comes out means nothing then.", self.path, problem)
 
     def encode(self, name: str, values: np.ndarray) -> np.ndarray:
         """A batch of images as the artefact's input tensor of this name."""

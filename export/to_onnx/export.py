@@ -23,7 +23,7 @@ from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
 from kattn.export.to_onnx.quantise import METHODS, quantise
 from kattn.facts.pixels import range_in_words
 from kattn.facts.recorded import as_texts, record_of
-from kattn.facts.value_range import BYTES
+from kattn.facts.stated import BYTES
 from kattn.version import __version__
 
 OPSETS = range(13, 21)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kattn.export.proof.runner import Runner, as_dtype
 from kattn.export.to_onnx.inspection import beyond_computing
+from kattn.facts.recorded import from_texts
 
 CHANNELS = (1, 3, 4)  # of images: where a file does not say its layout
 TYPES = {
@@ -43,7 +45,16 @@ class ONNXRunner(Runner):
             self.types[value.name] = TYPES.get(value.type, "float32")
             inputs[value.name] = dims[1:]
             batches.append(dims[0] if dims else None)
-        super().__init__(path, inputs, batches[0], tuple(output.name for output in self.session.get_outputs()))
+        given = self.session.get_outputs()
+        super().__init__(path, inputs, batches[0], tuple(output.name for output in given))
+        self.dtypes = self.types
+        for output in given:
+            sides = tuple(side if isinstance(side, int) else None for side in output.shape[1:])
+            self.output_shapes[output.name] = (*sides[1:], sides[0]) if self.nchw and len(sides) == 3 else sides
+
+    def recorded(self) -> dict[str, Any]:
+        """What the file's metadata says of the model."""
+        return from_texts(self.session.get_modelmeta().custom_metadata_map)
 
     @classmethod
     def beyond_computing(cls, path: Path) -> list[str]:

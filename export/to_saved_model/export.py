@@ -19,7 +19,7 @@ from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.source.names import INPUT
 from kattn.facts.pixels import require_range
-from kattn.facts.value_range import BYTES
+from kattn.facts.stated import BYTES
 
 METHODS = {"nearest": "nearest", "box": "area", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
 SIGNATURES = ("float32", "uint8", "jpeg")

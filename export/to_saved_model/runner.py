@@ -28,7 +28,10 @@ class SavedModelRunner(Runner):
         inputs = {name: tuple(spec.shape) for name, spec in self.specs.items()}
         batch = next(iter(inputs.values()))[0]
         shapes = {name: shape[1:] for name, shape in inputs.items()}
-        super().__init__(path, shapes, batch, tuple(self.function.structured_outputs))
+        given = self.function.structured_outputs
+        super().__init__(path, shapes, batch, tuple(given))
+        self.dtypes = {name: spec.dtype.name for name, spec in self.specs.items()}
+        self.output_shapes = {name: tuple(one.shape[1:]) for name, one in given.items() if one.shape.rank}
 
     @classmethod
     def beyond_computing(cls, path: Path) -> list[str]:

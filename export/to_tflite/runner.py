@@ -33,6 +33,11 @@ class TFLiteRunner(Runner):
         shapes = {name: tuple(None if d == -1 else d for d in shape[1:]) for name, shape in signatures.items()}
         self.results = output_details(self.interpreter)
         super().__init__(path, shapes, None if first[0] == -1 else first[0], tuple(self.results))
+        self.dtypes = {name: np.dtype(detail["dtype"]).name for name, detail in self.details.items()}
+        self.quantised = any(detail["quantization"][0] for detail in self.details.values())
+        for name, detail in self.results.items():
+            sides = [None if side == -1 else int(side) for side in detail["shape_signature"]]
+            self.output_shapes[name] = tuple(sides[1:])
 
     def encode(self, name: str, values: np.ndarray) -> np.ndarray:
         """The images in the input's type, quantised by its scale and zero point."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -89,3 +91,39 @@ def literal(text: str) -> Any:
 def numbers(text: str) -> tuple[float, ...]:
     """Numbers with commas between."""
     return tuple(float(part) for part in text.split(","))
+
+
+def add_stated(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
+    """What can be stated of a model: the arguments of the library, from its table."""
+    from kattn.facts.stated import OPTIONS
+
+    group = parser.add_argument_group("what is known of the model", "where neither it nor its files say it")
+    for name, option in OPTIONS.items():
+        if name not in leave_out:
+            kind = numbers if name == "value_range" else listed if name == "labels" else str
+            given = {"choices": option.choices} if option.choices else {"type": kind, "metavar": option.metavar}
+            group.add_argument(f"--{name.replace('_', '-')}", help=option.help, **given)
+
+
+def stated_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `add_stated` read, as the library's functions take it."""
+    from kattn.facts.stated import OPTIONS
+
+    found = {name: getattr(arguments, name, None) for name in OPTIONS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def listed(text: str) -> str | list[str]:
+    """Names with commas between; the name of a file, which holds one a line, as it is."""
+    return [part.strip() for part in text.split(",")] if "," in text and not Path(text).is_file() else text
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Words of a command line with a value that begins with a minus, as in `--value-range -1,1`, tied to its option."""
+    found: list[str] = []
+    for word in words:
+        if re.fullmatch(r"-[\d.].*,.*", word) and found and re.fullmatch(r"--[a-z-]+", found[-1]):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found

@@ -13,12 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kattn.cli import commands
+from kattn.cli.arguments import joined
 from kattn.cli.messages import in_flags
 from kattn.files import shown
 from kattn.startup import import_keras
 from kattn.version import __version__
 
-ORDER = ("list", "info", "train", "evaluate", "export", "convert", "bench", "tune", "explain", "quickstart")
+ORDER = (
+    "list",
+    "info",
+    "describe",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "convert",
+    "bench",
+    "tune",
+    "explain",
+    "quickstart",
+)
 EXAMPLES = """\
 examples:
   kattn quickstart                                    train, export and check an attention network on real images
@@ -36,7 +50,7 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. An error is one line on stderr (a traceback with --debug)."""
-    words = sys.argv[1:] if argv is None else list(argv)
+    words = joined(sys.argv[1:] if argv is None else list(argv))
     parser = build_parser(next((word for word in words if not word.startswith("-")), ""))
     arguments = parser.parse_args(words)
     if arguments.command is None:

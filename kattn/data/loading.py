@@ -32,7 +32,16 @@ from kattn.data.tfds.reading import tfds_dataset
 
 log = logging.getLogger("kattn")
 
-DECIDED = {"data", "channels", "classes", "limit", "splits", "cache", "max_pixels"}  # by the caller, never by a file
+DECIDED = {
+    "data",
+    "channels",
+    "classes",
+    "limit",
+    "splits",
+    "cache",
+    "max_pixels",
+    "any_values",
+}  # by the caller, never by a file
 
 
 def load(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kattn.data.arrays import ARRAYS
 from kattn.data.dataset import Dataset, Split
 from kattn.data.errors import DataError
 from kattn.data.loading import load, local_data_dir, spec_of, stored_settings
 from kattn.data.splits import limited
 from kattn.evaluation.kinds import MEASURED, AnyEvaluation, kind_by_targets, measured, targets_by_labels
 from kattn.evaluation.predictors import Predictor, open_predictor
-from kattn.facts.description import CERTIFICATE, KINDS, MAP, MODEL, VALUES
+from kattn.facts.description import CERTIFICATE, FILE, KINDS, MAP, MODEL, VALUES
 from kattn.facts.description import MEASURED as GUESSED
+from kattn.facts.pixels import AsInput
+from kattn.facts.stated import Stated
 from kattn.runs.folder import CONFIG
 from kattn.runs.records import require
 from kattn.suggest import unknown
@@ -41,6 +44,10 @@ def evaluate(
     kind: str | None = None,
     trust: bool = False,
     verbose: bool = False,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
 ) -> AnyEvaluation:
     """Evaluate a model on labelled images, by the kind of its output: classes, yes or no, attributes, values, maps.
 
@@ -60,14 +67,19 @@ def evaluate(
             "integers" (class numbers).
         trust: Open an exported file also if it could do more than compute: see `kattn.export.load`.
         verbose: Show on a terminal how far it is.
+        value_range, preprocess, resize, interpolation: What is known of the model's input, where neither the model nor
+            what is recorded with it says it; see `kattn.facts.stated.Stated`. Arrays are taken as they are; images of
+            bytes, and those of files, are brought to the range that the model takes.
 
     Returns: An Evaluation of classes, a BinaryEvaluation of one sigmoid unit, an AttributeEvaluation of several, a
         ValueEvaluation of a regression, a MapEvaluation of classes a pixel; `str(...)` is one line.
-    Raises: DataError for data that do not fit the model, ValueError for a model that cannot be evaluated.
+    Raises: DataError for data that do not fit the model, ValueError for a model that cannot be evaluated, and for files
+        where nothing says which values the model takes.
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
-    predictor = open_predictor(model, weights, trust, output)
+    stated = Stated(value_range, preprocess, resize, interpolation)
+    predictor = open_predictor(model, weights, trust, output, stated)
     run, asked = predictor.config, data is not None
     if run:
         require(run, ("data.spec", "data.settings", "data.class_names"), Path(predictor.name) / CONFIG)
@@ -83,6 +95,8 @@ def evaluate(
     given["on_error"] = on_error
     settings |= {name: value for name, value in given.items() if value is not None}
     settings["limit"] = own.get("limit") if own else limit
+    if taken := predictor.given:
+        settings |= {"resize": taken.resize.value, "interpolation": taken.interpolation.value, "any_values": True}
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
     known = _known_kind(predictor, kind)
@@ -102,7 +116,10 @@ def evaluate(
     part: Split = getattr(dataset, split)
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
-    answers = predictor.run(part.images, batch_size)
+    images = part.images
+    if taken:
+        images = AsInput(images, taken, predictor.name, files=dataset.name != ARRAYS)
+    answers = predictor.run(images, batch_size)
     answers = _with_progress(answers, len(part)) if verbose else answers
     data_name = dataset.name if split == "test" else f"{dataset.name} ({split})"
     names = {"model": predictor.name, "data": data_name}
@@ -120,7 +137,7 @@ def _known_kind(predictor: Predictor, stated: str | None) -> str | None:
             raise unknown("kind of output", stated, KINDS)
         return stated
     # A linear layer says nothing: its numbers may be logits of classes too.
-    guessed = predictor.kind.value == VALUES and predictor.kind.origin in (MODEL, GUESSED, CERTIFICATE)
+    guessed = predictor.kind.value == VALUES and predictor.kind.origin in (MODEL, GUESSED, CERTIFICATE, FILE)
     return None if guessed else predictor.kind.value
 
 

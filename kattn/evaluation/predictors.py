@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from kattn.export.proof.report import Report
-from kattn.facts.description import CERTIFICATE, KINDS, UNKNOWN, Fact
+from kattn.export.proof.runner import Runner
+from kattn.facts.description import UNKNOWN, Fact, Input
 from kattn.facts.of_model import describe_model
+from kattn.facts.stated import Stated
+from kattn.facts.stating import with_stated
 from kattn.graph.outputs import choose_output, named_outputs
 from kattn.runs.opening import ARTEFACT, KERAS, RUN, open_model
 
@@ -28,6 +30,7 @@ class Predictor:
         shape: Of an answer, without the batch; None where that is not known.
         kind: Of the output; not known for a function, nor for a file without its certificate.
         config: Of the run that it is the model of, as in config.json; None for anything else.
+        given: What is known of its input; None for a function, which is given 8-bit images.
     """
 
     name: str
@@ -38,10 +41,15 @@ class Predictor:
     shape: tuple[int | None, ...] | None = None
     kind: Fact = UNKNOWN
     config: dict[str, Any] | None = None
+    given: Input | None = None
 
 
 def open_predictor(
-    model: Any, weights: str | None = None, trust: bool = False, output: str | int | None = None
+    model: Any,
+    weights: str | None = None,
+    trust: bool = False,
+    output: str | int | None = None,
+    stated: Stated | None = None,
 ) -> Predictor:
     """A Predictor of anything that `kattn.evaluate` takes.
 
@@ -50,6 +58,7 @@ def open_predictor(
         weights: Of a run: "best" or "last", None for what its recipe selects.
         trust: As in `kattn.export.load`.
         output: Name or number of the output to ask for; None for "predictions" where there is one, else the first.
+        stated: What the caller states of the model.
 
     Raises: ValueError for an output that is not there and for what cannot be evaluated; RunError for a run without
         weights.
@@ -57,10 +66,12 @@ def open_predictor(
     if isinstance(model, (str, Path)):
         opened = open_model(model, kinds=(RUN, KERAS, ARTEFACT), weights=weights, unfinished=True, trust=trust)
         if opened.model is None:
-            return _of_artefact(opened.runner, opened.name, output)
-        return _of_keras(opened.model, opened.name, output, opened.config)
+            return _of_artefact(opened.runner, opened.name, output, stated)
+        return _of_keras(opened.model, opened.name, output, stated, opened.config)
+    if isinstance(model, Runner):
+        return _of_artefact(model, str(model.path), output, stated)
     if hasattr(model, "predict_on_batch"):
-        return _of_keras(model, model.name, output)
+        return _of_keras(model, model.name, output, stated)
     if callable(model):
         return Predictor(
             getattr(model, "__name__", "function"),
@@ -69,12 +80,14 @@ def open_predictor(
     raise ValueError(f"Cannot evaluate a {type(model).__name__}: pass a Keras model, a path, or a function of images.")
 
 
-def _of_keras(model: Any, name: str, output: str | int | None, config: dict[str, Any] | None = None) -> Predictor:
+def _of_keras(
+    model: Any, name: str, output: str | int | None, stated: Stated | None, config: dict[str, Any] | None = None
+) -> Predictor:
     shape = model.input_shape
     if isinstance(shape, (list, dict)) or len(shape) != 4:
         raise ValueError(f"{model.name} does not take one batch of images. Its input shape: {shape}")
-    outputs = describe_model(model).outputs
-    chosen = outputs[choose_output(outputs, output, model.name)]
+    found = describe_model(model, stated)
+    chosen = found.outputs[choose_output(found.outputs, output, model.name)]
 
     def run(images: Any, batch_size: int) -> Iterator[np.ndarray]:
         for batch in _batches(images, batch_size):
@@ -84,29 +97,21 @@ def _of_keras(model: Any, name: str, output: str | int | None, config: dict[str,
             yield _numbers(answer)[: len(batch)]
 
     size = (shape[1], shape[2]) if shape[1] and shape[2] else None
-    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, config)
+    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, config, found.input)
 
 
-def _of_artefact(runner: Any, name: str, output: str | int | None) -> Predictor:
-    chosen = choose_output(runner.outputs, output, name)
+def _of_artefact(runner: Any, name: str, output: str | int | None, stated: Stated | None) -> Predictor:
+    found = with_stated(runner.description, stated) if stated else runner.description
+    chosen = found.outputs[choose_output(runner.outputs, output, name)]
     height, width, channels = runner.shape
-    described = _certificate(runner.path).get(chosen, {})
 
     def run(images: Any, batch_size: int) -> Iterator[np.ndarray]:
         for batch in _batches(images, batch_size):
-            yield runner(batch, batch_size=batch_size)[chosen]
+            yield runner(batch, batch_size=batch_size)[chosen.name]
 
-    kind = Fact(described["kind"], CERTIFICATE) if described.get("kind") in KINDS else UNKNOWN
-    shape = tuple(described["shape"][1:]) if described.get("shape") else None
-    return Predictor(name, run, (height, width) if height and width else None, channels, chosen, shape, kind)
-
-
-def _certificate(path: Path) -> dict[str, Any]:
-    """What the report beside an exported file says of its outputs."""
-    try:
-        return dict(Report.read(f"{path}.json").outputs)
-    except (OSError, ValueError, TypeError, KeyError):  # no report, or another program's
-        return {}
+    size = (height, width) if height and width else None
+    shape = chosen.shape if chosen.name in runner.output_shapes else None
+    return Predictor(name, run, size, channels, chosen.name, shape, chosen.kind, given=found.input)
 
 
 def _numbers(answer: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kattn.facts.description import Fact, Input
-from kattn.facts.value_range import BYTES
+from kattn.facts.stated import BYTES
 
 UNSCALED = 10  # a model whose largest value is above this does not take numbers up to 1
 SLACK = 0.1  # of the range: as much as bicubic scaling may exceed it
@@ -32,6 +32,32 @@ def to_input(pixels: np.ndarray, given: Input, model: str) -> np.ndarray:
     if (low, high) == BYTES:
         return pixels
     return np.float32(low) + pixels.astype("float32") * np.float32((high - low) / 255)
+
+
+class AsInput:
+    """Labelled images, in memory or on disk, of which parts are brought to what a model takes when they are asked for.
+
+    Args:
+        images: An array or a `StoredImages`.
+        given: The model's input.
+        model: What messages call the model.
+        files: The images come from files, so that their range has to be known; arrays are taken as they are.
+
+    Raises: ValueError where it is not known, and for values that the model is known not to take.
+    """
+
+    def __init__(self, images: Any, given: Input, model: str, *, files: bool) -> None:
+        if files:
+            require_range(given, model)
+        elif isinstance(images, np.ndarray):
+            check_values(images, given, model)
+        self.images, self.given, self.model = images, given, model
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: Any) -> np.ndarray:
+        return converted(self.images[part], self.given, self.model)
 
 
 def as_pixels(images: np.ndarray, given: Input) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 from kattn.data.resizing import INTERPOLATIONS, RESIZES, check_resizing
 from kattn.suggest import unknown
 
+BYTES = (0.0, 255.0)  # the range of 8-bit images
 # Defaults of what is not stated and nowhere recorded.
 RESIZE, INTERPOLATION = "crop", "bicubic"
 

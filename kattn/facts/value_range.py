@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from kattn.facts.description import MEASURED, MODEL, UNKNOWN, ZOO, Fact
+from kattn.facts.stated import BYTES
 from kattn.graph.calls import Call
 from kattn.graph.flow import Flow
 
 Affine = tuple[np.ndarray, np.ndarray]  # v = a x + b, one number or one a channel
 
 L = keras.layers
-BYTES = (0.0, 255.0)
 # The three ranges that images are commonly given in. A layer that takes one of them to another says which it takes:
 # no two of these six steps are the same.
 COMMON = (BYTES, (0.0, 1.0), (-1.0, 1.0))

@@ -23,6 +23,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from kattn.facts.description import RUN
+from kattn.facts.recorded import stated_in
+from kattn.facts.stated import BYTES, Stated
 from kattn.files import make_folder, reason, remove_unfinished, write_csv, write_json, writing
 from kattn.locking import InUse, locked_folder
 from kattn.npz import UnreadableNpz, open_npz
@@ -233,10 +236,25 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{self.path} has no {file.name} yet: no epoch of the run has ended.")
         try:
-            return _load(self.path / MODEL, file)
+            model = _load(self.path / MODEL, file)
         except Exception as error:  # Keras raises errors of many kinds for damaged configurations
             reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
             raise RunError(f"The model in {self.path} ({MODEL}, {file.name}) cannot be read: {reason}") from error
+        self.remember(model)
+        return model
+
+    def remember(self, model: Any) -> None:
+        """Keep with the run's model what is recorded of it, as long as it is in memory."""
+        from kattn.facts.of_model import remember  # imports Keras
+
+        remember(model, self.stated(), RUN)
+
+    def stated(self) -> Stated:
+        """What is recorded of the run's model: its range, how images are resized, labels, kinds of outputs."""
+        config = self.config()
+        # Before these facts were recorded, every run was of raw pixels.
+        said = stated_in(config["facts"]) if "facts" in config else Stated(value_range=BYTES)
+        return said.over(stated_in({"labels": config["data"].get("class_names")}))
 
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.export.formats import FORMATS, format_of, load
-from kattn.runs.folder import RunError, RunFolder
+from kattn.runs.folder import FINISHED, RunError, RunFolder
 
 RUN, KERAS, ARTEFACT, ZOO = "run", "keras", "artefact", "zoo"
 
@@ -111,7 +111,10 @@ def open_model(
 
         return folder.read_whole(read)
     if kind == KERAS:
-        return Opened(kind, str(path), path, model=load_keras(path))
+        model = load_keras(path)
+        if path.name == FINISHED and RunFolder(path.parent).has_model:
+            RunFolder(path.parent).remember(model)
+        return Opened(kind, str(path), path, model=model)
     if kind == ARTEFACT:
         return Opened(kind, str(path), path, runner=load(path, threads=threads, trust=trust))
     return Opened(kind, str(source), model=_create(str(source), weights))

@@ -71,6 +71,7 @@ CONFIG: dict[str, Test] = {
     "data.name": _text,
     "data.spec": _or_none(_text),
     "data.settings": _table,
+    "facts": _table,
     "data.settings.data_dir": _or_none(_text),
     "data.limit": _or_none(_positive),
     "data.class_names": _texts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -96,7 +96,12 @@ def needs_soft_targets(recipe: Recipe) -> bool:
 
 
 def batches_for(
-    model: Any, dataset: Dataset, recipe: Recipe, seed: int, devices: Devices | None = None
+    model: Any,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    devices: Devices | None = None,
+    as_input: Callable[[Any], Any] | None = None,
 ) -> tuple[Batches, Batches | None]:
     """Training and validation batches as the recipe says.
 
@@ -106,11 +111,12 @@ def batches_for(
         recipe: The recipe.
         seed: Of order and augmentation.
         devices: What the batches are shared by; None for one device.
+        as_input: Makes what the model takes of images of bytes; None leaves them.
 
     Returns: The two; None in place of the second where there are no validation images.
     """
     devices = devices or Devices()
-    shared: dict[str, Any] = {"part": (devices.rank, devices.ranks), "devices": devices.count}
+    shared: dict[str, Any] = {"part": (devices.rank, devices.ranks), "devices": devices.count, "as_input": as_input}
     classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
     augment = Augment(
         crop=recipe.crop,
@@ -148,9 +154,10 @@ def fit(
     callbacks: Sequence[Any],
     tensorboard: bool,
     verbose: bool,
+    as_input: Callable[[Any], Any] | None = None,
 ) -> None:
     """Compile and train a model, from the state in the run's folder where there is one; see kattn.train."""
-    training, validation = batches_for(model, dataset, recipe, seed, devices)
+    training, validation = batches_for(model, dataset, recipe, seed, devices, as_input)
     compile_for(model, recipe, len(training), dataset.multi_label)
     main = main_output(model)
     accuracy = "accuracy" if main is None else f"{main}_accuracy"

@@ -11,6 +11,7 @@ import keras
 from kattn.data.dataset import Dataset
 from kattn.data.errors import DataError
 from kattn.data.loading import load
+from kattn.facts.description import Input
 from kattn.graph.outputs import class_count
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -56,12 +57,15 @@ def load_data(
     settings: dict[str, Any],
     limit: int | None,
     cache: bool | None,
+    given: Input,
 ) -> Dataset:
     """The data, brought to the size that the model takes; for a name of the zoo that is the size of the data.
 
     Args:
         model, data, options, limit, cache: As in kattn.train.
         settings: Other arguments of kattn.data.load. An "image_size" of None is replaced by the model's.
+        given: What is known of the model's input: how pictures are resized. Arrays of other values than bytes are for
+            Keras models, whose range they may be.
 
     Raises: DataError for data that do not fit.
     """
@@ -73,7 +77,17 @@ def load_data(
         classes = class_count(model)
     if settings["image_size"] is None and height and width:
         settings["image_size"] = (height, width)
-    dataset = load(data, channels=channels, classes=classes, limit=limit, cache=cache, **settings)
+    dataset = load(
+        data,
+        channels=channels,
+        classes=classes,
+        limit=limit,
+        cache=cache,
+        resize=given.resize.value,
+        interpolation=given.interpolation.value,
+        any_values=not isinstance(model, str),
+        **settings,
+    )
     if len(dataset.class_names) < 2 and not dataset.multi_label:
         raise DataError(f"{dataset.name} has one class only: there is nothing to tell apart.")
     return dataset

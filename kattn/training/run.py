@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from kattn.data.dataset import Dataset
 from kattn.data.loading import spec_of
 from kattn.evaluation.evaluation import evaluate
 from kattn.evaluation.kinds import AnyEvaluation, from_dict
+from kattn.facts.description import RUN
+from kattn.facts.of_model import remember
+from kattn.facts.pixels import converted
+from kattn.facts.stated import Stated
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
+from kattn.training.images import facts_of, input_of, labelled, needs_conversion, settled
 from kattn.training.network import build_network, check_network, load_data
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.training.settings import NUMERICS, as_json, check_same, default_folder
@@ -71,6 +77,11 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    value_range: tuple[float, float] | None = None,
+    preprocess: Callable[[Any], Any] | None = None,
+    resize: str | None = None,
+    interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
 ) -> Run:
     """Train a network by a recipe, evaluate it on held-out images, and write everything to a folder.
 
@@ -78,7 +89,8 @@ def train(
     result as if it had not been stopped. The same call with the same seed on the same machine gives the same run.
 
     Args:
-        model: A name of the zoo ("afi_resnet20"), or a functional Keras model that takes raw pixels (compiled here).
+        model: A name of the zoo ("afi_resnet20"), or a functional Keras model (compiled here). It takes raw pixels
+            where neither its first layers nor `value_range` say otherwise.
         data: "digits", a TFDS name, a folder of images, arrays: see kattn.data.load, also for image_size, validation,
             split_seed, limit, on_error, data_dir and cache.
         recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.training.Recipe.
@@ -100,6 +112,11 @@ def train(
         overwrite: Start anew in a folder that holds a run. Its files are removed once everything else has been checked.
             No two calls train in one folder at a time: the second one is refused, with resume and overwrite too.
         verbose: Print what is trained on what, one line an epoch, and the result.
+        value_range, preprocess: What a Keras model takes for 8-bit images; see `kattn.facts.stated.Stated`. Arrays of
+            other numbers than bytes are taken as they are.
+        resize, interpolation: How pictures are brought to the model's size. Default: "crop", "bicubic".
+        labels: Names of the classes, of data that have none: a list, or a text file with one a line.
+            All five are recorded in the run's folder, and used by whatever opens it.
 
     Returns: The Run.
     Raises: Before any training: DevicesError for devices that cannot be used; RunError for a folder that cannot be
@@ -115,6 +132,8 @@ def train(
         check_tensorboard()
     name = check_network(model, options, precision)
     options = dict(options or {})
+    stated = Stated(value_range, preprocess, resize, interpolation, labels)
+    given = input_of(model, stated)
     folder = RunFolder(out or default_folder(name, data, recipe, seed))
     used.wait("begin")
     with folder.locked(used.writes):
@@ -122,7 +141,8 @@ def train(
         used.wait("checked")
         settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
         settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
-        dataset = load_data(model, data, options, settings, limit, cache)
+        dataset = labelled(load_data(model, data, options, settings, limit, cache, given), stated.labels)
+        given = settled(given, dataset, name)
         config = {
             "model": name,
             "options": as_json(options),
@@ -133,6 +153,7 @@ def train(
             "numerics": NUMERICS,
             "backend": keras.backend.backend(),
             "versions": versions(PACKAGES),
+            "facts": facts_of(given),
         }
         if resume and folder.started:
             check_same(folder, config)
@@ -143,6 +164,8 @@ def train(
                 return open_run(folder.path)
         keras.utils.set_random_seed(seed)
         network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
+        known = Stated(given.value_range.value, given.preprocess.value, given.resize.value, given.interpolation.value)
+        remember(network, replace(known, labels=dataset.class_names), RUN, str(folder.path))
         verbose = verbose and used.writes
         if used.writes:
             folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
@@ -151,8 +174,9 @@ def train(
         used.wait("started")
         if verbose:
             _announce(network, name, dataset, chosen, folder, used)
+        feed = functools.partial(converted, given=given, model=name) if needs_conversion(given) else None
         with used.naming_lost_processes(), used.training(network) as trained:
-            fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose)
+            fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose, feed)
         used.wait("trained")
         without_optimizer(network).load_weights(folder.path / WEIGHTS[chosen.select])
         evaluation = evaluate(network, dataset)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.loading import source_names, spec_of
+from kattn.facts.stated import BYTES, INTERPOLATION, RESIZE
 from kattn.runs.folder import RunError, RunFolder
 from kattn.training.recipes import Recipe
 
@@ -32,6 +33,10 @@ HARMLESS = (
     "recipe.summary",
     "recipe.source",
 )
+# What runs were like before these things were recorded.
+RECORDED_LATER: dict[str, Any] = {
+    "facts": {"value_range": list(BYTES), "resize": RESIZE, "interpolation": INTERPOLATION}
+}
 
 
 def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
@@ -42,7 +47,7 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     before = folder.config()
     # A run that was started before recipes had some field ran as with that field's default.
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    old = _flat(before | {"recipe": as_json(defaults) | before["recipe"]})
+    old = _flat(RECORDED_LATER | before | {"recipe": as_json(defaults) | before["recipe"]})
     new = _flat(config)
     if not same_numerics(folder):
         otherwise = f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES})"

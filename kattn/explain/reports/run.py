@@ -8,6 +8,7 @@ from typing import Any
 from kattn.data.loading import load, local_data_dir, stored_settings
 from kattn.explain.reports.html import page
 from kattn.explain.reports.sections import FinishedRun, sections_of
+from kattn.facts.stated import INTERPOLATION, RESIZE
 from kattn.files import make_folder, write_text
 from kattn.runs.folder import CONFIG, HISTORY, METRICS, RunError, RunFolder
 from kattn.runs.records import require
@@ -81,6 +82,8 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
     if settings.get("image_size") is None:
         settings["image_size"] = tuple(config["data"]["image_shape"][:2])
     channels = model.inputs[0].shape[-1]
+    said = folder.stated()
+    settings |= {"resize": said.resize or RESIZE, "interpolation": said.interpolation or INTERPOLATION}
     dataset = load(config["data"]["spec"], channels=channels, splits=("test",), limit=limit, **settings)
     return FinishedRun(
         path=path,
