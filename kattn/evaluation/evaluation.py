@@ -106,7 +106,7 @@ def evaluate(
         targets, classes = row.targets, row.classes(last)
     else:
         number = predictor.kind.known and last == 1
-        targets, classes = targets_by_labels(number), None if number else last
+        targets, classes = targets_by_labels(number), None if last == 1 else last
     dataset = load(
         data, channels=predictor.channels, classes=classes, targets=targets, splits=(split,), cache=cache, **settings
     )
