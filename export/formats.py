@@ -199,8 +199,8 @@ class Format:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             raise ExportInputError(f"{path} is not a readable {self.name} artefact: {reason}") from error
         raise ExportInputError(
-            f"{path} could do more than compute, and was not opened. It has: {'; '.join(found)}. If you trust where it "
-            "comes from, pass trust=True."
+            f"{path} could do more than a model needs to, and was not opened. It has: {'; '.join(found)}. If you trust "
+            "where it comes from, pass trust=True."
         )
 
 

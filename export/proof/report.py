@@ -118,7 +118,11 @@ class Report:
         try:
             values = read_json(Path(path))
             values["differences"] = {name: Difference(**d) for name, d in values["differences"].items()}
-            return cls(**values)
+            report = cls(**values)
+            described = [*report.inputs.values(), *report.outputs.values()]
+            if not all(isinstance(one, dict) and isinstance(one.get("shape"), list) for one in described):
+                raise TypeError("an input or output has no shape")
+            return report
         except Unreadable as error:
             raise ValueError(f"{path} {error}.") from None
         except (AttributeError, LookupError, TypeError) as error:

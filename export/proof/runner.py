@@ -83,7 +83,8 @@ class Runner(abc.ABC):
         the log.
 
         Returns: Output name to a float32 array; maps come as (images, height, width, channels).
-        Raises: ExportInputError for images of another shape, or another set of inputs.
+        Raises: ExportInputError for images of another shape, another set of inputs, or a file that its runtime cannot
+            run.
         """
         arrays = self._arrays(images)
         count = len(next(iter(arrays.values())))
@@ -95,8 +96,12 @@ class Runner(abc.ABC):
             missing = size - min(size, count - start) if self.batch else 0
             if missing:
                 part = {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in part.items()}
-            result = self.run({name: self.encode(name, array) for name, array in part.items()})
-            parts.append({name: self.decode(name, value)[: size - missing] for name, value in result.items()})
+            try:
+                result = self.run({name: self.encode(name, array) for name, array in part.items()})
+                parts.append({name: self.decode(name, value)[: size - missing] for name, value in result.items()})
+            except Exception as error:  # runtimes raise errors of their own kinds for files that they cannot run
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+                raise ExportInputError(f"{self.path} can be read but not run: {reason}") from error
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
     def _arrays(self, images: Any) -> dict[str, np.ndarray]:
@@ -140,9 +145,9 @@ class Runner(abc.ABC):
 
     @classmethod
     def beyond_computing(cls, path: Path) -> list[str]:
-        """What opening or running a file could do beside computing, such as writing files, in the file's own terms.
+        """What opening or running a file could do beside computing, such as writing files or taking all memory.
 
-        Looked up without running anything of it; nothing unless overridden.
+        In the file's own terms, looked up without running anything of it; nothing unless overridden.
         """
         return []
 

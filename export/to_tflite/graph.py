@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kattn.export.errors import ExportError
+
+LARGEST_TENSOR = 1 << 28  # numbers; a 1024 x 1024 map of 256 channels
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,13 @@ class TFLiteGraph:
         return max(
             (len(t.shape) for operator in self.operators for t in (*operator.inputs, *operator.outputs)), default=0
         )
+
+
+def large_tensors(graph: TFLiteGraph) -> list[str]:
+    """The tensors of more than LARGEST_TENSOR numbers, in words."""
+    tensors = {t.name: t for operator in graph.operators for t in (*operator.inputs, *operator.outputs)}
+    sizes = {name: math.prod(max(1, size) for size in tensor.shape) for name, tensor in tensors.items()}
+    return [f"a tensor of {size:,} numbers ({name!r:.60})" for name, size in sizes.items() if size > LARGEST_TENSOR]
 
 
 def read_tflite(path: str | Path) -> TFLiteGraph:

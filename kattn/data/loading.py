@@ -113,7 +113,7 @@ def load(
     check_resizing(resize, interpolation)
     size = DIGITS_SIZE if image_size is None and isinstance(data, str) and data == "digits" else None
     if image_size is not None:
-        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+        sides = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
         check_size(sides)
         size = (int(sides[0]), int(sides[1]))
     if isinstance(data, Dataset):
@@ -131,7 +131,7 @@ def load(
 
 def source_names(data: str) -> list[str]:
     """The sources that a text names: one, or two with a colon between. A TFDS version ("mnist:3.0.1") is none."""
-    return [data] if Path(data).expanduser().is_dir() else re.split(r":(?!\d+\.\d+\.\d+(?::|$))", data)
+    return [data] if _is_folder(data) else re.split(r":(?!\d+\.\d+\.\d+(?::|$))", data)
 
 
 def spec_of(data: Any) -> str | None:
@@ -141,8 +141,8 @@ def spec_of(data: Any) -> str | None:
         return None if None in texts else ":".join(map(str, texts))
     if not isinstance(data, (str, Path)):
         return None
-    paths = [(name, Path(name).expanduser()) for name in source_names(str(data))]
-    return ":".join(os.path.abspath(path) if path.is_dir() else name for name, path in paths)
+    names = source_names(str(data))
+    return ":".join(os.path.abspath(Path(name).expanduser()) if _is_folder(name) else name for name in names)
 
 
 def local_data_dir(data: Any, *data_dirs: str | Path | None, who: str, option: str = "data") -> str | Path | None:
@@ -176,8 +176,15 @@ def stored_settings(settings: Mapping[str, Any], who: str) -> dict[str, Any]:
     return dict(settings)
 
 
+def _is_folder(name: str | Path) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long, not a path at all, or of a user who is not here
+        return False
+
+
 def _is_here(name: str, data_dir: str | Path | None) -> bool:
-    if name == "digits" or Path(name).expanduser().is_dir():
+    if name == "digits" or _is_folder(name):
         return True
     try:
         return find_prepared(root_of(data_dir), name) is not None
@@ -196,7 +203,7 @@ def _read(data: Any, request: Request) -> Raw:
         return from_arrays(data)
     if isinstance(data, str) and data == "digits":
         return digits()
-    if isinstance(data, Path) or (isinstance(data, str) and Path(data).expanduser().is_dir()):
+    if isinstance(data, Path) or (isinstance(data, str) and _is_folder(data)):
         return folder(Path(data).expanduser(), request)
     if isinstance(data, str) and data:
         return tfds_dataset(data, request)

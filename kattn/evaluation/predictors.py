@@ -101,6 +101,8 @@ def _of_keras(
 
 
 def _of_artefact(runner: Any, name: str, output: str | int | None, stated: Stated | None) -> Predictor:
+    if len(runner.shape) != 3:
+        raise ValueError(f"{name} does not take one batch of images. Its input shape: {runner.shape}")
     found = with_stated(runner.description, stated) if stated else runner.description
     chosen = found.outputs[choose_output(runner.outputs, output, name)]
     height, width, channels = runner.shape
