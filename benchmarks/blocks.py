@@ -34,6 +34,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kattn.files import write_csv, write_text
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -267,13 +269,6 @@ def read_rows(path: Path | None) -> dict[tuple[str, str, str], dict[str, Any]]:
         return {(row["block"], row["size"], row["mode"]): row for row in csv.DictReader(file)}
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def page(rows: list[dict[str, Any]]) -> str:
     """The table as markdown: a line for each block and size."""
     lines = [
@@ -357,9 +352,9 @@ def main() -> int:
                 flush=True,
             )
         if arguments.csv:
-            write_csv(arguments.csv, in_order(table))
+            write_csv(arguments.csv, in_order(table), COLUMNS)
     if arguments.page:
-        arguments.page.write_text(page(in_order(table)), encoding="utf-8")
+        write_text(arguments.page, page(in_order(table)))
     return int(slower > 0)
 
 

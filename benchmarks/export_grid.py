@@ -30,6 +30,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kattn.files import write_csv
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 MECHANISMS = ("", "se_", "cbam_", "bam_", "gc_", "afi_", "abn_", "eca_", "nl_", "sk_")
 BACKBONES = ("resnet20", "wide_resnet16_8", "mobilenet_v2", "densenet121", "resnet50", "resnext50_32x4d")
@@ -220,17 +222,12 @@ def main() -> int:
             rows = list(csv.DictReader(file))
     done = {(row["model"], row["format"]) for row in rows}
     names = arguments.models or [f"{mechanism}{backbone}" for backbone in BACKBONES for mechanism in MECHANISMS]
-    with arguments.out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if not rows:
-            writer.writeheader()
-        for name in names:
-            left = [form for form in arguments.formats if (name, form) not in done and (name, "any") not in done]
-            for row in rows_of(name, left, arguments.size) if left else ():
-                writer.writerow(row)
-                file.flush()
-                rows.append({key: str(value) for key, value in row.items()})
-                print(*(row.get(c, "") for c in COLUMNS if c not in ("shape", "parameters")), flush=True)
+    for name in names:
+        left = [form for form in arguments.formats if (name, form) not in done and (name, "any") not in done]
+        for row in rows_of(name, left, arguments.size) if left else ():
+            rows.append({key: str(value) for key, value in row.items()})
+            write_csv(arguments.out, rows, COLUMNS)
+            print(*(row.get(c, "") for c in COLUMNS if c not in ("shape", "parameters")), flush=True)
     failed = [row for row in rows if row["ok"] != "True"]
     for row in failed:
         print("FAILED", row["model"], row["format"], row["error"])

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib.abc
 import importlib.machinery
-import json
 import os
 import subprocess
 import sys
@@ -235,7 +234,9 @@ def main() -> int:
         if "mechanisms" in wanted:
             rows += mechanisms(folder, arguments.rounds)
     if arguments.out:
-        arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        from kattn.files import write_json
+
+        write_json(arguments.out, rows)
     return 0 if all(row["ok"] for row in rows) else 1
 
 

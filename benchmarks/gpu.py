@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import abc
 import argparse
-import json
 import resource
 import statistics
 import sys
@@ -313,8 +312,10 @@ def main() -> None:
     rows = [row for peer in GROUPS for row in measure(peer, rate, arguments)]
     print("devices:", ", ".join(sorted({row["device"] for row in rows})))
     if arguments.out:
+        from kattn.files import write_json
+
         content = {"matrix_flops": rate, "batch": arguments.batch, "size": arguments.size, "rows": rows}
-        arguments.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_json(arguments.out, content)
 
 
 if __name__ == "__main__":

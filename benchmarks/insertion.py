@@ -29,6 +29,7 @@ import keras
 import numpy as np
 
 import kattn
+from kattn.files import write_csv, write_text
 from kattn.graph.inside import all_layers
 from kattn.insertion.levels import SITES
 from kattn.insertion.places import find_places
@@ -245,15 +246,10 @@ def main() -> int:
             print(" ".join(f"{key}={value}" for key, value in found.items()), flush=True)
             table[name, mechanism] = found
             if arguments.csv:
-                beside = arguments.csv.with_suffix(".part")
-                with beside.open("w", newline="") as file:
-                    writer = csv.DictWriter(file, FIELDS)
-                    writer.writeheader()
-                    writer.writerows(table.values())
-                os.replace(beside, arguments.csv)
+                write_csv(arguments.csv, list(table.values()), FIELDS)
     if arguments.page:
         order = {name: i for i, name in enumerate(NETWORKS)}
-        arguments.page.write_text(page(sorted(table.values(), key=lambda one: order[one["network"]])))
+        write_text(arguments.page, page(sorted(table.values(), key=lambda one: order[one["network"]])))
     return int(wrong > 0)
 
 

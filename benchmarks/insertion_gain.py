@@ -12,7 +12,6 @@ spread, and the difference to "none" seed by seed. What is in --runs is used, so
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 from pathlib import Path
@@ -23,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 import kattn
+from kattn.files import write_csv
 
 FIELDS = ("mechanism", "seed", "epochs", "parameters", "top1", "loss", "scale")
 TRAINING = {"learning_rate": 0.2, "warmup_epochs": 1}
@@ -92,12 +92,7 @@ def main() -> None:
             )
             rows.append(row(mechanism, seed, run))
     if arguments.csv:
-        beside = arguments.csv.with_suffix(".part")
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(beside, arguments.csv)
+        write_csv(arguments.csv, rows, FIELDS)
     plain = [one["top1"] for one in rows if one["mechanism"] == "none"]
     print(f"before: {rows[0]['top1']:.4f}, {rows[0]['parameters']:,} parameters")
     for mechanism in ("none", *arguments.mechanisms):

@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from kattn.files import write_csv
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 MECHANISMS = ("", "se_", "cbam_", "bam_", "gc_", "afi_", "abn_")
 BACKBONES = ("resnet20", "mobilenet_v2_cifar")
@@ -136,21 +138,15 @@ def main() -> int:
             rows = list(csv.DictReader(file))
     done = {(row["model"], row["format"]) for row in rows}
     names = arguments.models or [f"{mechanism}{backbone}" for backbone in BACKBONES for mechanism in MECHANISMS]
-    with arguments.out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if not rows:
-            writer.writeheader()
-        for name in names:
-            left = [form for form in arguments.formats if (name, form) not in done]
-            if not left:
-                continue
-            network = trained(name, data, arguments.runs / name, arguments.steps)
-            for form in left:
-                row = row_of(network, name, form, train[0], test)
-                writer.writerow(row)
-                file.flush()
-                rows.append(row)
-                print(*row.values(), flush=True)
+    for name in names:
+        left = [form for form in arguments.formats if (name, form) not in done]
+        if not left:
+            continue
+        network = trained(name, data, arguments.runs / name, arguments.steps)
+        for form in left:
+            rows.append(row_of(network, name, form, train[0], test))
+            write_csv(arguments.out, rows, COLUMNS)
+            print(*rows[-1].values(), flush=True)
     eight = [row for row in rows if row["format"].endswith("int8")]
     lossy = [row for row in eight if row["artefact"] == "refused" or float(row["lost"]) > ALLOWED]
     for row in lossy:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 import statistics
 import sys
@@ -404,7 +403,9 @@ def main() -> int:
         return 0
     rows = [row for group in arguments.only for row in measure(group, arguments)]
     if arguments.out:
-        arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        from kattn.files import write_json
+
+        write_json(arguments.out, rows)
     return 0 if all(row["ok"] for row in rows) else 1
 
 

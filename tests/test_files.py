@@ -1,5 +1,6 @@
 """Files are whole or as they were."""
 
+import ast
 import errno
 import os
 import resource
@@ -7,6 +8,7 @@ import stat
 import time
 
 import pytest
+from support import TESTS
 
 from kattn.files import PREFIX, append_bytes, remove_unfinished, shown, write_bytes, write_csv, write_text, writing
 
@@ -109,3 +111,52 @@ def test_what_is_added_is_added_whole_or_not_at_all(tmp_path):
 def test_names_are_shown_on_one_line_that_any_file_can_hold():
     assert shown("caf\udce9\n\x1b[31m") == r"caf\udce9\n\x1b[31m"
     assert shown("d\u00e9j\u00e0 vu") == "d\u00e9j\u00e0 vu"
+
+
+# ---------------------------------------------------------------- nobody else writes
+
+WRITE = {"write_text", "write_bytes", "savez", "savez_compressed", "savefig", "tofile", "save", "save_weights", "dump"}
+WRITE |= {"mkstemp", "mkdtemp", "NamedTemporaryFile", "touch"}
+BY_OTHER_MEANS = {
+    "kattn/files.py": "it is the writer",
+    "kattn/hdf5.py": "to memory, then through the writer",
+    "zoo/weights/saving.py": "to memory, then through the writer",
+    "zoo/weights/loading.py": "to memory, to compare with",
+    "kattn/explain/drawing/pictures.py": "to memory, then through the writer",
+    "kattn/explain/reports/map_files.py": "to the writer's new file",
+    "kattn/runs/folder.py": "to the writer's new file",
+    "zoo/weights/download.py": "to the writer's new file",
+    "zoo/weights/transfer.py": "a download goes on where it ended; it gets its name when it is whole and right",
+    "kattn/locking.py": "it is opened to be read",
+    "kattn/startup.py": "to nowhere",
+    "kattn/tuning/workers.py": "what a process prints",
+    "export/proof/staging.py": "to a stage, all of which gets its names at once",
+    "export/to_onnx/export.py": "to a stage",
+    "export/to_saved_model/export.py": "to a stage",
+    "export/to_tflite/convert.py": "to a stage",
+    "export/to_tflite/export.py": "to a stage",
+    "benchmarks/blocks.py": "to the kernel",
+    "benchmarks/insertion.py": "to a temporary folder",
+    "benchmarks/turns.py": "to a pipe",
+    "benchmarks/weights.py": "to a temporary folder",
+}
+
+
+def writes(file):
+    """Whether a file of source opens, saves or dumps to a file of its own making."""
+    for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else None
+        name = method or (call.func.id if isinstance(call.func, ast.Name) else "")
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        mode = any(set("wax+") & set(text) and set(text) <= set("rwaxbt+") for text in texts)
+        system = method == "open" and isinstance(call.func.value, ast.Name) and call.func.value.id == "os"
+        if method in WRITE or system or (name in ("open", "fdopen", "File") and mode):
+            return True
+    return False
+
+
+def test_every_file_is_written_by_the_one_writer():
+    root = TESTS.parent
+    files = [file for part in ("kattn", "zoo", "export", "benchmarks") for file in (root / part).rglob("*.py")]
+    assert {str(file.relative_to(root)) for file in files if writes(file)} == set(BY_OTHER_MEANS)

@@ -11,10 +11,10 @@ import time
 
 import pytest
 from support import TESTS
-from support.commands import SET, SMALL, contents, differences
+from support.commands import contents, differences
 from support.misbehaving_server import serve
 
-ROUNDS = 50
+ROUNDS = int(os.environ.get("ROUNDS", 50))
 CONTENT = bytes(range(256)) * 4096
 pytestmark = pytest.mark.slow
 
@@ -49,6 +49,7 @@ def two():
     for worker in workers:
         worker.process.stdin.close()
         worker.process.wait(60)
+        worker.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +85,6 @@ def timed(worker, do, **given):
     return time.time() - started
 
 
-def training(out, seed):
-    return ["train", "se_resnet20", *SMALL, *SET, "--batch-size=12", f"--out={out}", f"--seed={seed}", "--overwrite"]
-
-
 def report(capsys, what, found):
     with capsys.disabled():
         print(f"\n{what}: {found}")
@@ -95,22 +92,20 @@ def report(capsys, what, found):
 
 
 @pytest.fixture(scope="module")
-def whole(two, tmp_path_factory):
+def whole(two, inputs, tmp_path_factory):
     """The two trainings, each by itself: seed to (folder, files, what a reader finds)."""
     found = {}
     for seed in (0, 1):
         out = tmp_path_factory.mktemp("whole") / "out"
-        two[seed].do("call", words=training(out, seed))
+        two[seed].do("train", data=str(inputs / "data"), out=str(out), seed=seed)
         found[seed] = (out, contents(out), two[seed].do("read", run=str(out)))
     return found
 
 
-def test_two_trainings(two, whole, tmp_path, capsys):
-    seconds = timed(two[0], "call", words=training(tmp_path / "r", 0))
-    timed(two[1], "call", words=training(tmp_path / "r", 1))
-    tries = Interleavings(two, seconds)
+def test_two_trainings(two, inputs, whole, tmp_path, capsys):
+    jobs = [("train", {"data": str(inputs / "data"), "out": str(tmp_path / "r"), "seed": seed}) for seed in (0, 1)]
+    tries = Interleavings(two, timed(two[0], "train", **jobs[0][1]))
     for _ in range(ROUNDS):
-        jobs = [("call", {"words": training(tmp_path / "r", seed)}) for seed in (0, 1)]
         answers = tries.next(*jobs)
         errors = [answer["error"] for answer in answers if "error" in answer]
         assert len(errors) < 2
@@ -120,23 +115,23 @@ def test_two_trainings(two, whole, tmp_path, capsys):
     assert tries.found["refused"] > ROUNDS / 5
 
 
-def test_a_training_and_a_reader(two, whole, tmp_path, capsys):
-    shutil.copytree(whole[0][0], tmp_path / "r")
-    seconds = timed(two[0], "call", words=training(tmp_path / "r", 0))
-    timed(two[1], "read", run=str(tmp_path / "r"))
-    tries, seen = Interleavings(two, seconds), set()
+def test_a_training_and_a_reader(two, inputs, whole, tmp_path, capsys):
+    out, seen = tmp_path / "r", set()
+    shutil.copytree(whole[0][0], out)
+    seconds = timed(two[0], "train", data=str(inputs / "data"), out=str(out), seed=0)
+    tries = Interleavings(two, seconds)
     for number in range(ROUNDS):
         seed = (number + 1) % 2
-        jobs = [("call", {"words": training(tmp_path / "r", seed)}), ("read", {"run": str(tmp_path / "r")})]
-        trained, read = tries.next(*jobs)
-        assert "error" not in trained
+        job = {"data": str(inputs / "data"), "out": str(out), "seed": seed}
+        trained, read = tries.next(("train", job), ("read", {"run": str(out)}))
+        assert "error" not in trained, trained
         if "error" in read:
             assert "RunError" in read["error"], read
             assert any(said in read["error"] for said in ("no finished run", "cannot be read", "no run's folder"))
         else:
             assert read["result"] in [whole[0][2], whole[1][2]]
             seen.add(read["result"]["seed"])
-        assert contents(tmp_path / "r") == whole[seed][1]
+        assert contents(out) == whole[seed][1]
     report(capsys, "a training and a reader", tries.found)
     assert seen
 

@@ -24,9 +24,9 @@ from kattn.export.proof.report import sha256_of
 
 NETWORK = {"depths": "(1, 1, 1)", "widths": "(4, 4, 8)", "reduction": "2"}
 SET = [f"--set={name}={value}" for name, value in NETWORK.items()]
-SMALL = ["--data", "digits", "--limit", "12", "--epochs", "2"]
-TRAIN = ["train", "se_resnet20", *SMALL, *SET, "--batch-size", "12"]
 SPACE = ["depths=[1,1,1]", "widths=[4,4,8]", "reduction=2,4"]
+SEARCH = ("tune", "se_resnet20", "--data=digits", "--limit=12", "--epochs=1", "--space", *SPACE)
+RECIPE = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "shift": 0.125, "flip": True}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ def run(words: list[str]) -> None:
     arguments.run(arguments)
 
 
+def train(data: Path, out: Path, **options: Any) -> None:
+    """The smallest run."""
+    import keras
+
+    from kattn.training.run import train
+    from support.training import tiny_model
+
+    keras.utils.set_random_seed(11)
+    train(tiny_model(classes=3), data=data, recipe=RECIPE, out=out, tensorboard=True, verbose=False, **options)
+
+
 def _save_weights(inputs: Path, out: Path) -> None:
     import keras
 
@@ -82,11 +93,8 @@ def _bench(inputs: Path, out: Path) -> None:
 
 RUN = ("history.csv", "*.weights.h5", "state.npz", "events.*")
 COMMANDS = {
-    "train": Command((*TRAIN, "--tensorboard", "--out", "{out}/run", "--resume"), RUN),
-    "tune": Command(
-        ("tune", "se_resnet20", *SMALL, "--epochs", "1", "--space", *SPACE, "--out", "{out}/search", "--resume"),
-        (*RUN, "costs.json"),
-    ),
+    "train": Command(own=lambda inputs, out: train(inputs / "data", out / "run", resume=True), growing=RUN),
+    "tune": Command((*SEARCH, "--out", "{out}/search", "--resume"), (*RUN, "costs.json")),
     "tflite": Command(("export", "{inputs}/model.keras", "--to", "tflite", "--out", "{out}")),
     "onnx": Command(("export", "{inputs}/model.keras", "--to", "onnx", "--out", "{out}")),
     "saved_model": Command(("export", "{inputs}/model.keras", "--to", "saved_model", "--out", "{out}")),
@@ -98,7 +106,7 @@ COMMANDS = {
     ),
     "save_weights": Command(own=_save_weights),
     "report": Command(("explain", "{inputs}/run", "--report", "--out", "{out}/report.html")),
-    "explain": Command(("explain", "{inputs}/model.keras", "{inputs}/images", "--out", "{out}/explained")),
+    "explain": Command(("explain", "{inputs}/model.keras", "{inputs}/data/a", "--out", "{out}/explained")),
     "evaluate": Command(("evaluate", "{inputs}/run")),
     "publish": Command(own=_publish),
     "bench": Command(own=_bench, growing=("bench.json",)),
@@ -106,18 +114,18 @@ COMMANDS = {
 
 
 def prepare(inputs: Path, *, trained: bool = True) -> None:
-    """Write what the commands read: a model, its weights in two forms, images, and a finished run where wanted."""
-    from PIL import Image
+    """Write what the commands read: images, a model, weights in two forms, and a finished run where wanted."""
+    import keras
 
-    from support.training import arrays
+    from support.training import image_folder, tiny_model
 
     _zoo_weights(inputs)
     run(["convert", f"{inputs}/m.weights.h5", "--model=se_resnet20", *SET, f"--out={inputs}/m.safetensors"])
+    image_folder(inputs / "data", 30)
+    keras.utils.set_random_seed(5)
+    tiny_model(classes=3).save(inputs / "model.keras")
     if trained:
-        run([*TRAIN, "--out", str(inputs / "run")])
-    (inputs / "images").mkdir(exist_ok=True)
-    for number, image in enumerate(arrays(2, size=8)[0]):
-        Image.fromarray(image).save(inputs / "images" / f"{number}.png")
+        train(inputs / "data", inputs / "run")
 
 
 def _zoo_weights(inputs: Path) -> None:
@@ -129,9 +137,7 @@ def _zoo_weights(inputs: Path) -> None:
     keras.utils.set_random_seed(3)
     options = options_of([f"{name}={value}" for name, value in NETWORK.items()])
     about = {"model": "se_resnet20", "options": {"classes": 10}}
-    model = create("se_resnet20", input_shape=(16, 16, 3), **options)
-    save_weights(model, inputs / "m.weights.h5", about=about)
-    model.save(inputs / "model.keras")
+    save_weights(create("se_resnet20", **options), inputs / "m.weights.h5", about=about)
 
 
 # ---------------------------------------------------------------- what is there afterwards

@@ -34,6 +34,14 @@ def prepare(inputs: str) -> None:
 
 
 @job
+def train(data: str, out: str, seed: int) -> None:
+    """The smallest run, in place of what is there."""
+    from support.commands import train
+
+    train(Path(data), Path(out), seed=seed, overwrite=True)
+
+
+@job
 def evaluate(run: str) -> dict[str, Any]:
     """The numbers of a run, and the seed that its configuration says."""
     from kattn.evaluation.evaluation import evaluate
