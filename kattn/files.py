@@ -149,7 +149,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise type(error)(error.errno, f"{path} could not be written: {reason(error)}") from error
+        raise type(error)(error.errno, f"{path} could not be written: {reason(error)}.") from error
 
 
 def _umask() -> int:

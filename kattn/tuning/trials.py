@@ -68,6 +68,16 @@ def search(plan: Plan, oracle: keras_tuner.Oracle) -> None:
         return
     except keras_tuner.errors.FatalError as stopped:
         failure = stopped.__cause__ or stopped
+    except Exception as error:  # KerasTuner writes files of its own, with TensorFlow's functions where they are there
+        full = "No space left on device" in str(error)
+        if not full and not isinstance(error, OSError):
+            raise
+        ours = isinstance(error, OSError) or not full
+        why = str(error) if ours else "a file of KerasTuner could not be written: the disk is full. Make room."
+        failure = SearchError(
+            f"The search in {plan.path} cannot go on: {why} The trials that are over are kept; resume=True goes on."
+        )
+        failure.__cause__ = error
     raise failure
 
 
