@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kattn import tuning as tuning
     from kattn import zoo as zoo
     from kattn.evaluation.evaluation import evaluate as evaluate
+    from kattn.evaluation.predicting import predict as predict
     from kattn.graph.outputs import targets_for as targets_for
     from kattn.insertion.inserting import insert as insert
     from kattn.profiling import profile as profile
@@ -42,6 +43,7 @@ __getattr__, __dir__ = face(
         "insert": "insertion.inserting",
         "insertion": "",
         "layers": "",
+        "predict": "evaluation.predicting",
         "profile": "profiling",
         "targets_for": "graph.outputs",
         "train": "training.run",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kattn.export.proof.report import sha256_of, size_of
 from kattn.export.proof.staging import LABELS
-from kattn.facts.description import CERTIFICATE, DEFAULT, FILE, UNKNOWN, Description, Fact, Input, Output
-from kattn.facts.recorded import missing_preprocess, stated_in
+from kattn.facts.description import CERTIFICATE, DEFAULT, FILE, SCORES, UNKNOWN, Description, Fact, Input, Output
+from kattn.facts.recorded import are_probabilities, missing_preprocess, stated_in
 from kattn.facts.stated import BYTES, INTERPOLATION, RESIZE, Stated, read_labels
 from kattn.facts.stating import with_stated
 from kattn.reading import read_json
@@ -40,6 +40,11 @@ def describe_artefact(runner: Runner, stated: Stated | None = None) -> Descripti
     kinds = said.about(outputs).kinds
     said = replace(said, kinds={name: kind for name, kind in kinds.items() if name in outputs})
     found = with_stated(found, said, origin)
+    given_scores = {
+        name: replace(one, activated=are_probabilities(record, name) if one.kind.value in SCORES else None)
+        for name, one in found.outputs.items()
+    }
+    found = replace(found, outputs=given_scores)
     if stated:
         found = with_stated(found, stated)
     given = {

@@ -21,7 +21,9 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
         name = flag.replace("-", "_")
 
         def option(found: re.Match[str], flag: str = flag) -> str:
-            value = " ".join(re.sub(r"""['"\[\](),]""", " ", found[1]).split())
+            parts = re.sub(r"""['"\[\](),]""", " ", found[1]).split()
+            numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", part) for part in parts)
+            value = ("," if numbers else " ").join(parts)
             if value == "False":
                 return f"--no-{flag}"
             return f"--{flag}" if value in ALONE else f"--{flag} {value}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
@@ -77,6 +78,34 @@ def find_images(root: Path, *, inside: bool = True) -> Found:
     found.images.sort()
     found.others.sort()
     return found
+
+
+def files_named(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The image files that a user names: files, folders with all that is in them, and patterns such as "photos/*.jpg".
+
+    Args:
+        paths: One or several, in order; what a folder or pattern gives is sorted.
+
+    Raises: ValueError for no path, one that is not there, and a folder or pattern without images.
+    """
+    named = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not named:
+        raise ValueError("no image was named: give files or folders.")
+    return [file for given in named for file in _named(Path(given).expanduser())]
+
+
+def _named(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = find_images(path)
+        if not found.images:
+            raise ValueError(f"folder {path} holds no images.")
+        found.log_others(path)
+        return found.images
+    if path.is_file():
+        return [path]
+    if matches := sorted(map(Path, glob.glob(str(path), recursive=True))):
+        return [file for match in matches for file in (_named(match) if match.is_dir() else [match])]
+    raise ValueError(f"there is no file or folder {path}.")
 
 
 def folders_in(root: Path) -> list[Path]:

@@ -52,8 +52,9 @@ def evaluate(
     """Evaluate a model on labelled images, by the kind of its output: classes, yes or no, attributes, values, maps.
 
     Args:
-        model: A Keras model, the folder of a run, a file (.keras, .tflite, .onnx), the folder of a SavedModel, or a
-            function from uint8 images (images, height, width, channels) to probabilities (images, classes).
+        model: A Keras model, the folder of a run, a file (.keras, .tflite, .onnx), the folder of a SavedModel, a name
+            of the zoo (with `weights`), what `kattn.export.load` gave, or a function from uint8 images (images, height,
+            width, channels) to probabilities (images, classes).
         data: Anything `kattn.data.load` takes. None, for a run's folder: the data it was trained on.
         split: "test", "validation" or "train".
         batch_size: Images at a time; an exported file with a fixed batch sets its own.
@@ -61,7 +62,8 @@ def evaluate(
         split_seed, validation: As in `kattn.data.load`. None takes the run's own where a run is evaluated, else 0 and
             0.1. A run that is evaluated on its own data takes its own limit and on_error too, so that no image that it
             was trained on is among its test images; `limit` then takes the first of these.
-        weights: For a run's folder: "best" or "last"; None is what its recipe selects.
+        weights: For a run's folder: "best" or "last"; None is what its recipe selects. For a name of the zoo: a tag,
+            such as "cifar10", or a file.
         output: Name or number of the output to evaluate; None for "predictions" where there is one, else the first.
         kind: What the output is, where nothing says it: "classes", "binary", "attributes", "values", "map" or
             "integers" (class numbers).

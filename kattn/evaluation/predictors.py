@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from kattn.export.proof.runner import Runner
-from kattn.facts.description import UNKNOWN, Fact, Input
+from kattn.facts.description import UNKNOWN, Fact, Input, Output
 from kattn.facts.of_model import describe_model
 from kattn.facts.stated import Stated
 from kattn.facts.stating import with_stated
 from kattn.graph.outputs import choose_output, named_outputs
-from kattn.runs.opening import ARTEFACT, KERAS, RUN, open_model
+from kattn.runs.opening import ARTEFACT, KERAS, RUN, ZOO, open_model
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Predictor:
         output: The name of the output that `run` gives; "" for a function.
         shape: Of an answer, without the batch; None where that is not known.
         kind: Of the output; not known for a function, nor for a file without its certificate.
+        described: What is known of that output; None for a function.
         config: Of the run that it is the model of, as in config.json; None for anything else.
         given: What is known of its input; None for a function, which is given 8-bit images.
     """
@@ -40,6 +41,7 @@ class Predictor:
     output: str = ""
     shape: tuple[int | None, ...] | None = None
     kind: Fact = UNKNOWN
+    described: Output | None = None
     config: dict[str, Any] | None = None
     given: Input | None = None
 
@@ -54,8 +56,9 @@ def open_predictor(
     """A Predictor of anything that `kattn.evaluate` takes.
 
     Args:
-        model: A Keras model, a path, or a function from images to probabilities.
-        weights: Of a run: "best" or "last", None for what its recipe selects.
+        model: A Keras model, a path, a name of the zoo with `weights`, what `kattn.export.load` gave, or a function
+            from images to probabilities.
+        weights: Of a run: "best" or "last", None for what its recipe selects. Of a name of the zoo: a tag or a file.
         trust: As in `kattn.export.load`.
         output: Name or number of the output to ask for; None for "predictions" where there is one, else the first.
         stated: What the caller states of the model.
@@ -64,7 +67,8 @@ def open_predictor(
         weights.
     """
     if isinstance(model, (str, Path)):
-        opened = open_model(model, kinds=(RUN, KERAS, ARTEFACT), weights=weights, unfinished=True, trust=trust)
+        kinds = (RUN, KERAS, ARTEFACT, ZOO)
+        opened = open_model(model, kinds=kinds, weights=weights, unfinished=True, trained=True, trust=trust)
         if opened.model is None:
             return _of_artefact(opened.runner, opened.name, output, stated)
         return _of_keras(opened.model, opened.name, output, stated, opened.config)
@@ -97,7 +101,7 @@ def _of_keras(
             yield _numbers(answer)[: len(batch)]
 
     size = (shape[1], shape[2]) if shape[1] and shape[2] else None
-    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, config, found.input)
+    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, chosen, config, found.input)
 
 
 def _of_artefact(runner: Any, name: str, output: str | int | None, stated: Stated | None) -> Predictor:
@@ -113,7 +117,7 @@ def _of_artefact(runner: Any, name: str, output: str | int | None, stated: State
 
     size = (height, width) if height and width else None
     shape = chosen.shape if chosen.name in runner.output_shapes else None
-    return Predictor(name, run, size, channels, chosen.name, shape, chosen.kind, given=found.input)
+    return Predictor(name, run, size, channels, chosen.name, shape, chosen.kind, chosen, given=found.input)
 
 
 def _numbers(answer: Any) -> np.ndarray:

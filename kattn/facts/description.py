@@ -26,6 +26,7 @@ VALUES = "values"  # numbers without a fixed scale: a regression
 MAP = "map"  # classes of each pixel or position: (batch, ..., classes)
 EMBEDDING = "embedding"  # a description of the image, compared by its direction
 INTEGERS = "integers"  # class numbers, indices
+SCORES = (CLASSES, BINARY, ATTRIBUTES, MAP)  # those that are probabilities, or scores in front of them
 KINDS = (CLASSES, BINARY, ATTRIBUTES, VALUES, MAP, EMBEDDING, INTEGERS)
 
 

@@ -16,13 +16,14 @@ from kattn.facts.description import (
     EMBEDDING,
     INTEGERS,
     MAP,
-    MEASURED,
     MODEL,
+    SCORES,
     STATED,
     VALUES,
     Fact,
     Output,
 )
+from kattn.facts.kind_of_values import kind_of_values
 from kattn.facts.made_up import made_up
 from kattn.facts.stating import check_kinds
 from kattn.graph.calls import Call
@@ -53,7 +54,6 @@ LOSSES = {
 }
 LOGITS = "logits"  # the field's name for scores of classes
 MEASURED_IMAGES = 4
-SUMS = 1e-3  # how far sums of probabilities may be from 1
 
 
 def output_kinds(model: keras.Model, stated: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -88,19 +88,9 @@ def describe_outputs(model: keras.Model, stated: Mapping[str, str] | None = None
             kind, ending = _by_values(model, name, shape)
         if stated and name in stated:
             kind = Fact(stated[name], STATED)
-        scores = kind.value in (CLASSES, BINARY, ATTRIBUTES, MAP)
+        scores = kind.value in SCORES
         found[name] = Output(name, shape, kind, activated=ending in (*SOFTMAX, *SIGMOID) if scores else None)
     return found
-
-
-def kind_of_values(values: np.ndarray) -> Fact:
-    """What some answers (images, ...) say of their kind: rows that add up to 1 are classes, integers are integers."""
-    if values.dtype.kind in "iub":
-        return Fact(INTEGERS, MEASURED, f"type {values.dtype}")
-    several = values.ndim > 1 and values.shape[-1] > 1
-    if several and np.isfinite(values).all() and values.min() >= 0 and np.abs(values.sum(-1) - 1).max() <= SUMS:
-        return Fact(CLASSES if values.ndim == 2 else MAP, MEASURED, f"sums of 1 on {len(values)} images")
-    return Fact(VALUES, MEASURED, f"no sums of 1 on {len(values)} images")
 
 
 def _by_graph(name: str, tensor: Any, ending: str, call: Call | None, loss: str) -> Fact | None:

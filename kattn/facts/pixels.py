@@ -128,8 +128,8 @@ def require_range(given: Input, model: str) -> None:
     if given.preprocess.detail:
         raise ValueError(f"{model!r} cannot be given image files: {given.preprocess.detail}.")
     raise ValueError(
-        f"Nothing says which values {model!r} takes for the pixels of image files. State it: value_range=(0, 255), "
-        "value_range=(0, 1) or value_range=(-1, 1) is what 0 and 255 of an 8-bit image are in its input."
+        f"Nothing says which values {model!r} takes for the pixels of image files. State what 0 and 255 of an 8-bit "
+        "image are in its input: often value_range=(0, 255), value_range=(0, 1) or value_range=(-1, 1)."
     )
 
 

@@ -21,6 +21,8 @@ def record_of(found: Description) -> dict[str, Any]:
         facts |= {name: getattr(one, name) for name in ("value_range", "preprocess", "resize", "interpolation")}
     record: dict[str, Any] = {name: _plain(fact.value) for name, fact in facts.items() if fact.known}
     record["kinds"] = {name: output.kind.value for name, output in found.outputs.items()}
+    scores = [name for name, output in found.outputs.items() if output.activated is False]
+    record |= {"scores": scores} if scores else {}
     record["origins"] = {
         **{name: _origin(fact) for name, fact in facts.items() if fact.known},
         **{name: _origin(output.kind) for name, output in found.outputs.items()},
@@ -37,6 +39,12 @@ def stated_in(record: Any) -> Stated:
         return Stated(**given)
     except (TypeError, ValueError, AttributeError):
         return Stated()
+
+
+def are_probabilities(record: Any, output: str) -> bool:
+    """Whether an output of classes gives probabilities, and not the scores in front of softmax or sigmoid."""
+    scores = record.get("scores", ()) if isinstance(record, Mapping) else ()
+    return not (isinstance(scores, (list, tuple)) and output in scores)
 
 
 def missing_preprocess(record: Any, given: Input) -> Fact:
@@ -59,7 +67,7 @@ def as_texts(record: Mapping[str, Any]) -> dict[str, str]:
 def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
     """The record that `as_texts` made texts of; what cannot be read is left out."""
     record: dict[str, Any] = {}
-    for name in (*FIELDS, "preprocess"):
+    for name in (*FIELDS, "preprocess", "scores"):
         if name in texts:
             try:
                 record[name] = json.loads(texts[name])

@@ -73,6 +73,7 @@ def open_model(
     kinds: Collection[str] = (RUN, KERAS, ZOO),
     weights: str | None = None,
     unfinished: bool = False,
+    trained: bool = False,
     threads: int = 1,
     trust: bool = False,
 ) -> Opened:
@@ -85,6 +86,7 @@ def open_model(
         weights: Of a run: "best" or "last", None for what its recipe selects. Of a name of the zoo: as in
             kattn.zoo.create, None for random weights. Files have one set of weights and ignore it.
         unfinished: Open a run that is not finished too, with the weights that it has so far.
+        trained: Refuse a name of the zoo without weights.
         threads: Of the runtime of an exported file.
         trust: Open an exported file also if it could do more than compute (kattn.export.load).
 
@@ -117,7 +119,7 @@ def open_model(
         return Opened(kind, str(path), path, model=model)
     if kind == ARTEFACT:
         return Opened(kind, str(path), path, runner=load(path, threads=threads, trust=trust))
-    return Opened(kind, str(source), model=_create(str(source), weights))
+    return Opened(kind, str(source), model=_create(str(source), weights, trained))
 
 
 def load_keras(path: str | Path) -> Any:
@@ -127,14 +129,18 @@ def load_keras(path: str | Path) -> Any:
     return read_keras(path)
 
 
-def _create(name: str, weights: str | None) -> Any:
+def _create(name: str, weights: str | None, trained: bool) -> Any:
     from kattn.zoo import create
+    from kattn.zoo.catalog import info
     from kattn.zoo.tables import builder
 
     try:
         builder(name)
     except ValueError as error:
         raise ValueError(f"There is no file or folder {name}. {error}") from None
+    if trained and weights is None:
+        tags = ", ".join(info(name).weights) or "a .weights.h5 file of yours"
+        raise ValueError(f"{name} has random weights: give weights= ({tags}).")
     return create(name, **({} if weights is None else {"weights": weights}))
 
 

@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 from kattn.facts.description import KINDS
-from kattn.facts.kinds import describe_outputs, kind_of_values, output_kinds
+from kattn.facts.kind_of_values import kind_of_values
+from kattn.facts.kinds import describe_outputs, output_kinds
 
 L = keras.layers
 

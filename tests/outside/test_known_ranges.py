@@ -78,7 +78,7 @@ def test_artefacts_of_a_run_carry_its_range_and_labels(run, photos, tmp_path):
     alone = tmp_path / "alone.tflite"
     alone.write_bytes(path.read_bytes())  # without its certificate
     assert not kattn.describe(alone).input.value_range.known
-    with pytest.raises(ValueError, match=r"State it: value_range="):
+    with pytest.raises(ValueError, match=r"State what .*value_range="):
         kattn.evaluate(alone, photos)
     assert kattn.evaluate(alone, photos, value_range=(-1, 1)).accuracy > 0.8
     (tmp_path / "alone.tflite.json").write_bytes((tmp_path / "m.json").read_bytes())  # of another file

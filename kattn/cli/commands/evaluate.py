@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from kattn.cli.arguments import add_data, add_reading, add_trust, add_weights, data_of
+from kattn.cli.arguments import add_data, add_reading, add_stated, add_trust, add_weights, data_of, stated_of
 from kattn.files import shown
 
 HELP = "accuracy (or what goes with the kind of output) of a run, a model or an exported file"
@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
     add_reading(parser)
     add_trust(parser)
+    add_stated(parser, leave_out=("labels",))
     parser.add_argument("--output", help="name of the output to evaluate (default: predictions, else the first)")
     parser.add_argument(
         "--kind",
@@ -35,17 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the evaluation."""
     from kattn.evaluation.evaluation import evaluate
-    from kattn.runs.opening import ZOO, kind_of, open_model
-    from kattn.zoo.catalog import info
 
-    model = arguments.path
-    if kind_of(model) == ZOO:
-        if arguments.weights is None:
-            tags = ", ".join(info(model).weights) or "a .weights.h5 file of yours"
-            raise ValueError(f"{model} has random weights: give --weights ({tags}).")
-        model = open_model(model, weights=arguments.weights).model
     result = evaluate(
-        model,
+        arguments.path,
         weights=arguments.weights,
         split=arguments.split,
         output=int(arguments.output) if (arguments.output or "").isdigit() else arguments.output,
@@ -54,5 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         cache=arguments.cache,
         trust=arguments.trust,
         **data_of(arguments),
+        **stated_of(arguments),
     )
     print(json.dumps(result.to_dict(), indent=1) if arguments.json else shown(str(result)))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kattn.data.errors import DataError
-from kattn.data.image_files import find_images
+from kattn.data.image_files import files_named
 from kattn.data.images import Notes, read_image
 from kattn.data.resizing import Box
 from kattn.graph.inputs import require_graph
@@ -71,7 +71,7 @@ def read_images(
         channels = depth or channels
     if channels not in (None, 1, 3, 4):
         raise ValueError(f"image files give 1, 3 or 4 channels; the model takes {channels}.")
-    files = _files([paths] if isinstance(paths, (str, Path)) else list(paths))
+    files = files_named(paths)
     notes = Notes("images to explain")
     pictures, failed = [], 0
     for file in files:
@@ -102,22 +102,3 @@ def batch_of(pictures: Sequence[Picture]) -> np.ndarray:
     if len(shapes) != 1:
         raise ValueError(f"pictures of {len(shapes)} sizes make no batch, such as {shapes[:2]}: read them with size=.")
     return np.stack([picture.pixels for picture in pictures]).astype("float32")
-
-
-def _files(paths: Sequence[str | Path]) -> list[Path]:
-    if not paths:
-        raise ValueError("no image was named: give files or folders.")
-    files: list[Path] = []
-    for given in paths:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            found = find_images(path)
-            if not found.images:
-                raise ValueError(f"folder {path} holds no images.")
-            found.log_others(path)
-            files.extend(found.images)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise ValueError(f"there is no file or folder {path}.")
-    return files
