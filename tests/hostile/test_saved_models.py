@@ -218,3 +218,14 @@ def test_the_operators_that_compute_exist_and_none_of_them_is_known_to_do_more()
     assert computing() <= known, computing() - known
     barred = ("File", "Reader", "Dataset", "PyFunc", "Save", "Restore", "Summary", "Print", "Remote", "Xla", "Proto")
     assert not [name for name in computing() if any(word in name for word in barred)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*kattn.zoo.list_models("*_resnet20"), "xception", "mobilenet_v2", "shufflenet_v2_x1_0"])
+def test_every_mechanism_of_the_zoo_only_computes(name, tmp_path):
+    from kattn.export.source.preparing import prepare
+    from kattn.export.to_saved_model.export import write_saved_model
+
+    model = kattn.zoo.create(name, classes=3, input_shape=(64, 64, 3))
+    write_saved_model(prepare(model), tmp_path / "m", batch=None, signatures=("float32", "uint8"))
+    assert beyond_computing(tmp_path / "m") == []
