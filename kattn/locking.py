@@ -51,8 +51,12 @@ def locked(path: Path, *, wait: float = 0.0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, name: str = NAME) -> Iterator[None]:
     """A folder for this process alone while the block runs, made where there is none, and removed if it stays empty.
+
+    Args:
+        folder: The folder.
+        name: Of the lock file in it.
 
     Raises: InUse where another process holds it; OSError where it cannot be written.
     """
@@ -61,7 +65,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         if folder.is_symlink() and not folder.exists():
             raise OSError(errno.ENOENT, f"it is a link to {os.readlink(folder)}, which is not there")
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / NAME):
+        with locked(folder / name):
             yield
     finally:
         for each in made:  # innermost first

@@ -19,10 +19,12 @@ from kattn.export.benchmark import bench
 from kattn.export.formats import FORMATS
 from kattn.files import write_csv, write_json, write_text
 from kattn.graph.outputs import main_output
+from kattn.locking import locked_folder
 from kattn.runs.folder import RunFolder
 from kattn.training.run import train
 
 CALIBRATION_IMAGES = 256
+LOCK = ".quickstart.lock"
 LEFT_OUT = ("int16",)  # TensorFlow Lite's older quantiser: it has no division, which AFI and GC need
 
 
@@ -62,16 +64,22 @@ def run(
         epochs: Instead of the recipe's.
 
     Returns: The table's rows, the Keras model's first.
+    Raises: InUse where another quickstart writes to the folder; what training and exporting raise.
     """
-    started = time.perf_counter()
     folder = RunFolder(out)
+    with locked_folder(folder.path, LOCK):  # the training's own lock ends with it, and the files come after it
+        return _run(model, folder, seed, epochs)
+
+
+def _run(model: str, folder: RunFolder, seed: int, epochs: int | None) -> list[Row]:
+    started = time.perf_counter()
     stopped = folder.started and not folder.finished
     print(f"1/3  training {model} on scikit-learn's handwritten digits", flush=True)
     trained = train(
         model,
         data="digits",
         recipe="quick",
-        out=out,
+        out=folder.path,
         seed=seed,
         overrides={"epochs": epochs} if epochs else {},
         resume=stopped,

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from kattn.cli import quickstart
+from kattn.locking import InUse, locked_folder
 
 MADE = [
     ("SavedModel", ""),
@@ -33,6 +34,13 @@ def test_one_epoch_gives_all_files_the_table_and_the_picture(tmp_path, capsys, m
     monkeypatch.setattr(quickstart, "train", functools.partial(quickstart.train, options=small))
     rows = quickstart.run(out=tmp_path / "run", epochs=1)
     check(tmp_path / "run", rows, capsys.readouterr().out)
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_second_one_in_a_folder_is_refused_to_the_end_of_the_first(tmp_path, capsys):
+    with locked_folder(tmp_path / "run", quickstart.LOCK), pytest.raises(InUse, match="in use by process"):
+        quickstart.run(out=tmp_path / "run")
+    assert capsys.readouterr().out == "" and not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
