@@ -15,7 +15,7 @@ from kattn.zoo.grammar.initial_weights import started_by
 from kattn.zoo.grammar.placing import Sites
 from kattn.zoo.grammar.sites import Attention
 from kattn.zoo.inputs import image_input, normalise
-from kattn.zoo.options import STANDARD, check_options, docstring_of, signature_of
+from kattn.zoo.options import STANDARD, check_classifier, check_options, docstring_of, signature_of
 from kattn.zoo.weights.finding import Source, find_weights
 from kattn.zoo.weights.loading import load_weights
 
@@ -90,6 +90,7 @@ def build(
         raise ValueError(f'pooling must be None, "avg" or "max". Received: pooling={pooling!r}')
     if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
         raise ValueError(f"classes must be an integer of at least 1. Received: classes={classes!r}")
+    check_classifier(classes if include_top else None, classifier_activation)
     if freeze is not None and weights is None:
         raise ValueError(f"freeze keeps weights as they are: give weights=. Received: freeze={freeze!r}")
     x = image = image_input(input_shape, input_tensor, backbone.input_shape)

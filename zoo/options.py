@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.grammar.factories import unwrapped
@@ -32,7 +33,7 @@ STANDARD_DOC = """\
     input_shape: (height, width, channels); height and width may be None. Default: {input_shape}.
     input_tensor: A Keras tensor to build on, instead of a new input.
     pooling: None, "avg" or "max": pooling of the last map, with include_top=False.
-    classes: Number of classes. Default: the weights', else {classes}.
+    classes: Number of classes. Default: the weights', else {classes}. 1 with "sigmoid" is one unit of yes or no.
     classifier_activation: Of the classifier; None gives logits.
     include_preprocessing: True takes RGB pixels 0-255 and normalises them inside the model; False leaves that to you.
     mean, std: Of RGB in 0-1, to normalise with. Default: the weights', else {mean} and {std}.
@@ -60,6 +61,16 @@ def check_options(name: str, given: Iterable[str], own: Iterable[str]) -> None:
         raise TypeError(
             f"{name} has no option {', '.join(unknown)}. Options of this model: {', '.join(sorted(own)) or 'none'}. "
             f"Options of every model: {', '.join(STANDARD)}."
+        )
+
+
+def check_classifier(classes: int | None, activation: Any) -> None:
+    """Raise ValueError for one class with a softmax, which would be 1 for every image."""
+    if classes == 1 and getattr(activation, "__name__", activation) == "softmax":
+        raise ValueError(
+            "classes=1 with a softmax is 1 for every image. One unit that answers yes or no is "
+            'classifier_activation="sigmoid", one number (a regression) classifier_activation=None; two classes that '
+            "exclude each other are classes=2."
         )
 
 

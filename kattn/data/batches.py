@@ -28,6 +28,8 @@ class Batches(keras.utils.PyDataset):
         classes: Give one-hot rows over so many classes instead of class numbers; needed by the next two.
         smoothing: Share of the target spread evenly over all classes (label smoothing), when training.
         mix: Blending of images and targets, when training.
+        binary: Give a column of 0 and 1 in place of class numbers, for a model of one unit.
+        weights: Of each class: batches then hold what every image (or pixel) counts in the loss. None: all the same.
         seed: Seed of order and augmentation.
         part: (rank, ranks): give this process's share of every batch; augmented as a whole, so that the shares together
             are what one process would see.
@@ -47,6 +49,8 @@ class Batches(keras.utils.PyDataset):
         classes: int | None = None,
         smoothing: float = 0.0,
         mix: Mix | None = None,
+        binary: bool = False,
+        weights: np.ndarray | None = None,
         seed: int = 0,
         part: tuple[int, int] = (0, 1),
         devices: int = 1,
@@ -65,7 +69,7 @@ class Batches(keras.utils.PyDataset):
                 "Crops, RandAugment, random erasing and mixing work on images of bytes. Received: images of "
                 f"{split.images.dtype}. Choose a recipe without them (shifts and flips are fine), or give bytes."
             )
-        if classes is None and (smoothing or mix) and split.labels.ndim == 1:
+        if classes is None and not binary and (smoothing or mix) and split.labels.ndim == 1:
             raise ValueError("Label smoothing and mixing need one-hot targets: pass classes.")
         self.split = split
         self.batch_size = min(batch_size, len(split) // devices * devices) if training else batch_size
@@ -75,6 +79,8 @@ class Batches(keras.utils.PyDataset):
         self.classes = classes
         self.smoothing = smoothing
         self.mix = mix
+        self.binary = binary
+        self.weights = weights
         self.seed = seed
         self.part = part
         self.devices = devices
@@ -91,11 +97,15 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.num_batches
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
-        """Batch `index` of the epoch: images, uint8 where nothing is done to them, and their targets."""
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Batch `index` of the epoch: images, uint8 where nothing is done to them, targets, and weights if any."""
         part = self.split.take(self.order()[index * self.batch_size : (index + 1) * self.batch_size])
         images, labels = np.asarray(part.images), part.labels
-        if labels.ndim == 2:
+        counts = None if self.weights is None else self.weights[labels]
+        sides = self.binary or labels.ndim == 2  # answers of yes or no, not classes
+        if self.binary:
+            labels = labels[:, None]
+        if sides:
             labels = labels.astype("float32")
         elif self.classes is not None:
             labels = np.eye(self.classes, dtype="float32")[labels]
@@ -104,15 +114,19 @@ class Batches(keras.utils.PyDataset):
             if self.augment:
                 images = self.augment(images, rng)
             if self.smoothing:  # over the classes; an attribute has two sides
-                shares = 2 if part.labels.ndim == 2 else labels.shape[-1]
+                shares = 2 if sides else labels.shape[-1]
                 labels = (1 - self.smoothing) * labels + np.float32(self.smoothing / shares)
-            if self.mix:
+            if self.mix and counts is None:
                 images, labels = self.mix(images, labels, rng)
+            elif self.mix:  # what an image counts is mixed as its target is
+                images, both = self.mix(images, np.concatenate([labels, counts[:, None]], axis=1), rng)
+                labels, counts = both[:, :-1], both[:, -1]
         rank, ranks = self.part
-        if ranks > 1:
-            share = len(images) // ranks
-            images, labels = images[rank * share : (rank + 1) * share], labels[rank * share : (rank + 1) * share]
-        return images if self.as_input is None else self.as_input(images), self.targets(labels)
+        share = len(images) // ranks
+        mine = slice(rank * share, (rank + 1) * share) if ranks > 1 else slice(None)
+        images = images[mine] if self.as_input is None else self.as_input(images[mine])
+        targets = self.targets(labels[mine])
+        return (images, targets) if counts is None else (images, targets, self.targets(counts[mine]))
 
     def order(self) -> np.ndarray:
         """The epoch's order of the images."""

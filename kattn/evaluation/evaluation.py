@@ -15,15 +15,13 @@ from kattn.data.dataset import Dataset, Split
 from kattn.data.errors import DataError
 from kattn.data.loading import load, local_data_dir, spec_of, stored_settings
 from kattn.data.splits import limited
-from kattn.evaluation.kinds import MEASURED, AnyEvaluation, kind_by_targets, measured, targets_by_labels
-from kattn.evaluation.predictors import Predictor, open_predictor
-from kattn.facts.description import CERTIFICATE, FILE, KINDS, MAP, MODEL, VALUES
-from kattn.facts.description import MEASURED as GUESSED
+from kattn.evaluation.kinds import MEASURED, AnyEvaluation, kind_by_targets, known_kind, labels_for, measured
+from kattn.evaluation.predictors import open_predictor
+from kattn.facts.description import MAP
 from kattn.facts.pixels import AsInput
 from kattn.facts.stated import Stated
 from kattn.runs.folder import CONFIG
 from kattn.runs.records import require
-from kattn.suggest import unknown
 
 
 def evaluate(
@@ -101,14 +99,8 @@ def evaluate(
         settings |= {"resize": taken.resize.value, "interpolation": taken.interpolation.value, "any_values": True}
     if predictor.image_size and settings.get("image_size") is None:
         settings["image_size"] = predictor.image_size
-    known = _known_kind(predictor, kind)
-    last = predictor.shape[-1] if predictor.shape else None
-    if known:
-        row = measured(known, 1 + len(predictor.shape or ()), predictor.output)
-        targets, classes = row.targets, row.classes(last)
-    else:
-        number = predictor.kind.known and last == 1
-        targets, classes = targets_by_labels(number), None if last == 1 else last
+    known = known_kind(predictor.kind, kind)
+    targets, classes = labels_for(predictor.kind, predictor.shape, predictor.output, kind)
     dataset = load(
         data, channels=predictor.channels, classes=classes, targets=targets, splits=(split,), cache=cache, **settings
     )
@@ -128,19 +120,9 @@ def evaluate(
     if known == MAP:  # a map of 21 classes takes 20 MB an image: one batch after the other
         return MEASURED[MAP].measure(answers, part.labels, dataset.class_names, **names)
     outputs = np.concatenate(list(answers))
-    row = measured(known or kind_by_targets(dataset.targets, outputs), outputs.ndim, predictor.output)
+    known = known or kind_by_targets(dataset.targets, outputs.shape[1:], outputs.dtype.kind in "iub")
+    row = measured(known, outputs.ndim, predictor.output)
     return row.measure(outputs, part.labels, dataset.class_names, **names)
-
-
-def _known_kind(predictor: Predictor, stated: str | None) -> str | None:
-    """The kind of the output, where something says it; None where the labels have to."""
-    if stated is not None:
-        if stated not in KINDS:
-            raise unknown("kind of output", stated, KINDS)
-        return stated
-    # A linear layer says nothing: its numbers may be logits of classes too.
-    guessed = predictor.kind.value == VALUES and predictor.kind.origin in (MODEL, GUESSED, CERTIFICATE, FILE)
-    return None if guessed else predictor.kind.value
 
 
 def _where(run: str, data: str | None, given: Any, own: Any, asked: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,23 @@ from kattn.evaluation.metrics import (
 from kattn.evaluation.pixels import MapEvaluation, measure_map
 from kattn.evaluation.values import ValueEvaluation, measure_values
 from kattn.evaluation.yes_or_no import BinaryEvaluation, measure_binary
-from kattn.facts.description import ATTRIBUTES, BINARY, CLASSES, INTEGERS, MAP, VALUES
+from kattn.facts.description import (
+    ATTRIBUTES,
+    BINARY,
+    CERTIFICATE,
+    CLASSES,
+    FILE,
+    INTEGERS,
+    KINDS,
+    MAP,
+    MODEL,
+    UNKNOWN,
+    VALUES,
+    Fact,
+    Output,
+)
+from kattn.facts.description import MEASURED as MEASURED_ON
+from kattn.suggest import unknown
 
 AnyEvaluation = Evaluation | BinaryEvaluation | AttributeEvaluation | ValueEvaluation | MapEvaluation
 
@@ -95,6 +111,45 @@ def measured(kind: str, rank: int, name: str) -> Measured:
     return MEASURED[kind]
 
 
+def kind_of(output: Output) -> Fact:
+    """The kind of an output; not known of a linear layer of which only its name speaks for classes."""
+    return UNKNOWN if output.activated is False and output.kind.origin == MODEL else output.kind
+
+
+def known_kind(fact: Fact, stated: str | None = None) -> str | None:
+    """The kind of an output, where something says it; None where the labels have to.
+
+    A linear layer says nothing: its numbers may be those of a regression, and logits of classes too.
+
+    Raises: ValueError for a stated kind that does not exist.
+    """
+    if stated is not None:
+        if stated not in KINDS:
+            raise unknown("kind of output", stated, KINDS)
+        return stated
+    return None if fact.value == VALUES and fact.origin in (MODEL, MEASURED_ON, CERTIFICATE, FILE) else fact.value
+
+
+def labels_for(
+    fact: Fact, shape: Sequence[int | None] | None, name: str, stated: str | None = None
+) -> tuple[str | Callable[[np.ndarray], str], int | None]:
+    """The labels that an output is compared with: `targets` and `classes` of `kattn.data.load`.
+
+    Args:
+        fact: The kind of the output.
+        shape: Of the output, without the batch; None where that is not known.
+        name: Of the output, for errors.
+        stated: The kind that the caller states.
+
+    Raises: ValueError for a kind that labels say nothing about, or that does not exist.
+    """
+    last = shape[-1] if shape else None
+    if kind := known_kind(fact, stated):
+        row = measured(kind, 1 + len(shape or ()), name)
+        return row.targets, row.classes(last)
+    return targets_by_labels(fact.value == VALUES and last in (None, 1)), None if last == 1 else last
+
+
 def targets_by_labels(number: bool) -> Callable[[np.ndarray], str]:
     """What labels are, for answers of which little is known: a function's, or those of a linear layer.
 
@@ -114,10 +169,16 @@ def targets_by_labels(number: bool) -> Callable[[np.ndarray], str]:
     return targets
 
 
-def kind_by_targets(targets: str, outputs: np.ndarray) -> str:
-    """The kind of answers (images, ...) of which nothing else is known, by what the labels are."""
-    single = outputs.ndim == 1 or outputs.shape[1:] == (1,)
-    if outputs.dtype.kind in "iub" and targets in ("classes", "map"):
+def kind_by_targets(targets: str, shape: Sequence[int | None], whole: bool = False) -> str:
+    """The kind of an output of which nothing else is known, by what the labels are.
+
+    Args:
+        targets: What the labels are.
+        shape: Of the output, without the batch.
+        whole: It gives whole numbers.
+    """
+    single = tuple(shape) in ((), (1,))
+    if whole and targets in ("classes", "map"):
         return INTEGERS
     return {"attributes": ATTRIBUTES, "values": VALUES, "map": MAP}.get(targets, BINARY if single else CLASSES)
 

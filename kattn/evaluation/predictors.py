@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kattn.evaluation.kinds import kind_of
 from kattn.export.proof.runner import Runner
 from kattn.facts.description import UNKNOWN, Fact, Input, Output
 from kattn.facts.of_model import describe_model
@@ -101,7 +102,7 @@ def _of_keras(
             yield _numbers(answer)[: len(batch)]
 
     size = (shape[1], shape[2]) if shape[1] and shape[2] else None
-    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, chosen.kind, chosen, config, found.input)
+    return Predictor(name, run, size, shape[3], chosen.name, chosen.shape, kind_of(chosen), chosen, config, found.input)
 
 
 def _of_artefact(runner: Any, name: str, output: str | int | None, stated: Stated | None) -> Predictor:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kattn.training.devices import DevicesError as DevicesError
     from kattn.training.devices import devices_for as devices_for
     from kattn.training.fitting import compile_for as compile_for
+    from kattn.training.kinds import class_weights as class_weights
     from kattn.training.recipes import Recipe as Recipe
     from kattn.training.recipes import list_recipes as list_recipes
     from kattn.training.recipes import load_recipe as load_recipe
@@ -25,6 +26,7 @@ __getattr__, __dir__ = face(
         "Run": "run",
         "RunError": "run",
         "TrainingDiverged": "callbacks",
+        "class_weights": "kinds",
         "compile_for": "fitting",
         "devices_for": "devices",
         "list_recipes": "recipes",

@@ -75,14 +75,21 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     Args:
         folder: The run's.
-        monitor: Name of the accuracy that says which epoch is best; its loss decides between equals.
+        monitor: Name of the metric that says which epoch is best; its loss decides between equals.
         patience: Stop after so many epochs without a better one; 0 never stops.
         average: The callback that swaps in the averaged weights, which are then written as the run's weights.
         writes: Whether this process writes the files; of several only one does.
+        lower: A lower value of the metric is better, as of an error.
     """
 
     def __init__(
-        self, folder: RunFolder, monitor: str | None, patience: int = 0, average: Any = None, writes: bool = True
+        self,
+        folder: RunFolder,
+        monitor: str | None,
+        patience: int = 0,
+        average: Any = None,
+        writes: bool = True,
+        lower: bool = False,
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -90,6 +97,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.patience = patience
         self.average = average
         self.writes = writes
+        self.lower = lower
         self.rows: list[dict[str, float]] = []
         self.state = folder.read_state()
         if self.state is not None:
@@ -105,8 +113,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Position of the best row; the last one where nothing is monitored."""
         if self.monitor is None:
             return len(self.rows) - 1
-        accuracy, loss = self.monitor, self.monitor.replace("accuracy", "loss")
-        return max(range(len(self.rows)), key=lambda i: (self.rows[i][accuracy], -self.rows[i].get(loss, 0.0), i))
+        metric, sign = self.monitor, -1 if self.lower else 1
+        loss = f"{metric.rpartition('_')[0]}_loss"
+        return max(range(len(self.rows)), key=lambda i: (sign * self.rows[i][metric], -self.rows[i].get(loss, 0.0), i))
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Put the state back: here, after Keras has built everything."""

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from kattn.data.augment import Augment, Mix
 from kattn.data.batches import Batches
 from kattn.data.dataset import Dataset
+from kattn.facts.description import BINARY, CLASSES
 from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
 from kattn.training.averaging import AveragedWeights
 from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
 from kattn.training.devices import Devices
+from kattn.training.kinds import MOVES, TRAINED, Trained
 from kattn.training.optimizers import SGD, AdamW
 from kattn.training.progress import Progress
 from kattn.training.recipes import Recipe
 from kattn.training.schedules import Schedule
 from kattn.training.tensorboard import TensorBoardLog
+
+log = logging.getLogger("kattn")
 
 # Kind of targets -> loss and metric.
 LOSSES = {
@@ -29,7 +36,15 @@ LOSSES = {
 }
 
 
-def compile_for(model: Any, recipe: Recipe, steps: int, multi_label: bool = False) -> None:
+def compile_for(
+    model: Any,
+    recipe: Recipe,
+    steps: int,
+    multi_label: bool = False,
+    *,
+    loss: Any = None,
+    metrics: Sequence[Any] | None = None,
+) -> None:
     """Compile a model as the recipe says; every classification output gets the loss and counts alike.
 
     Args:
@@ -37,17 +52,18 @@ def compile_for(model: Any, recipe: Recipe, steps: int, multi_label: bool = Fals
         recipe: The recipe.
         steps: Steps an epoch.
         multi_label: The outputs are attributes, each with a probability of its own.
+        loss, metrics: In place of those of classes and attributes.
     """
     per_output = targets_for(model)
-    loss, metric = LOSSES["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
+    own, metric = LOSSES["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
     outputs = per_output(None) or [None]
-    losses = {name: loss() for name in outputs}
-    metrics = {name: [metric(name="accuracy")] for name in outputs}
+    losses = {name: loss or own() for name in outputs}
+    counted = {name: list(metrics or [metric(name="accuracy")]) for name in outputs}
     single = None in losses
     model.compile(
         optimizer=build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ()),
         loss=losses[None] if single else losses,
-        metrics=metrics[None] if single else metrics,
+        metrics=counted[None] if single else counted,
     )
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
 
@@ -102,6 +118,8 @@ def batches_for(
     seed: int,
     devices: Devices | None = None,
     as_input: Callable[[Any], Any] | None = None,
+    row: Trained = TRAINED[CLASSES],
+    weights: np.ndarray | None = None,
 ) -> tuple[Batches, Batches | None]:
     """Training and validation batches as the recipe says.
 
@@ -112,12 +130,18 @@ def batches_for(
         seed: Of order and augmentation.
         devices: What the batches are shared by; None for one device.
         as_input: Makes what the model takes of images of bytes; None leaves them.
+        row: How the outputs are trained.
+        weights: What each class counts in the loss of training; None for all the same.
 
     Returns: The two; None in place of the second where there are no validation images.
     """
     devices = devices or Devices()
     shared: dict[str, Any] = {"part": (devices.rank, devices.ranks), "devices": devices.count, "as_input": as_input}
-    classes = len(dataset.class_names) if needs_soft_targets(recipe) else None
+    shared["binary"] = row.kind == BINARY
+    shared["classes"] = len(dataset.class_names) if needs_soft_targets(recipe) and row.kind == CLASSES else None
+    if row.still and (moves := [name for name in MOVES if getattr(recipe, name)]):
+        log.warning("%s of the recipe left out: images that are moved would need other %s", ", ".join(moves), row.kind)
+        recipe = dataclasses.replace(recipe, crop=0.0, shift=0.0, flip=False, rand_operations=0)
     augment = Augment(
         crop=recipe.crop,
         shift=recipe.shift,
@@ -133,15 +157,15 @@ def batches_for(
         targets_for(model),
         training=True,
         augment=augment,
-        classes=classes,
         smoothing=recipe.label_smoothing,
         mix=Mix(recipe.mixup, recipe.cutmix),
+        weights=weights,
         seed=seed,
         **shared,
     )
     if len(dataset.validation) < devices.count or not len(dataset.validation):
         return training, None
-    return training, Batches(dataset.validation, recipe.batch_size, targets_for(model), classes=classes, **shared)
+    return training, Batches(dataset.validation, recipe.batch_size, targets_for(model), **shared)
 
 
 def fit(
@@ -155,24 +179,28 @@ def fit(
     tensorboard: bool,
     verbose: bool,
     as_input: Callable[[Any], Any] | None = None,
+    row: Trained = TRAINED[CLASSES],
+    weights: np.ndarray | None = None,
 ) -> None:
     """Compile and train a model, from the state in the run's folder where there is one; see kattn.train."""
-    training, validation = batches_for(model, dataset, recipe, seed, devices, as_input)
-    compile_for(model, recipe, len(training), dataset.multi_label)
+    training, validation = batches_for(model, dataset, recipe, seed, devices, as_input, row, weights)
+    metrics = [row.metric(name=row.name)] if row.metric else None
+    compile_for(model, recipe, len(training), row.sides, loss=row.loss and row.loss(), metrics=metrics)
     main = main_output(model)
-    accuracy = "accuracy" if main is None else f"{main}_accuracy"
+    metric = row.name if main is None else f"{main}_{row.name}"
     averaging = [AveragedWeights(training)] if recipe.ema else []
     checkpoint = RunCheckpoint(
         folder,
-        f"val_{accuracy}" if validation else None,
+        f"val_{metric}" if validation else None,
         patience=recipe.patience,
         average=averaging[0] if averaging else None,
         writes=devices.writes,
+        lower=row.lower,
     )
     if checkpoint.first_epoch >= recipe.epochs or checkpoint.out_of_patience():
         return
     logged = [TensorBoardLog(folder.path / LOGS, checkpoint)] if tensorboard else []
-    names = {"loss": "loss", "accuracy": accuracy, "val loss": "val_loss", "val accuracy": f"val_{accuracy}"}
+    names = {"loss": "loss", row.name: metric, "val loss": "val_loss", f"val {row.name}": f"val_{metric}"}
     shown = [Progress(recipe.epochs, len(training), names)] if verbose else []
     try:
         model.fit(

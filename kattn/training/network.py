@@ -11,8 +11,9 @@ import keras
 from kattn.data.dataset import Dataset
 from kattn.data.errors import DataError
 from kattn.data.loading import load
+from kattn.evaluation.kinds import kind_of, labels_for, targets_by_labels
 from kattn.facts.description import Input
-from kattn.graph.outputs import class_count
+from kattn.training.kinds import trained_outputs
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -30,9 +31,12 @@ def check_network(model: Any, options: Mapping[str, Any] | None, precision: str)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
     if isinstance(model, str):
+        from kattn.zoo.options import check_classifier
         from kattn.zoo.tables import builder
 
         builder(model)  # an unknown name is an error here, with the closest ones
+        given = dict(options or {})
+        check_classifier(given.get("classes"), given.get("classifier_activation", "softmax"))
         return model
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(f"model is a name of the zoo or a functional Keras model. Received: {type(model).__name__}")
@@ -45,7 +49,8 @@ def check_network(model: Any, options: Mapping[str, Any] | None, precision: str)
     shape = model.input_shape
     if isinstance(shape, (list, dict)) or len(shape) != 4:
         raise ValueError(f"{model.name} does not take one batch of images. Its input shape: {shape}")
-    if class_count(model) is None:
+    (output, *_) = trained_outputs(model).values()
+    if output.shape and output.shape[-1] is None:
         raise ValueError(f"{model.name} has no fixed number of classes. Its output shape: {model.output_shape}")
     return model.name
 
@@ -71,16 +76,18 @@ def load_data(
     """
     if isinstance(model, str):
         height, width, channels = options.get("input_shape") or (None, None, None)
-        classes = options.get("classes")
+        targets, classes = _labels_of_named(options)
     else:
         _, height, width, channels = model.input_shape
-        classes = class_count(model)
+        (output, *_) = trained_outputs(model).values()
+        targets, classes = labels_for(kind_of(output), output.shape, output.name)
     if settings["image_size"] is None and height and width:
         settings["image_size"] = (height, width)
     dataset = load(
         data,
         channels=channels,
         classes=classes,
+        targets=targets,
         limit=limit,
         cache=cache,
         resize=given.resize.value,
@@ -88,9 +95,19 @@ def load_data(
         any_values=not isinstance(model, str),
         **settings,
     )
-    if len(dataset.class_names) < 2 and not dataset.multi_label:
+    if len(dataset.class_names) < 2 and dataset.targets in ("classes", "map"):
         raise DataError(f"{dataset.name} has one class only: there is nothing to tell apart.")
     return dataset
+
+
+def _labels_of_named(options: Mapping[str, Any]) -> tuple[Any, int | None]:
+    """The labels that a network of the zoo with these options is trained on."""
+    classes, activation = options.get("classes"), options.get("classifier_activation", "softmax")
+    if classes == 1 and activation == "sigmoid":
+        return "classes", 2
+    if activation in (None, "linear"):
+        return targets_by_labels(classes == 1), classes
+    return None, classes
 
 
 def build_network(
@@ -112,7 +129,7 @@ def build_network(
     keras.config.set_dtype_policy(precision)
     try:
         fitting = {"input_shape": dataset.image_shape, "classes": len(dataset.class_names)}
-        if dataset.multi_label:
+        if dataset.targets == "attributes":
             fitting["classifier_activation"] = "sigmoid"
         if zero_init_residual and "zero_init_residual" in inspect.signature(builder(model)).parameters:
             fitting["zero_init_residual"] = True

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kattn.data.dataset import Dataset
 from kattn.data.loading import spec_of
 from kattn.evaluation.evaluation import evaluate
 from kattn.evaluation.kinds import AnyEvaluation, from_dict
-from kattn.facts.description import RUN
+from kattn.facts.description import RUN, VALUES
 from kattn.facts.of_model import remember
 from kattn.facts.pixels import converted
 from kattn.facts.stated import Stated
@@ -24,6 +25,7 @@ from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFold
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
 from kattn.training.images import facts_of, input_of, labelled, needs_conversion, settled
+from kattn.training.kinds import class_weights, trained_as, trained_outputs
 from kattn.training.network import build_network, check_network, load_data
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.training.settings import NUMERICS, as_json, check_same, default_folder
@@ -70,6 +72,7 @@ def train(
     on_error: str = "raise",
     data_dir: str | Path | None = None,
     cache: bool | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
     precision: str = "float32",
     devices: str | int | None = None,
     callbacks: Sequence[Any] = (),
@@ -90,7 +93,9 @@ def train(
 
     Args:
         model: A name of the zoo ("afi_resnet20"), or a functional Keras model (compiled here). It takes raw pixels
-            where neither its first layers nor `value_range` say otherwise.
+            where neither its first layers nor `value_range` say otherwise. Its last operation says what it is trained
+            for: softmax for classes, one sigmoid unit for yes or no, several for attributes, a linear layer for values
+            (or for classes, where the labels are class numbers), a softmax over maps for the class of every pixel.
         data: "digits", a TFDS name, a folder of images, arrays: see kattn.data.load, also for image_size, validation,
             split_seed, limit, on_error, data_dir and cache.
         recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.training.Recipe.
@@ -98,6 +103,9 @@ def train(
         seed: Of the initial weights, the order of the images, augmentation and dropout. The splits do not depend on it.
         options: For a name: passed on to kattn.zoo.create, such as {"reduction": 8} or {"weights": "cifar10"}.
         overrides: Fields of the recipe to replace, such as {"epochs": 3}.
+        class_weight: What images of each class count in the loss: "balanced", so that all classes count the same in sum
+            (see kattn.training.class_weights), or a mapping from class names or numbers to weights. Any model of
+            classes takes it, maps too; the metrics and the loss of the validation are those without weights.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" where the processor is faster at these: weights and
             answers stay float32. For a name of the zoo only; a Keras model has its own.
         devices: None for one, "all" or a number of this host's, "hosts" for those of several processes (JAX; see
@@ -143,11 +151,13 @@ def train(
         settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
         dataset = labelled(load_data(model, data, options, settings, limit, cache, given), stated.labels)
         given = settled(given, dataset, name)
+        counts = class_weights(class_weight, dataset)
         config = {
             "model": name,
             "options": as_json(options),
             "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
             "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
+            "class_weight": counts,
             "seed": seed,
             "precision": precision,
             "numerics": NUMERICS,
@@ -162,10 +172,15 @@ def train(
                 if used.writes:
                     folder.remove_state()  # of a run that was stopped between its last file and this
                 return open_run(folder.path)
+        weights = None if counts is None else np.array(list(counts.values()), "float32")
         keras.utils.set_random_seed(seed)
         network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
+        row = trained_as(network, dataset, chosen)
         known = Stated(given.value_range.value, given.preprocess.value, given.resize.value, given.interpolation.value)
-        remember(network, replace(known, labels=dataset.class_names), RUN, str(folder.path))
+        kinds = dict.fromkeys(trained_outputs(network), row.kind)
+        labels = None if row.kind == VALUES else dataset.class_names
+        remember(network, replace(known, labels=labels, kinds=kinds), RUN, str(folder.path))
+        config["facts"]["kinds"] = kinds
         verbose = verbose and used.writes
         if used.writes:
             folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
@@ -176,7 +191,8 @@ def train(
             _announce(network, name, dataset, chosen, folder, used)
         feed = functools.partial(converted, given=given, model=name) if needs_conversion(given) else None
         with used.naming_lost_processes(), used.training(network) as trained:
-            fit(trained, dataset, chosen, folder, seed, used, callbacks, tensorboard and used.writes, verbose, feed)
+            logs = tensorboard and used.writes
+            fit(trained, dataset, chosen, folder, seed, used, callbacks, logs, verbose, feed, row, weights)
         used.wait("trained")
         without_optimizer(network).load_weights(folder.path / WEIGHTS[chosen.select])
         evaluation = evaluate(network, dataset)
@@ -212,6 +228,7 @@ def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder:
     shape = "x".join(str(side) for side in dataset.image_shape)
     shared = "" if used.count == 1 else f", {used.count} devices"
     print(f"{name}, {network.count_params():,} parameters, on the {keras.backend.backend()} backend{shared}")
-    print(f"{dataset.name}: {sizes} of {shape}, {len(dataset.class_names)} classes")
+    what = {"map": "classes a pixel"}.get(dataset.targets, dataset.targets)
+    print(f"{dataset.name}: {sizes} of {shape}, {len(dataset.class_names)} {what}")
     done = f", {len(rows)} done" if (rows := folder.history()) else ""
     print(f"{recipe.epochs} epochs of {max(1, len(dataset.train) // recipe.batch_size)} steps{done}", flush=True)

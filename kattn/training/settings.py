@@ -29,6 +29,7 @@ HARMLESS = (
     "data.name",  # how a folder is spelled and where it lies: the fingerprints tell whether the images are the same
     "data.path",
     "data.spec",
+    "facts.kinds",  # of the network, which the model and its options say
     "recipe.name",
     "recipe.summary",
     "recipe.source",

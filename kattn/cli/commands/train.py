@@ -31,6 +31,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split-seed", type=int, help="seed of the splits (default: 0)")
     add_reading(parser)
     parser.add_argument(
+        "--class-weight",
+        type=_class_weight,
+        metavar="WEIGHTS",
+        help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
+    )
+    parser.add_argument(
         "--precision",
         default="float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
@@ -44,6 +50,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
     parser.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
+
+
+def _class_weight(text: str) -> Any:
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return {name: float(weight) for name, _, weight in pairs} if "=" in text else text
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -60,6 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         options=chosen.pop("options") | options_of([each for each in arguments.set if each not in of_recipe]),
         overrides={key: value for key, value in overrides.items() if value is not None},
+        class_weight=arguments.class_weight,
         precision=arguments.precision,
         devices=arguments.devices,
         tensorboard=arguments.tensorboard,
