@@ -44,7 +44,8 @@ def converting(what: str) -> Iterator[None]:
             captured.seek(0)
             printed = captured.read().strip()[-LAST_CHARACTERS:]
             message = f"{what} failed: {type(error).__name__}: {str(error).strip()[:LAST_CHARACTERS]}"
-            raise ExportError(f"{message}\nIt had printed: {printed}" if printed else message) from error
+            cause = None if isinstance(error, StopIteration) else error  # which a context manager would raise instead
+            raise ExportError(f"{message}\nIt had printed: {printed}" if printed else message) from cause
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ class Runner(abc.ABC):
     def __init__(
         self, path: Path, inputs: Mapping[str, tuple[int | None, ...]], batch: int | None, outputs: tuple[str, ...]
     ) -> None:
+        if not inputs or not outputs:
+            raise ExportInputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: it is no model.")
         self.path = path
         self.inputs = dict(inputs)
         self.batch = batch

@@ -31,10 +31,17 @@ def record_of(found: Description) -> dict[str, Any]:
 
 
 def stated_in(record: Any) -> Stated:
-    """What a record states. A record that is damaged, or of another program, states nothing."""
+    """What a record states. A record that is damaged, or of another program, states nothing.
+
+    Labels are names here, never the path of a file: a record may come from anyone.
+    """
     if not isinstance(record, Mapping):
         return Stated()
     given = {name: record[name] for name in FIELDS if record.get(name)}
+    kinds = given.get("kinds", "")
+    texts = kinds.values() if isinstance(kinds, Mapping) else [kinds]
+    if not isinstance(given.get("labels", []), (list, tuple)) or not all(isinstance(kind, str) for kind in texts):
+        return Stated()
     try:
         return Stated(**given)
     except (TypeError, ValueError, AttributeError):
@@ -71,7 +78,7 @@ def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
         if name in texts:
             try:
                 record[name] = json.loads(texts[name])
-            except ValueError:
+            except (ValueError, RecursionError):
                 record[name] = texts[name]
     return record
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.resizing import INTERPOLATIONS, RESIZES, check_resizing
+from kattn.reading import Unreadable, read_text
 from kattn.suggest import unknown
 
 BYTES = (0.0, 255.0)  # the range of 8-bit images
@@ -108,9 +109,9 @@ def read_labels(labels: Sequence[str] | str | Path) -> tuple[str, ...]:
     if isinstance(labels, (str, Path)):
         path = Path(labels).expanduser()
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            lines = read_text(path).removeprefix("\ufeff").splitlines()
+        except (OSError, Unreadable) as error:
+            reason = getattr(error, "strerror", None) or f"it {error}"
             raise ValueError(
                 f"The labels {path} cannot be read: {reason}. Give a list, or a file of a name a line."
             ) from None

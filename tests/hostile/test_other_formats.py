@@ -85,6 +85,15 @@ def test_functions_of_the_file_itself_need_none(tmp_path):
     assert load(path)(-np.ones((1, 4, 4, 3)))["predictions"].max() == 0
 
 
+@pytest.mark.parametrize("labels", ["/etc/passwd", "[" * 100_000, '{"a": 1}', "3"])
+def test_labels_in_a_file_are_names_and_never_a_path(tmp_path, labels):
+    relu = helper.make_node("Relu", ["image"], ["predictions"])
+    model = helper.make_model(graph(relu), opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    helper.set_model_props(model, {"labels": labels, "resize": "crop"})
+    onnx.save(model, tmp_path / "m.onnx")
+    assert not any(output.labels.known for output in load(tmp_path / "m.onnx").description.outputs.values())
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])

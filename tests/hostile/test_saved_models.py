@@ -221,7 +221,9 @@ def test_the_operators_that_compute_exist_and_none_of_them_is_known_to_do_more()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*kattn.zoo.list_models("*_resnet20"), "xception", "mobilenet_v2", "shufflenet_v2_x1_0"])
+@pytest.mark.parametrize(
+    "name", [*kattn.zoo.list_models("*_resnet20"), "xception", "mobilenet_v2", "shufflenet_v2_x1_0"]
+)
 def test_every_mechanism_of_the_zoo_only_computes(name, tmp_path):
     from kattn.export.source.preparing import prepare
     from kattn.export.to_saved_model.export import write_saved_model

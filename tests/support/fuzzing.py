@@ -6,6 +6,7 @@ may end: it prints a line before each try and one for what came of it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import faulthandler
 import io
@@ -385,6 +386,37 @@ def _saved_model(folder):
     return folder / "m", [folder / "m" / "saved_model.pb"] * 3 + [*(folder / "m" / "variables").iterdir()]
 
 
+FACTS = {
+    "value_range": [0, 1],
+    "resize": "crop",
+    "interpolation": "bicubic",
+    "labels": ["a", "b"],
+    "kinds": {"predictions": "classes"},
+    "scores": ["predictions"],
+    "preprocess": "f",
+    "origins": {"labels": "stated"},
+}
+
+
+def _facts(folder):
+    _onnx(folder)
+    (folder / "facts.json").write_text(json.dumps(FACTS))
+    return folder / "a.onnx", [folder / "facts.json"]
+
+
+def _describe(path):
+    """Describe an artefact by the certificate beside it, whose hashes are right."""
+    from kattn.export.formats import load
+    from kattn.export.proof.report import sha256_of, size_of
+
+    facts = path.with_name("facts.json").read_text(errors="replace")
+    with contextlib.suppress(ValueError):
+        facts = json.loads(facts)
+    certificate = {"bytes": size_of(path), "sha256": sha256_of(path), "facts": facts}
+    path.with_name("a.onnx.json").write_text(json.dumps(certificate))
+    return load(path).description
+
+
 RECIPE = """\
 summary = "a recipe"
 epochs = 20
@@ -562,6 +594,7 @@ READERS: dict[str, Reader] = {
     "keras": Reader(_keras, _open_keras, (EXPORT,), zip_mutated, risky=True),
     "tflite": Reader(_tflite, _run, (EXPORT, PLAIN), risky=True),
     "onnx": Reader(_onnx, _run, (EXPORT, PLAIN), risky=True),
+    "facts": Reader(_facts, _describe, (EXPORT, PLAIN), json_mutated),
     "saved_model": Reader(_saved_model, _run, (EXPORT, PLAIN), risky=True),
     "toml": Reader(_toml, _read_recipe, mutate=text_mutated),
     "config.json": Reader(_run_folder("CONFIG"), _config, (RUN, DATA), json_mutated),
