@@ -93,16 +93,24 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
-def add_stated(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
-    """What can be stated of a model: the arguments of the library, from its table."""
+def stated_options() -> dict[str, dict[str, Any]]:
+    """What can be stated of a model, as argparse takes it: the arguments of the library, from its table."""
     from kattn.facts.stated import OPTIONS
 
+    types = {"value_range": numbers, "labels": listed}
+    return {
+        name: {"help": option.help}
+        | ({"choices": option.choices} if option.choices else {"metavar": option.metavar, "type": types.get(name, str)})
+        for name, option in OPTIONS.items()
+    }
+
+
+def add_stated(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
+    """What can be stated of a model."""
     group = parser.add_argument_group("what is known of the model", "where neither it nor its files say it")
-    for name, option in OPTIONS.items():
+    for name, settings in stated_options().items():
         if name not in leave_out:
-            kind = numbers if name == "value_range" else listed if name == "labels" else str
-            given = {"choices": option.choices} if option.choices else {"type": kind, "metavar": option.metavar}
-            group.add_argument(f"--{name.replace('_', '-')}", help=option.help, **given)
+            group.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 
 def stated_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kattn.cli.arguments import add_weights
+from kattn.cli.arguments import add_stated, add_weights, stated_of
 from kattn.files import shown
 
 HELP = "draw what a model looks at, or write the report of a run"
@@ -47,6 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="png", choices=("png", "svg"), help="of the contact sheets (default: png)")
     parser.add_argument("--out", help="folder for the pictures (default: explained), or file of the report")
     parser.add_argument("--report", action="store_true", help="one HTML page of a finished run; takes no images")
+    add_stated(parser)
     parser.add_argument("--data-dir", help="with --report: where tensorflow-datasets keeps its data")
 
 
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         size=(arguments.image_size, arguments.image_size) if arguments.image_size else None,
         form=arguments.format,
         class_names=opened[arguments.model].class_names,
+        **stated_of(arguments),
     )
     sheets = [path for path in written if path.stem.startswith("sheet")]
     print("\n".join(shown(str(path)) for path in sheets))

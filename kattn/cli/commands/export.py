@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kattn.cli.arguments import add_data_dir, add_set, add_weights, options_of
+from kattn.cli.arguments import add_data_dir, add_set, add_weights, options_of, stated_options
 
 if TYPE_CHECKING:
     from kattn.export.formats import Format
@@ -18,6 +19,7 @@ EXAMPLE = (
     "kattn export runs/afi20 --to tflite --precision int8\n"
     "  kattn export cbam_resnet20 --weights cifar10 --to tflite onnx --precision int8 --calibration cifar10"
 )
+Read = Callable[[str, str | None], Any]  # of a data set and where TFDS keeps its data; gives images
 CANDIDATES = 1000  # about so many images of a large data set are offered for calibration
 
 
@@ -75,6 +77,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "strict": dict(action=YES_OR_NO, help="refuse a graph that would not run everywhere, or warn (default: --strict)"),
     "allow": dict(nargs="+", metavar="OPERATOR", help="operators to accept all the same"),
     "overwrite": dict(action=YES_OR_NO, help="replace what has a file's name, or refuse (default: --overwrite)"),
+    **stated_options(),
 }
 
 
@@ -118,11 +121,13 @@ def run(arguments: argparse.Namespace) -> None:
     if given.get("outputs") == ["all"]:
         given["outputs"] = "all"
     opened = open_model(arguments.path, weights=arguments.weights)
+    said = {name: value for name, value in given.items() if name in stated_options()}
     shape = given.get("input_shape") or tuple(opened.model.inputs[0].shape[1:])
+    read = functools.partial(_train_images, opened.model, said, shape)
     calibrated = [precision for row, precision in jobs if row.precisions[precision].calibrated]
-    calibration = _calibration(arguments, opened, shape, calibrated[0]) if calibrated else None
+    calibration = _calibration(arguments, opened, read, calibrated[0]) if calibrated else None
     if "images" in given:
-        given["images"] = _images(given["images"], shape, arguments.data_dir)
+        given["images"] = _images(given["images"], read, arguments.data_dir)
     out = Path(arguments.out or (arguments.path if opened.kind == RUN else ""))
     make_folder(out)
     for row, precision in jobs:
@@ -145,10 +150,10 @@ def _jobs(rows: Sequence[Format], precisions: Sequence[str] | None) -> list[tupl
     return jobs
 
 
-def _calibration(arguments: argparse.Namespace, opened: Opened, shape: Sequence[int | None], precision: str) -> Any:
+def _calibration(arguments: argparse.Namespace, opened: Opened, read: Read, precision: str) -> Any:
     """The images that --calibration names, or those that the run was trained on."""
     if arguments.calibration:
-        return _images(arguments.calibration, shape, arguments.data_dir)
+        return _images(arguments.calibration, read, arguments.data_dir)
     from kattn.data.loading import local_data_dir
 
     own = opened.config["data"] if opened.config else None
@@ -156,24 +161,31 @@ def _calibration(arguments: argparse.Namespace, opened: Opened, shape: Sequence[
         raise ValueError(f"{precision} needs --calibration: a folder of images, a TFDS name or digits.")
     places = (arguments.data_dir,) if arguments.data_dir else (own.get("settings", {}).get("data_dir"), None)
     data_dir = local_data_dir(own["spec"], *places, who=arguments.path, option="calibration")
-    return _train_images(own["spec"], shape, data_dir)
+    return read(own["spec"], data_dir)
 
 
-def _images(spec: str, shape: Sequence[int | None], data_dir: str | None) -> Any:
+def _images(spec: str, read: Read, data_dir: str | None) -> Any:
     """Images for an exporter: a folder as it is, with or without classes, or those of a data set."""
-    return Path(spec) if Path(spec).is_dir() else _train_images(spec, shape, data_dir)
+    return Path(spec) if Path(spec).is_dir() else read(spec, data_dir)
 
 
-def _train_images(spec: str, shape: Sequence[int | None], data_dir: str | None) -> Any:
-    """The training images of a data set, of the model's size, as float32 pixels."""
+def _train_images(
+    model: Any, stated: Mapping[str, Any], shape: Sequence[int | None], spec: str, data_dir: str | None
+) -> Any:
+    """The training images of a data set, of the model's size and in its range, as float32."""
     from kattn.data.loading import load
     from kattn.data.stored import StoredImages
+    from kattn.facts.of_model import image_of
+    from kattn.facts.pixels import to_input
+    from kattn.facts.stated import Stated
 
     if len(shape) != 3:
         raise ValueError(f"{spec} gives images, but the model's input has the shape {tuple(shape)}.")
     height, width, channels = shape
     size = (height, width) if height and width else None
-    train = load(spec, image_size=size, channels=channels, splits=("train",), data_dir=data_dir).train
+    given = image_of(model, Stated(**stated))
+    ways = {"resize": given.resize.value, "interpolation": given.interpolation.value}
+    train = load(spec, image_size=size, channels=channels, splits=("train",), data_dir=data_dir, **ways).train
     if isinstance(train.images, StoredImages):
         train = train.take(slice(None, None, max(1, len(train) // CANDIDATES)))
-    return train.images[:].astype("float32")
+    return to_input(train.images[:], given, model.name).astype("float32")

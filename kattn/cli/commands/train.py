@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kattn.cli.arguments import add_data, add_reading, add_set, data_of, options_of
+from kattn.cli.arguments import add_data, add_reading, add_set, add_stated, data_of, options_of, stated_of
 
 HELP = "train a model by a recipe"
 EXAMPLE = "kattn train se_resnet20 --data cifar10 --set reduction=8\n  kattn train --from runs/search/best.json"
@@ -48,6 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="write the curves for TensorBoard to the run's folder"
     )
+    add_stated(parser, leave_out=("value_range",))  # networks of the zoo take raw pixels
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
     parser.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
 
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         precision=arguments.precision,
         devices=arguments.devices,
         tensorboard=arguments.tensorboard,
+        **stated_of(arguments),
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         **chosen,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kattn.explain.attending.maps import last_of_each_size
 from kattn.explain.drawing.pictures import overlay_original, save_figure
-from kattn.explain.drawing.read import Picture, batch_of, read_images
+from kattn.explain.drawing.read import Picture, read_images
 from kattn.explain.drawing.sheets import contact_sheet
 from kattn.explain.images import in_batches
 from kattn.explain.reports.methods import maps_by
+from kattn.facts.of_model import describe_model, image_of
+from kattn.facts.pixels import to_input
+from kattn.facts.stated import Stated, read_labels
 from kattn.files import writing
 from kattn.graph.compiled import compiled
 from kattn.graph.opened import Graph
@@ -35,6 +39,8 @@ def draw_maps(
     size: tuple[int, int] | None = None,
     form: str = "png",
     class_names: Sequence[str] | None = None,
+    labels: Sequence[str] | str | Path | None = None,
+    **stated: Any,
 ) -> list[Path]:
     """Draw the maps of image files: contact sheets, and one overlay a file and map at the file's full size.
 
@@ -49,7 +55,9 @@ def draw_maps(
             on each size of map.
         size: Height and width, for models that leave theirs open.
         form: "png" or "svg", of the sheets; the overlays are PNG.
-        class_names: For the captions.
+        class_names: For the captions; None for those that are known of the first model.
+        labels: As `class_names`; or a text file with one a line.
+        stated: What is known of the models' inputs; see `kattn.explain.read_images`.
 
     Returns: The files written, the sheets first.
     Raises: ValueError for images or arguments that cannot be used, and for models of different sizes.
@@ -62,12 +70,15 @@ def draw_maps(
     first = next(iter(models.values()))
     if None in first.inputs[0].shape[1:] and size is None:
         raise ValueError(f"{first.name!r} leaves its image size open: say which with --image-size (size=).")
-    pictures = read_images(paths, first, size=size)
-    images = batch_of(pictures)
+    said = Stated.of(stated)
+    pictures = read_images(paths, first, size=size, **stated)
+    shown = np.stack([picture.pixels for picture in pictures])
+    names = read_labels(labels) if labels else class_names or describe_model(first, said).output.labels.value
     columns: dict[str, np.ndarray] = {}
     captions: dict[str, list[str]] = {}
     for name, model in models.items():
-        predictions = _predictions(model, images, class_names)
+        images = to_input(shown, image_of(model, said), name).astype("float32")
+        predictions = _predictions(model, images, names)
         for method in methods:
             of_attention = method == "attention"
             whole = every_layer or layer is not None or not of_attention
@@ -78,12 +89,13 @@ def draw_maps(
                 classes=None if of_attention else classes,
                 layer=layer if whole else last_of_each_size(model, images.shape[1:]),
                 query=query if of_attention else None,
+                **stated,
             )
             for title, maps in found.items():
                 column = title if len(models) == 1 else f"{name}\n{title}"
                 columns[column], captions[column] = maps, predictions
     return [
-        *_write_sheets(Path(out), form, pictures, images, columns, captions),
+        *_write_sheets(Path(out), form, pictures, shown, columns, captions),
         *_write_overlays(Path(out), pictures, columns),
     ]
 

@@ -29,6 +29,7 @@ def maps_by(
     classes: Any = None,
     layer: str | Sequence[str] | None = None,
     query: tuple[float, float] | None = None,
+    **stated: Any,
 ) -> dict[str, np.ndarray]:
     """The maps of a method by the titles of their columns: one of a class method, one a layer of attention.
 
@@ -38,13 +39,14 @@ def maps_by(
         classes: For class methods.
         layer: The layer looked at, for attention one or several; None: the method's own choice.
         query: For attention.
+        stated: What is known of the model's input, as the methods take it.
 
     Raises: ValueError for an unknown method, an option that the method does not have, and as the method does.
     """
     if method == "attention":
         if classes is not None:
             raise ValueError("attention is not of a class; classes belong to cam, grad_cam and grad_cam_plus_plus.")
-        return attention(model, images, layers=layer, query=query)
+        return attention(model, images, layers=layer, query=query, **stated)
     if method not in CLASS_METHODS:
         raise unknown("method", method, METHODS)
     if query is not None:
@@ -52,4 +54,4 @@ def maps_by(
     options = {} if layer is None else {"layer": layer}
     if layer is not None and method == "cam":
         raise ValueError("cam has no layer to choose: it looks at the maps behind which the score is a mean.")
-    return {method: CLASS_METHODS[method](model, images, classes=classes, **options)}
+    return {method: CLASS_METHODS[method](model, images, classes=classes, **options, **stated)}
