@@ -128,7 +128,7 @@ def require_range(given: Input, model: str) -> None:
     if given.preprocess.detail:
         raise ValueError(f"{model!r} cannot be given image files: {given.preprocess.detail}.")
     raise ValueError(
-        f"Nothing says which values {model!r} takes for the pixels of image files. State what 0 and 255 of an 8-bit "
+        f"Nothing says which values {model} takes for the pixels of image files. State what 0 and 255 of an 8-bit "
         "image are in its input: often value_range=(0, 255), value_range=(0, 1) or value_range=(-1, 1)."
     )
 

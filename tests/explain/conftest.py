@@ -4,7 +4,7 @@ import pytest
 from support.explaining import UNLUCKY, classifier, gated
 
 from kattn.data.loading import load
-from kattn.evaluation.evaluation import measure
+from kattn.evaluation.metrics import measure
 from kattn.runs.folder import BEST, CONFIG, METRICS, MODEL, RunFolder
 
 

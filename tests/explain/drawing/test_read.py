@@ -51,13 +51,18 @@ def test_a_turned_photograph_is_turned_back(tmp_path):
 def test_the_middle_is_shown_to_the_model_and_the_map_goes_back_there(tmp_path):
     x = keras.Input((10, 10, 1), name="image")
     model = keras.Model(x, layers.GlobalAveragePooling2D()(x))
-    picture = read_images(saved(tmp_path, Image.fromarray(RGB)), model)[0]
+    picture = read_images(saved(tmp_path, Image.fromarray(RGB)), model, value_range=(0, 255))[0]
     assert picture.pixels.shape == (10, 10, 1) and picture.box == (0, 5, 20, 25)
     drawn = overlay_original(picture, np.ones((10, 10)), strength=1)
     assert drawn.shape == RGB.shape
     np.testing.assert_array_equal(drawn[:, :5], RGB[:, :5])
     assert (drawn[:, 5:25] == drawn[0, 5]).all() and (drawn[0, 5] != RGB[0, 5]).any()
     assert batch_of([picture, picture]).shape == (2, 10, 10, 1)
+    unit = read_images(picture.path, model, value_range=(-1, 1), resize="stretch")
+    assert unit[0].box == (0, 0, *RGB.shape[:2])
+    np.testing.assert_allclose(batch_of(unit)[0], unit[0].pixels / 127.5 - 1, atol=1e-6)
+    with pytest.raises(ValueError, match="which values the model takes"):
+        batch_of(read_images(picture.path, model))
 
 
 def test_what_is_no_image_is_left_out_and_counted(tmp_path, caplog):

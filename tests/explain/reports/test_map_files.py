@@ -42,11 +42,12 @@ def test_attention_is_drawn_of_the_last_layer_on_each_size_unless_every_one_is_a
     x = keras.Input((16, 16, 3), name="image")
     y = kl.CBAM(reduction=1, name="second")(kl.CBAM(reduction=1, name="first")(x))
     model = keras.Model(x, layers.GlobalAveragePooling2D()(y))
-    few = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "few", methods=["attention"])
+    attention = {"methods": ["attention"], "value_range": (0, 255)}
+    few = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "few", **attention)
     assert [path.name for path in few] == ["sheet.png", "001_one_second.png"]
-    every = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "all", methods=["attention"], every_layer=True)
+    every = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "all", **attention, every_layer=True)
     assert [path.name for path in every[1:]] == ["001_one_first.png", "001_one_second.png"]
-    named = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "one", methods=["attention"], layer="first")
+    named = draw_maps({"m": model}, [photos / "one.png"], tmp_path / "one", **attention, layer="first")
     assert [path.name for path in named[1:]] == ["001_one_first.png"]
 
 

@@ -130,7 +130,7 @@ def test_files_and_bytes_are_brought_to_the_models_range(tmp_path, array):
         turned = collect(source, SHAPE, limit=9, given=taking(None, preprocess=lambda x: x[..., ::-1] - 100))
         np.testing.assert_allclose(turned, array[:3, ..., ::-1] - 100.0)
     np.testing.assert_array_equal(collect(array[:3], SHAPE, limit=9, given=taking(None)), array[:3])
-    with pytest.raises(ExportInputError, match=r"which values 'm' takes .*value_range=\(0, 255\)"):
+    with pytest.raises(ExportInputError, match=r"which values m takes .*value_range=\(0, 255\)"):
         collect(tmp_path, SHAPE, limit=9, given=taking(None), model="m")
 
 
