@@ -101,6 +101,7 @@ class Format:
         precisions: Name to what is demanded, the exporter's default first.
         unmarked: The precision that a file's name does not mention.
         describes_itself: Its files hold the labels of the classes; for others they are written beside.
+        open_sizes: An artefact can leave the sizes of its images open.
         apart: New artefacts are run in a child process: their runtime may die of them.
     """
 
@@ -113,6 +114,7 @@ class Format:
     precisions: Mapping[str, Precision] = field(default_factory=lambda: {"float32": FLOAT32})
     unmarked: str = ""
     describes_itself: bool = False
+    open_sizes: bool = False
     apart: bool = False
 
     @property
@@ -213,6 +215,7 @@ FORMATS: dict[str, Format] = {
             exporter_path="kattn.export.to_saved_model.export:saved_model",
             runner_path="kattn.export.to_saved_model.runner:SavedModelRunner",
             marker="saved_model.pb",
+            open_sizes=True,
         ),
         Format(
             name="tflite",
@@ -232,6 +235,7 @@ FORMATS: dict[str, Format] = {
             precisions={"float32": FLOAT32, "float16": FLOAT16, "int8": INT8},
             unmarked="float32",
             describes_itself=True,
+            open_sizes=True,
             apart=True,
         ),
     )

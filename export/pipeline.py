@@ -20,7 +20,7 @@ from kattn.export.proof.report import Contents, Report
 from kattn.export.proof.staging import Stage, staged
 from kattn.export.source.model import Source
 from kattn.export.source.preparing import prepare
-from kattn.export.source.samples import collect
+from kattn.export.source.samples import collect_inputs
 from kattn.facts.description import MEASURED
 from kattn.facts.stated import Stated
 from kattn.files import write_text
@@ -35,8 +35,8 @@ class Job:
         stage: Where to write: the artefact to `stage.path`, intermediate files into `stage.scratch`.
         precision: One of the format's.
         batch: Fixed batch size; None leaves it open.
-        calibration: Images to calibrate on, where the precision needs them.
-        images: Images that the artefact will be compared on.
+        calibration: Images to calibrate on for each input, where the precision needs them.
+        images: Images that the artefact will be compared on, likewise.
         float_layers: Names of the layers to leave in float32.
     """
 
@@ -44,8 +44,8 @@ class Job:
     stage: Stage
     precision: str
     batch: int | None
-    calibration: np.ndarray | None
-    images: np.ndarray
+    calibration: dict[str, np.ndarray] | None
+    images: dict[str, np.ndarray]
     float_layers: Sequence[str]
 
 
@@ -91,14 +91,15 @@ def export_model(
         said = Stated(**(stated or {}), kinds=kinds or {})
     except ValueError as error:
         raise ExportInputError(str(error)) from None
-    source = prepare(model, outputs, input_shape, said)
+    calibrated = row.precisions[precision].calibrated
+    source = prepare(model, outputs, input_shape, said, open_sizes=row.open_sizes, quantised=calibrated)
     samples = None
-    if row.precisions[precision].calibrated:
-        given = source.image
-        samples = collect(calibration, source.shape, limit=calibration_images, given=given, model=model.name)
-        # An array has a range of its own. Only what is known for certain gives the input more than that.
-        if isinstance(calibration, (str, Path)) or given.value_range.origin != MEASURED:
-            source.span = given.value_range.value
+    if calibrated:
+        samples = collect_inputs(calibration, source, limit=calibration_images)
+        for taken in source.inputs.values():
+            # An array has a range of its own. Only what is known for certain gives the input more than that.
+            if isinstance(calibration, (str, Path)) or taken.given.value_range.origin != MEASURED:
+                taken.span = taken.given.value_range.value
     kept = source.layers_named(float_layers)
     chosen, origin = comparison_images(source, images, samples)
     target = Path(path)

@@ -17,33 +17,26 @@ from kattn.export.proof.kinds import checks, judge, unproven
 from kattn.export.proof.report import Contents, Report, sha256_of, size_of, summarise
 from kattn.export.proof.runner import BATCH, Runner
 from kattn.export.source.model import Source
-from kattn.export.source.samples import collect
+from kattn.export.source.samples import collect_inputs
 from kattn.facts.recorded import record_of
 from kattn.version import versions
 
+Images = dict[str, np.ndarray]  # for each input
 log = logging.getLogger("kattn.export")
 PACKAGES = ("keras", "tensorflow", "numpy")
 SMALL_BATCHES = (1, 2)
 
 
-def comparison_images(source: Source, images: Any, calibration: np.ndarray | None = None) -> tuple[np.ndarray, str]:
+def comparison_images(source: Source, images: Any, calibration: Images | None = None) -> tuple[Images, str]:
     """The images to compare on, and a phrase for where they came from: given, else of the calibration, else made up."""
-    count = _image_count(source.shape)
+    count = _image_count(source.sizes[0])
     if images is not None:
-        chosen = collect(
-            images,
-            source.shape,
-            limit=max(count, 1024),
-            given=source.image,
-            model=source.description.name,
-            what="comparison",
-        )
-        origin = "given"
+        chosen, origin = collect_inputs(images, source, limit=max(count, 1024), what="comparison"), "given"
     elif calibration is not None:
-        chosen, origin = calibration[: max(count, 64)], "calibration"
+        chosen, origin = _first(calibration, max(count, 64)), "calibration"
     else:
         chosen, origin = source.made_up(count), "random"
-    return chosen, f"{len(chosen)} {origin} images"
+    return chosen, f"{_count(chosen)} {origin} images"
 
 
 def certify(
@@ -54,7 +47,7 @@ def certify(
     *,
     precision: str,
     limits: Precision,
-    images: np.ndarray,
+    images: Images,
     origin: str,
     strict: bool = True,
 ) -> Report:
@@ -72,16 +65,21 @@ def certify(
 
     Raises: ExportError if the artefact does not compute what the model computes.
     """
-    images = images.astype(source.dtype)
+    images = source.cast(images)
     expected = source.predict(images)
     log.info("comparing %s on %s", final, origin)
     batches = () if runner.batch else SMALL_BATCHES  # beside the comparison's own
     rounded = functools.cache(lambda: source.predict(_last_bit_changed(images))) if limits.allow_rounding else None
     held = functools.partial(judge, kinds=source.kinds, precision=precision, rounded=rounded)
     for batch in batches:
-        few, got = {name: value[:batch] for name, value in expected.items()}, runner(images[:batch], batch_size=batch)
+        few, got = _first(expected, batch), runner(_first(images, batch), batch_size=batch)
         compare(few, got)
         held(few, got, limits=Precision(tolerance=limits.tolerance))  # the other measures need more images
+    if source.open:
+        another = source.cast(source.made_up(2, source.sizes[-1]))
+        few, got = source.predict(another), runner(another)
+        compare(few, got)
+        held(few, got, limits=Precision(tolerance=limits.tolerance))
     got = runner(images)
     differences = compare(expected, got)
     try:
@@ -95,8 +93,11 @@ def certify(
     passed = checks({name: found for name, found in judged.items() if name not in doubts})
     differing = [row for found in judged.values() for name, row in found["measures"].items() if name == "difference"]
     if batches:
-        sizes = sorted({*batches, min(len(images), BATCH)})
+        sizes = sorted({*batches, min(_count(images), BATCH)})
         passed["batch sizes run"] = ", ".join(map(str, sizes))
+    if source.open:
+        shapes = dict.fromkeys((next(iter(images.values())).shape[1:], source.sizes[-1]))
+        passed["image sizes run"] = ", ".join("x".join(map(str, shape)) for shape in shapes)
     return Report(
         path=str(final),
         format=runner.format,
@@ -120,12 +121,24 @@ def certify(
     )
 
 
-def _last_bit_changed(images: np.ndarray) -> np.ndarray:
+def _last_bit_changed(images: Images) -> Images:
     """Every value moved to a neighbouring floating-point number, up and down by turns; integers as they are."""
-    if images.dtype.kind != "f":
-        return images
-    towards = np.where(np.arange(images.size).reshape(images.shape) % 2, np.inf, -np.inf).astype(images.dtype)
-    return np.nextafter(images, towards)
+
+    def changed(array: np.ndarray) -> np.ndarray:
+        if array.dtype.kind != "f":
+            return array
+        towards = np.where(np.arange(array.size).reshape(array.shape) % 2, np.inf, -np.inf).astype(array.dtype)
+        return np.nextafter(array, towards)
+
+    return {name: changed(array) for name, array in images.items()}
+
+
+def _first(images: Images, count: int) -> Images:
+    return {name: array[:count] for name, array in images.items()}
+
+
+def _count(images: Images) -> int:
+    return len(next(iter(images.values())))
 
 
 def _image_count(shape: tuple[int, ...]) -> int:

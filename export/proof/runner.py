@@ -108,6 +108,8 @@ class Runner(abc.ABC):
 
     def _arrays(self, images: Any) -> dict[str, np.ndarray]:
         given = images if isinstance(images, Mapping) else dict.fromkeys(list(self.inputs)[:1], images)
+        if len(self.inputs) == len(given) == 1:  # whatever it is called
+            given = dict(zip(self.inputs, given.values(), strict=True))
         if set(given) != set(self.inputs):
             shapes = ", ".join(f"{name} (any number, {_sizes(shape)})" for name, shape in self.inputs.items())
             raise ExportInputError(

@@ -76,7 +76,7 @@ def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Sta
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target):
             _remove_left_behind(target)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)).absolute()
         lock = _held(work, seconds=5)  # another export may look at it at this moment
         stage = Stage(work / NEW, work / "scratch", target.name)
         stage.folder.mkdir()

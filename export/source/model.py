@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from kattn.export.errors import ExportInputError
-from kattn.export.source.names import INPUT
 from kattn.export.source.portable_layers import bare_operations, portable_layers
 from kattn.facts.description import Description, Input
 from kattn.facts.made_up import made_up
@@ -25,28 +24,47 @@ BATCH_BYTES = 64 * 2**20  # images of one batch while the model is run for compa
 
 
 @dataclass
+class Taken:
+    """One input of a model as it is exported.
+
+    Attributes:
+        shape: Of one image: height, width, channels; None for what the artefact leaves open.
+        dtype: Of the artefact's input before it is quantised.
+        given: What is known of it.
+        span: The range that a quantised input has at least; None leaves it to the calibration images.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    given: Input
+    span: tuple[float, float] | None = None
+
+    def made_up(self, count: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Made-up images of its type, and in its range as far as that is known."""
+        return made_up(count, shape, self.dtype, self.given.value_range.value or self.given.typical)
+
+
+@dataclass
 class Source:
-    """A functional model with one named input and named outputs, in float32.
+    """A functional model with named inputs and outputs, in float32.
 
     Attributes:
         model: What is converted; its output is a dict.
         reference: What the artefact must compute; the model as given, where that is in float32.
         outputs: Names in the order given.
-        shape: Of one image: height, width, channels.
-        dtype: Of the input.
-        description: What is known of its input and of the outputs.
+        inputs: By name, in the model's order.
+        description: What is known of its inputs and of the outputs.
+        sizes: Shapes of the first input to compare at: its own, or two where it leaves some of its sizes open.
         notes: What was changed.
-        span: The range that a quantised input has at least; None leaves it to the calibration images.
     """
 
     model: keras.Model
     reference: keras.Model
     outputs: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
+    inputs: dict[str, Taken]
     description: Description
+    sizes: list[tuple[int, ...]]
     notes: list[str] = field(default_factory=list)
-    span: tuple[float, float] | None = None
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -54,27 +72,58 @@ class Source:
         return {name: output.kind.value for name, output in self.description.outputs.items()}
 
     @property
+    def first(self) -> Taken:
+        """The first input: the image."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of one image."""
+        return self.first.shape
+
+    @property
+    def dtype(self) -> str:
+        """Of the image."""
+        return self.first.dtype
+
+    @property
     def image(self) -> Input:
-        """What is known of the input."""
-        return self.description.input
+        """What is known of the image."""
+        return self.first.given
 
-    def made_up(self, count: int) -> np.ndarray:
-        """Made-up images of its type, and in its range as far as that is known."""
-        return made_up(count, self.shape, self.dtype, self.image.value_range.value or self.image.typical)
+    @property
+    def open(self) -> bool:
+        """Whether the artefact leaves sizes open."""
+        return any(None in taken.shape for taken in self.inputs.values())
 
-    def signature(self, batch: int | None) -> Any:
-        """TensorSpec of the input."""
+    def made_up(self, count: int, size: tuple[int, ...] | None = None) -> dict[str, np.ndarray]:
+        """Made-up values for each input.
+
+        Args:
+            count: How many.
+            size: Shape of the first input; None for the first of `sizes`.
+        """
+        first = next(iter(self.inputs))
+        shapes = {name: size or self.sizes[0] if name == first else taken.shape for name, taken in self.inputs.items()}
+        return {name: taken.made_up(count, shapes[name]) for name, taken in self.inputs.items()}
+
+    def cast(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The images in the types of the inputs."""
+        return {name: images[name].astype(taken.dtype) for name, taken in self.inputs.items()}
+
+    def signature(self, batch: int | None) -> list[Any]:
+        """A TensorSpec for each input."""
         import tensorflow as tf
 
-        return tf.TensorSpec((batch, *self.shape), self.dtype, name=INPUT)
+        return [tf.TensorSpec((batch, *taken.shape), taken.dtype, name=name) for name, taken in self.inputs.items()]
 
-    def function(self) -> Callable[[Any], dict[str, Any]]:
-        """The network as a plain function from the image tensor to its named outputs, Keras's layers portable."""
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """The network as a plain function from its input tensors to its named outputs, Keras's layers portable."""
         function = named_function(self.model, self.outputs)
 
-        def serve(image: Any) -> dict[str, Any]:
+        def serve(*tensors: Any) -> dict[str, Any]:
             with portable_layers(self.model):
-                return function(image)
+                return function(*tensors)
 
         return serve
 
@@ -100,7 +149,7 @@ class Source:
         import tensorflow as tf
 
         graph = (
-            tf.function(self.function(), autograph=False).get_concrete_function(self.signature(1)).graph.as_graph_def()
+            tf.function(self.function(), autograph=False).get_concrete_function(*self.signature(1)).graph.as_graph_def()
         )
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
         return list(dict.fromkeys(self.layer_of(node.name) for node in nodes if node.op in operators))
@@ -135,31 +184,42 @@ class Source:
         """Names of the layers and operations, those inside nested models too."""
         return frozenset(one.name for one in (*all_layers(self.model), *bare_operations(self.model)))
 
-    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The reference's outputs in float32."""
+    def predict(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The reference's outputs, floats in float32."""
         return run_keras(self.reference, self.outputs, images)
 
 
-def run_keras(model: keras.Model, outputs: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
-    """A model's named outputs as numpy, computed in batches as one graph."""
+def run_keras(
+    model: keras.Model, outputs: Sequence[str], images: np.ndarray | Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """A model's named outputs as numpy, computed in batches as one graph.
+
+    Args:
+        model: Functional, with a dict of outputs.
+        outputs: Names of those wanted.
+        images: An array, or one for each input in the model's order.
+    """
     import tensorflow as tf
 
+    given = images.values() if isinstance(images, Mapping) else [images]
+
     # A concrete function: tf.function warns of retracing when many models are exported in one process.
-    image = model.inputs[0]
-    spec = tf.TensorSpec((None, *images.shape[1:]), image.dtype, name=INPUT)
-    function = tf.function(named_function(model, outputs), autograph=False).get_concrete_function(spec)
-    size = max(1, min(64, BATCH_BYTES // max(1, images[0].nbytes * 16)))
-    parts = [function(tf.constant(images[i : i + size], image.dtype)) for i in range(0, len(images), size)]
+    arrays = [a.astype(np.dtype(str(t.dtype))) for t, a in zip(model.inputs, given, strict=True)]
+    specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
+    function = tf.function(named_function(model, outputs), autograph=False).get_concrete_function(*specs)
+    size = max(1, min(64, BATCH_BYTES // max(1, sum(array[0].nbytes for array in arrays) * 16)))
+    starts = range(0, len(arrays[0]), size)
+    parts = [function(*(tf.constant(array[i : i + size]) for array in arrays)) for i in starts]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in outputs}
 
 
-def named_function(model: keras.Model, outputs: Sequence[str]) -> Callable[[Any], dict[str, Any]]:
-    """A model whose output is a dict as a function from the input to the outputs asked for, floats in float32."""
+def named_function(model: keras.Model, outputs: Sequence[str]) -> Callable[..., dict[str, Any]]:
+    """A model whose output is a dict as a function from its inputs to the outputs asked for, floats in float32."""
     import tensorflow as tf
 
-    def serve(image: Any) -> dict[str, Any]:
+    def serve(*tensors: Any) -> dict[str, Any]:
         with portable_graphs():
-            result = model(image, training=False)
+            result = model(tensors[0] if len(tensors) == 1 else list(tensors), training=False)
         return {name: tf.cast(y, "float32") if y.dtype.is_floating else y for name in outputs for y in [result[name]]}
 
     return serve

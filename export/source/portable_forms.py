@@ -81,14 +81,24 @@ def negative(operation: Any, x: Any) -> Any:
 
 
 def up_sampling(layer: Any, x: Any) -> Any:
-    """Nearest neighbours by one resize, where Keras repeats rows in 5 dimensions."""
-    if layer.interpolation != "nearest" or layer.data_format != "channels_last":
+    """Nearest neighbours by one resize, where Keras repeats rows in 5 dimensions; open sizes, which Keras looks at."""
+    nearest, is_open = layer.interpolation == "nearest", None in tuple(x.shape[1:3])
+    if layer.data_format != "channels_last" or not (nearest or is_open):
         return NotImplemented
     import tensorflow as tf
 
-    sizes = tf.shape(x)[1:3] if None in x.shape[1:3] else x.shape[1:3]
-    size = [sizes[0] * layer.size[0], sizes[1] * layer.size[1]]
-    return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
+    sizes = tf.shape(x)[1:3] if is_open else x.shape[1:3]
+    size = tf.stack([sizes[0] * layer.size[0], sizes[1] * layer.size[1]])
+    if nearest:
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
+    return tf.image.resize(x, size, method=layer.interpolation)
+
+
+def embedding(layer: Any, x: Any) -> Any:
+    """By position; Keras turns negative positions round first."""
+    import tensorflow as tf
+
+    return tf.gather(tf.convert_to_tensor(layer.embeddings), x if x.dtype.is_integer else tf.cast(x, "int32"))
 
 
 def resizing(layer: Any, x: Any, *args: Any, **kwargs: Any) -> Any:

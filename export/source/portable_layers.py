@@ -27,6 +27,7 @@ LAYERS: dict[type, Form] = {
     layers.UnitNormalization: forms.unit_normalization,
     layers.UpSampling2D: forms.up_sampling,
     layers.Resizing: forms.resizing,
+    layers.Embedding: forms.embedding,
     layers.PReLU: forms.prelu,
     layers.ELU: forms.elu,
     layers.Softmax: forms.softmax,

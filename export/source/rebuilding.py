@@ -37,18 +37,30 @@ def reasons_to_rebuild(model: keras.Model) -> list[str]:
     return list(reasons)
 
 
-def rebuild(model: keras.Model) -> keras.Model:
+def rebuild(model: keras.Model, floats: bool = False) -> keras.Model:
     """A functional model with the same weights in float32 and with `GroupedConv2D` for Keras's grouped Conv2D.
+
+    Args:
+        model: Of one input, or a list of them.
+        floats: Maps of integers come in as float32 too.
 
     Raises: ExportInputError for a layer whose configuration does not make it anew.
     """
-    image = model.inputs[0]
-    dtype = "float32" if image.dtype in HALF else image.dtype
-    inputs = keras.Input(batch_shape=image.shape, dtype=dtype, name="image")
+
+    def same(tensor: Any) -> Any:
+        dtype = "float32" if tensor.dtype in HALF or (floats and is_integer_map(tensor)) else tensor.dtype
+        return keras.Input(batch_shape=tensor.shape, dtype=dtype, name=tensor.name)
+
+    inputs = keras.tree.map_structure(same, model.input)
     try:
         return copy_model(model, recipe=_recipe, make=_call_in_float32, inputs=inputs)[0]
     except ValueError as error:
         raise ExportInputError(f"The model could not be rebuilt in float32: {error}") from error
+
+
+def is_integer_map(tensor: Any) -> bool:
+    """Whether an input holds images of integers; rows of integers are numbers of classes or words."""
+    return len(tensor.shape) > 3 and "int" in tensor.dtype
 
 
 def is_foreign_grouped(layer: keras.Layer) -> bool:

@@ -13,6 +13,7 @@ from kattn.data.errors import DataError
 from kattn.data.image_files import find_images
 from kattn.data.images import Notes, read_image
 from kattn.export.errors import ExportInputError
+from kattn.export.source.model import Source
 from kattn.facts.description import Input
 from kattn.facts.pixels import as_input, require_range, to_input
 
@@ -64,6 +65,66 @@ def collect(
     if low == high:
         raise ExportInputError(f"The {what} images hold nothing but the value {low:g}. Give some hundred real ones.")
     return images
+
+
+def collect_inputs(source: Any, model: Source, *, limit: int, what: str = "calibration") -> dict[str, np.ndarray]:
+    """Images for each input of a model: `collect`, for several inputs from a dict of arrays or a dataset of dicts.
+
+    Args:
+        source: For one input as in `collect`. For several a dict with an array for each, or anything that gives such
+            dicts of batches one after the other, alone or with labels behind them.
+        model: With its inputs.
+        limit: As in `collect`.
+        what: Names the argument in errors.
+
+    Raises: ExportInputError as `collect`, for another set of inputs, and for different numbers of images.
+    """
+    name = model.description.name
+    if len(model.inputs) == 1:
+        ((only, taken),) = model.inputs.items()
+        shape = _shape_for(source, taken.shape)
+        return {only: collect(source, shape, limit=limit, given=taken.given, model=name, what=what)}
+    shapes = ", ".join(f"{name} (any number, {', '.join(map(str, t.shape))})" for name, t in model.inputs.items())
+    arrays = source if isinstance(source, Mapping) else _gathered(source, limit)
+    if arrays is None or set(arrays) != set(model.inputs):
+        raise ExportInputError(
+            f"The model takes {len(model.inputs)} inputs. Give the {what} images as a dict with an array for each: "
+            f"{shapes}. Received: {_describe(source) if arrays is None else ', '.join(map(str, arrays))}"
+        )
+    found = {
+        key: collect(arrays[key], _shape_for(arrays[key], t.shape), limit=limit, given=t.given, model=name, what=what)
+        for key, t in model.inputs.items()
+    }
+    if len(counts := {len(array) for array in found.values()}) > 1:
+        raise ExportInputError(f"The {what} arrays of the inputs differ in length: {sorted(counts)}.")
+    return found
+
+
+def _gathered(source: Any, limit: int) -> dict[str, np.ndarray] | None:
+    """Batches of dicts as one dict of arrays; None where they are none."""
+    if source is None or isinstance(source, (str, Path, np.ndarray)) or not isinstance(source, Iterable):
+        return None
+    batches: list[Mapping[str, Any]] = []
+    count = 0
+    for part in source:
+        batch = part[0] if isinstance(part, (tuple, list)) and part else part
+        if not isinstance(batch, Mapping):
+            return None
+        batches.append({str(name): np.asarray(values) for name, values in batch.items()})
+        count += len(next(iter(batches[-1].values())))
+        if count >= limit:
+            break
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]} if batches else None
+
+
+def _shape_for(source: Any, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of one image: where the model leaves sizes open, those of the array."""
+    own = tuple(getattr(source, "shape", ()))[1:]
+    if None in shape and len(own) == len(shape) and all(a in (None, b) for a, b in zip(shape, own, strict=True)):
+        return own
+    if None in shape:
+        raise ExportInputError(f"The model leaves sizes open, {shape}: give an array of images, or input_shape=.")
+    return shape  # type: ignore[return-value]
 
 
 def spanned(images: np.ndarray, value_range: tuple[float, float] | None) -> np.ndarray:

@@ -12,7 +12,6 @@ import numpy as np
 from kattn.export.errors import ExportError
 from kattn.export.quiet import converting
 from kattn.export.source.model import Source
-from kattn.export.source.names import INPUT
 from kattn.export.to_onnx.activations import name_activations
 from kattn.export.to_onnx.padding import absorb_padding
 from kattn.export.to_onnx.products import absorb_transposes
@@ -29,7 +28,8 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
     import tensorflow as tf
     import tf2onnx
 
-    signature = [source.signature(batch)]
+    signature = source.signature(batch)
+    images = [name for name, taken in source.inputs.items() if len(taken.shape) == 3]
     maps = [name for name in source.outputs if len(source.model.output[name].shape) == 4]
     large = 4 * source.model.count_params() > LARGEST_FILE
     with converting("The conversion to ONNX"), _numpy_one_names(), _copies_freed():
@@ -38,7 +38,7 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
             function,
             input_signature=signature,
             opset=min(opset, CONVERTED_OPSET),
-            inputs_as_nchw=[INPUT] if layout == "nchw" else None,
+            inputs_as_nchw=images if layout == "nchw" else None,
             outputs_as_nchw=maps if layout == "nchw" and maps else None,
             large_model=large,
             custom_rewriter=[_numbers_as_vectors, _reversed_by_position],
@@ -49,9 +49,8 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
         _spell_out_erfc(proto.graph)
         # tf2onnx calls an open batch "unk__123", another number on each run, and leaves shapes that say so inside.
         del proto.graph.value_info[:]
-        if batch is None:
-            for value in (*proto.graph.input, *proto.graph.output):
-                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        for value in (*proto.graph.input, *proto.graph.output):
+            _name_open_sizes(value, batch)
         if not large:  # onnxslim hands the graph to protobuf as one message
             proto = onnxslim.slim(proto)
         proto = absorb_padding(absorb_transposes(name_activations(proto)))
@@ -64,6 +63,15 @@ def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> 
         proto.opset_import.extend(imports)
         proto.ir_version = max(proto.ir_version, onnx.helper.find_min_ir_version_for(proto.opset_import))
     return proto
+
+
+def _name_open_sizes(value: Any, batch: int | None) -> None:
+    """Call an open batch "batch", and other open sizes by their tensor and axis."""
+    for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+        if axis == 0 and batch is None:
+            dim.dim_param = "batch"
+        elif not dim.dim_value:
+            dim.dim_param = f"{value.name}_size_{axis}"
 
 
 def in_half(graph: Any) -> Any:
@@ -131,12 +139,11 @@ def _reversed_by_position(graph: Any, ops: Any) -> Any:
         axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1) if shape else ()
         if len(axes) != 1 or shape[axes[0]] < 1:
             continue
-        name, output = node.name, node.output[0]
-        dtypes, shapes = node.output_dtypes, node.output_shapes
-        positions = graph.make_const(f"{name}__positions", np.arange(shape[axes[0]] - 1, -1, -1, dtype="int64"))
-        graph.remove_node(name)
-        inputs = [node.input[0], positions.output[0], node.input[1]]
-        graph.make_node("GatherV2", inputs, name=name, outputs=[output], dtypes=dtypes, shapes=shapes)
+        positions = graph.make_const(f"{node.name}__positions", np.arange(shape[axes[0]] - 1, -1, -1, dtype="int64"))
+        inputs, shapes, dtypes = [node.input[0], positions.output[0]], node.output_shapes, node.output_dtypes
+        graph.remove_node(node.name)
+        axis = {"axis": int(axes[0])}
+        graph.make_node("Gather", inputs, attr=axis, name=node.name, outputs=node.output, shapes=shapes, dtypes=dtypes)
     return graph.get_nodes()
 
 

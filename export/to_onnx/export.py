@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from kattn.export.apart import prepare_child, run_apart, save_arrays
 from kattn.export.errors import ExportInputError
 from kattn.export.formats import FORMATS
 from kattn.export.pipeline import Job, export_model, refuse
@@ -20,7 +20,7 @@ from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
-from kattn.export.to_onnx.quantise import METHODS, quantise
+from kattn.export.to_onnx.quantise import METHODS, quantise_file
 from kattn.facts.pixels import range_in_words
 from kattn.facts.recorded import as_texts, record_of
 from kattn.facts.stated import BYTES
@@ -108,6 +108,7 @@ def onnx(
         raise ExportInputError(
             f"calibration_method must be one of {', '.join(METHODS)}. Received: {calibration_method!r}"
         )
+    prepare_child("onnxruntime")  # while the network is traced here
     return export_model(
         FORMATS["onnx"],
         functools.partial(_write, layout=layout, opset=opset, method=calibration_method, strict=strict, allow=allow),
@@ -138,23 +139,31 @@ def onnx(
 
 
 def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allow: Sequence[str]) -> Contents:
+    import onnx as onnx_package
+
     source, path = job.source, job.stage.path
     graph = converted(source, layout=layout, batch=job.batch, opset=opset)
     onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
-    found = onnx_graph.findings(graph, layer_of=source.layer_of)
+    found = onnx_graph.findings(graph, layer_of=source.layer_of, open_sizes=source.open)
     refuse(found, "The ONNX graph holds what slows it down or ties it to a shape", strict=strict, allow=allow)
     warnings = list(found.values())
     if job.precision == "float16":
         graph = in_half(graph)
     elif job.calibration is not None:
-        samples = job.calibration.transpose(0, 3, 1, 2) if layout == "nchw" else job.calibration
-        graph, unquantised = quantise(
-            graph,
-            np.ascontiguousarray(samples.astype(source.dtype)),
-            job.stage.scratch,
+        samples = source.cast(job.calibration)
+        if layout == "nchw":
+            samples = {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in samples.items()}
+        exact = job.stage.scratch / "float.onnx"
+        onnx_package.save(graph, str(exact))
+        unquantised = run_apart(
+            f"{quantise_file.__module__}:{quantise_file.__name__}",
+            "onnxruntime's quantisation",
+            path=str(exact),
+            samples=save_arrays(job.stage.scratch / "samples.npz", samples),
             method=method,
             excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in job.float_layers],
         )
+        graph = onnx_package.load(str(exact))
         if unquantised:
             layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
             warnings.insert(0, f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")

@@ -62,17 +62,20 @@ def check(path: Path) -> None:
         raise ExportError(f"The ONNX checker refuses the graph: {str(error).strip()[:500]}") from error
 
 
-def findings(model: Any, *, layer_of: Callable[[str], str]) -> dict[str, str]:
+def findings(model: Any, *, layer_of: Callable[[str], str], open_sizes: bool = False) -> dict[str, str]:
     """What was left that should not be, by operator: a sentence that names the layers.
 
     Args:
         layer_of: Node name to Keras layer.
+        open_sizes: The graph takes images of any size: it has to compute with shapes.
     """
     found: dict[str, list[str]] = {}
     constant = {tensor.name for tensor in model.graph.initializer}
     constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
     edges = _edges(model.graph)
     for node in model.graph.node:
+        if open_sizes and node.op_type in ("Shape", "Gather", "Cast"):
+            continue
         if node.op_type == "Gather" and constant.intersection(node.input):
             continue  # where a shape is taken apart, its Shape is found; rows of a table are no positions in a map
         if node.op_type == "Cast" and edges.intersection([*node.input, *node.output]):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kattn.export.apart import load_arrays
 from kattn.export.errors import ExportInputError
 from kattn.export.quiet import converting
 from kattn.export.ranges import SHARES, Ranges
-from kattn.export.source.names import INPUT
 
+Arrays = dict[str, np.ndarray]
+Progress = Callable[[int, int], None]
 METHODS = (*SHARES, "entropy")
 # Arithmetic that is left in float32 on vectors of channels, where it costs nothing: 8 bits of a layer normalisation's
 # variance are 4 bits of its deviation, and a small variance becomes 0, whose root's reciprocal is infinite.
@@ -26,8 +28,26 @@ FEW = 32
 LOST_BIAS, SMALL_BIAS = 1e-2, 1e-6  # a part of the largest bias that must not be missing, if it is more than nothing
 
 
+def quantise_file(path: str, samples: str, method: str, excluded: Sequence[str], progress: Progress) -> list[str]:
+    """Quantise a float32 file in its place. A task for the child: see `quantise`.
+
+    Args:
+        path: The file.
+        samples: An .npz file with the calibration images of each input, in the graph's layout and types.
+        method, excluded: As in `quantise`.
+
+    Returns: Names of the nodes that were left in float32 because 8 bits lost their bias.
+    """
+    import onnx
+
+    options = {"method": method, "excluded": excluded, "progress": progress}
+    graph, lost = quantise(onnx.load(path), load_arrays(samples), Path(path).parent, **options)
+    onnx.save(graph, path)
+    return lost
+
+
 def quantise(
-    graph: Any, samples: np.ndarray, scratch: Path, *, method: str, excluded: Sequence[str]
+    graph: Any, samples: Arrays, scratch: Path, *, method: str, excluded: Sequence[str], progress: Progress
 ) -> tuple[Any, list[str]]:
     """The graph with QuantizeLinear and DequantizeLinear around every operator that has an integer form.
 
@@ -36,10 +56,11 @@ def quantise(
 
     Args:
         graph: float32 ModelProto.
-        samples: In the graph's layout and type.
+        samples: For each input, in the graph's layout and type.
         scratch: A folder for onnxruntime's intermediate files.
         method: One of `METHODS`.
         excluded: Names of nodes to leave in float32.
+        progress: Called with the number of images that were run, and of all.
 
     Returns: The quantised graph, and the names of the nodes that were left in float32 because 8 bits lost their bias.
     """
@@ -47,24 +68,25 @@ def quantise(
     from onnxruntime import quantization as ort
 
     size = _batch_size(graph)
-    batches = [samples[i : i + size] for i in range(0, len(samples) // size * size, size)]
+    count = len(next(iter(samples.values())))
+    starts = range(0, count // size * size, size)
+    batches = [{name: array[i : i + size] for name, array in samples.items()} for i in starts]
     if not batches:
-        raise ExportInputError(f"The graph takes batches of {size}; {len(samples)} calibration images do not fill one.")
+        raise ExportInputError(f"The graph takes batches of {size}; {count} calibration images do not fill one.")
 
     class Reader(ort.CalibrationDataReader):
         def __init__(self) -> None:
             self.left = iter(batches)
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.left, None)
-            return None if batch is None else {INPUT: batch}
+        def get_next(self) -> Arrays | None:
+            return next(self.left, None)
 
     target = scratch / "int8.onnx"
     kept = [*excluded, *_entrance(graph), *_vector_arithmetic(onnx.shape_inference.infer_shapes(graph))]
 
     calibrator, options = ort.CalibrationMethod.Entropy, {}
     if method in SHARES:  # what onnxruntime's own calibrator finds in one batch is overridden
-        ranges = _measured(graph, batches, SHARES[method])
+        ranges = _measured(graph, batches, SHARES[method], progress)
         options = {"TensorQuantOverrides": {name: [found] for name, found in ranges.items()}}
         calibrator, batches = ort.CalibrationMethod.MinMax, batches[:1]
 
@@ -89,8 +111,8 @@ def quantise(
     return (run([*kept, *lost]) if lost else quantised), lost
 
 
-def _measured(graph: Any, batches: Sequence[np.ndarray], share: float) -> dict[str, dict[str, np.ndarray]]:
-    """Range of each tensor inside the graph over a share of the batches, of those that move at all."""
+def _measured(graph: Any, batches: Sequence[Arrays], share: float, progress: Progress) -> dict[str, Arrays]:
+    """Range of each tensor over a share of the batches, of an input over all, of those that move at all."""
     import onnx
     import onnxruntime
 
@@ -106,12 +128,15 @@ def _measured(graph: Any, batches: Sequence[np.ndarray], share: float) -> dict[s
     with converting("onnxruntime"):
         session = onnxruntime.InferenceSession(open_graph.SerializeToString(), providers=["CPUExecutionProvider"])
     ranges: Ranges[str] = Ranges()
-    for batch in batches:
-        for name, values in zip(names, session.run(names, {INPUT: batch}), strict=True):
-            ranges.add(name, values)
+    for done, batch in enumerate(batches):
+        results = dict(zip(names, session.run(names, batch), strict=True))
+        for name, values in {**batch, **results}.items():
+            if values.dtype == np.float32:
+                ranges.add(name, values)
+        progress(done + 1, len(batches))
     return {
         name: {"rmin": np.array(low, "float32"), "rmax": np.array(high, "float32")}
-        for name, (low, high) in ranges.over(share).items()
+        for name, (low, high) in ranges.over(share, whole=batches[0]).items()
         if high > low
     }
 
@@ -169,7 +194,7 @@ def _entrance(graph: Any) -> list[str]:
     The convolution that is not among them then reads the normalised image from 8 bits, not from 8 bits of 8 bits.
     """
     weights = {tensor.name: tensor for tensor in graph.graph.initializer}
-    names, reached = [], {INPUT}
+    names, reached = [], {value.name for value in graph.graph.input}
     for node in graph.graph.node:
         given = [name for name in node.input if name and name not in weights]
         if not given or not reached.issuperset(given):

@@ -97,14 +97,25 @@ def saved_model(
 
 def _write(job: Job, *, signatures: Sequence[str]) -> Contents:
     source = job.source
+    if len(source.inputs) > 1 and set(signatures) - {"float32"}:
+        raise ExportInputError(
+            f"The signatures uint8 and jpeg take one image; the model takes {len(source.inputs)} inputs."
+        )
     ops = write_saved_model(source, job.stage.path, batch=job.batch, signatures=signatures)
     outputs = source.model.output
     return Contents(
         ops=ops,
-        inputs={INPUT: {"shape": [job.batch, *source.shape], "dtype": source.dtype}},
-        outputs={name: {"shape": [job.batch, *outputs[name].shape[1:]], "dtype": "float32"} for name in source.outputs},
+        inputs={n: {"shape": [job.batch, *taken.shape], "dtype": taken.dtype} for n, taken in source.inputs.items()},
+        outputs={
+            name: {"shape": [job.batch, *outputs[name].shape[1:]], "dtype": _dtype(outputs[name])}
+            for name in source.outputs
+        },
         checks={"loads in": "tensorflow"},
     )
+
+
+def _dtype(output: Any) -> str:
+    return "float32" if "float" in output.dtype else str(output.dtype)
 
 
 def write_saved_model(
@@ -118,7 +129,7 @@ def write_saved_model(
     import tensorflow as tf
 
     with converting("Writing the SavedModel"):
-        endpoints = {"serving_default": _traced(source.function(), source.signature(batch))}
+        endpoints = {"serving_default": _traced(source.function(), *source.signature(batch))}
         if "uint8" in signatures:
             spec = tf.TensorSpec((batch, *source.shape), "uint8", name=INPUT)
             endpoints["serving_uint8"] = _traced(_from_uint8(source), spec)
@@ -135,11 +146,11 @@ def write_saved_model(
     return dict(Counter(node.op for node in graph.node if node.op not in NO_WORK).most_common())
 
 
-def _traced(function: Any, spec: Any) -> Any:
+def _traced(function: Any, *specs: Any) -> Any:
     """A plain function of tensors as one graph; nothing in it is Python control flow for autograph to translate."""
     import tensorflow as tf
 
-    return tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+    return tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
 
 
 def _from_uint8(source: Source) -> Any:
@@ -166,8 +177,10 @@ def _as_values(source: Source) -> Any:
 def _from_jpeg(source: Source) -> Any:
     import tensorflow as tf
 
-    if len(source.shape) != 3 or source.shape[2] not in (1, 3):
-        raise ExportInputError(f"The jpeg signature needs images of 1 or 3 channels. The model takes {source.shape}.")
+    if len(source.shape) != 3 or source.shape[2] not in (1, 3) or None in source.shape:
+        raise ExportInputError(
+            f"The jpeg signature needs images of one size and of 1 or 3 channels. The model takes {source.shape}."
+        )
     height, width, channels = source.shape
     serve, as_values = source.function(), _as_values(source)
     method = source.image.interpolation.value

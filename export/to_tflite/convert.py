@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from kattn.export.apart import ChildEnded, run_apart, save_arrays
 from kattn.export.errors import ExportError
 from kattn.export.source.model import Source
-from kattn.export.source.names import INPUT, first_layers
+from kattn.export.source.names import first_layers
 from kattn.export.source.samples import spanned
 from kattn.export.to_tflite.findings import findings
 from kattn.export.to_tflite.graph import parse_tflite, read_tflite
@@ -44,7 +44,7 @@ def convert(
     precision: str,
     batch: int | None = 1,
     io_type: str | None = None,
-    samples: np.ndarray | None = None,
+    samples: Mapping[str, np.ndarray] | None = None,
     method: str = "percentile",
     float_layers: Sequence[str] = (),
 ) -> Converted:
@@ -54,7 +54,7 @@ def convert(
         source: Of the SavedModel.
         folder: The SavedModel; files are written beside it.
         precision, batch, io_type: As in `kattn.export.tflite`.
-        samples: Calibration images, at int8 and int16.
+        samples: Calibration images for each input, at int8 and int16.
         method: Of the calibration, at int8.
         float_layers: Names of layers to leave in float32 at int8.
 
@@ -62,8 +62,8 @@ def convert(
     """
     target, arrays = folder.with_suffix(".converted"), None
     if samples is not None:
-        images = spanned(samples, source.span).astype(source.dtype)
-        arrays = save_arrays(folder.with_suffix(".npz"), {INPUT: images})
+        images = {name: spanned(samples[name], taken.span) for name, taken in source.inputs.items()}
+        arrays = save_arrays(folder.with_suffix(".npz"), source.cast(images))
     try:
         constant = run_apart(
             f"{TASKS}:convert_folder",

@@ -18,7 +18,7 @@ from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
 from kattn.export.ranges import SHARES
 from kattn.export.source.model import Source
-from kattn.export.source.names import INPUT, first_layers
+from kattn.export.source.names import first_layers
 from kattn.export.to_saved_model.export import write_saved_model
 from kattn.export.to_tflite.convert import INTEGER, convert
 from kattn.export.to_tflite.findings import findings, in_floats
@@ -171,12 +171,13 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
     if converted.calibrated is not None:
         exact = scratch / "float.tflite"
         exact.write_bytes(named_tensors(converted.calibrated))
+        first = source.cast({name: array[:ERROR_IMAGES] for name, array in job.images.items()})
         rows = run_apart(
             "kattn.export.to_tflite.errors_by_layer:tflite_errors",
             "ai-edge-litert",
             float_path=str(exact),
             integer_path=str(path),
-            samples=save_arrays(scratch / "samples.npz", {INPUT: job.images[:ERROR_IMAGES].astype(source.dtype)}),
+            samples=save_arrays(scratch / "samples.npz", first),
         )
         layers = [row | {"layer": source.layer_of(row["layer"])} for row in rows]
     operators = [(o.name, [tensor.name for tensor in (*o.outputs, *o.inputs)]) for o in graph.operators]

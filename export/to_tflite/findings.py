@@ -70,6 +70,8 @@ def _large(operator: Operator) -> str | None:
 def _dynamic(operator: Operator) -> str | None:
     if operator.name in DYNAMIC:
         return "depends on shapes at run time"
+    if operator.name == "GATHER" and operator.inputs[0].constant:  # rows of a table
+        return None
     shapes = [operator.inputs[i] for i in CONSTANT_INPUTS.get(operator.name, ()) if i < len(operator.inputs)]
     unknown = any(not tensor.constant for tensor in shapes) or any(
         -1 in tensor.signature for tensor in operator.outputs

@@ -75,6 +75,6 @@ class TFLiteRunner(Runner):
         if any(-1 in tensor.signature[1:] for tensor in graph.inputs):  # an open size runs at the one asked for
             return
         try:
-            run_apart(f"{invoke.__module__}:invoke", "ai-edge-litert", path=str(path))
+            run_apart(f"{invoke.__module__}:invoke", "ai-edge-litert", path=str(path.absolute()))
         except ExportError as error:
             raise ExportInputError(f"{path} is not a readable tflite artefact: {error}") from error

@@ -41,11 +41,6 @@ def not_built():
     return keras.Sequential([keras.layers.Dense(2)], name="fresh")
 
 
-def two_inputs():
-    a, b = keras.Input((4, 4, 3), name="left"), keras.Input((4, 4, 3), name="right")
-    return keras.Model([a, b], keras.layers.Add()([a, b]))
-
-
 def not_finite():
     model = build()
     bias = model.get_layer("conv2").bias
@@ -58,7 +53,6 @@ def not_finite():
     [
         (subclassed, r"Received: Subclassed 'mine'\. Wrap a subclassed model: x = keras\.Input"),
         (not_built, r"Received: Sequential 'fresh'\. It is not built: start it with keras\.Input"),
-        (two_inputs, r"has 2: left .*right"),
         (not_finite, r"conv2/bias holds values that are not finite"),
         (lambda: keras.layers.Dense(2), r"needs a functional or a built Sequential Keras model.*Received: Dense"),
         (lambda: "model.keras", "Received: str"),
@@ -126,7 +120,10 @@ def test_a_disk_that_takes_no_more_leaves_nothing(name, tmp_path, nothing_left):
         (np.zeros((0, SIZE, SIZE, 3)), "images are empty"),
         (np.zeros((4, SIZE, SIZE, 3)), "nothing but the value 0"),
         (np.ones((4, 2 * SIZE, SIZE, 3)), r"shape \(16, 16, 3\)\. Received calibration images of shape \(32, 16, 3\)"),
-        (np.linspace(-1, 1, 4 * SIZE * SIZE * 3).reshape(4, SIZE, SIZE, 3), "lie between -1 and 1; .* from 0 to 255"),
+        (
+            np.linspace(-1, 1, 4 * SIZE * SIZE * 3).reshape(4, SIZE, SIZE, 3),
+            "lie between -1 and 1, and raw pixels from 0 to 255",
+        ),
         (["a.jpg", "b.jpg"], "must be numbers. Received: <U5"),
     ],
 )

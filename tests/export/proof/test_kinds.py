@@ -202,7 +202,7 @@ def test_a_file_with_a_layer_of_half_its_weights_is_refused_for_every_kind(
     written = []
 
     def keep(source, runner, *arguments, **given):
-        written.append((source, runner.path.read_bytes(), type(runner)))
+        written.append((source, runner.path.read_bytes(), FORMATS[runner.format].runner))
         return certify(source, runner, *arguments, **given)
 
     monkeypatch.setattr(pipeline, "certify", keep)
@@ -228,7 +228,7 @@ def test_a_file_with_a_layer_of_half_its_weights_is_refused_for_every_kind(
 def test_an_export_of_a_broken_file_leaves_nothing(model, tmp_path, monkeypatch):
     def certify_broken(source, runner, *arguments, **options):
         halve(runner.path, 0)
-        return certify(source, type(runner)(runner.path, 1), *arguments, **options)
+        return certify(source, FORMATS[runner.format].open(runner.path), *arguments, **options)
 
     monkeypatch.setattr(pipeline, "certify", certify_broken)
     with pytest.raises(ExportError, match="differs from the Keras model"):
