@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
+from kattn.facts.description import WEIGHTS
+from kattn.facts.of_model import remember
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
 from kattn.zoo.grammar.assembly import Head
@@ -110,6 +113,8 @@ def build(
     model = keras.Model(source, outputs, name=name)
     if weights is not None:
         load_weights(model, weights, name, include_top=include_top)
+        # The range is that of the network built here, not of the one that the weights were trained in.
+        remember(model, replace(weights.stated, value_range=None), WEIGHTS, weights.shown)
     if freeze is not None:
         freeze_up_to(model, freeze, backbone.stages)
     return model

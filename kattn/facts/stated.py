@@ -64,6 +64,11 @@ class Stated:
         """The same where one kind for all is one for each of these outputs."""
         return replace(self, kinds=dict.fromkeys(outputs, self.kinds)) if isinstance(self.kinds, str) else self
 
+    def record(self) -> dict[str, Any]:
+        """What is stated, as JSON holds it; a function cannot be recorded here."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "preprocess"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items() if value}
+
     def over(self, other: Stated) -> Stated:
         """What is stated here, and of the rest what is stated there."""
         merged = {one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}

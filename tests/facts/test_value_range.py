@@ -148,3 +148,24 @@ def test_what_contradicts_itself_or_does_not_exist():
         Stated(resize="strech")
     with pytest.raises(ValueError, match=r"labels .*nothing\.txt cannot be read"):
         Stated(labels="nothing.txt")
+
+
+def test_labels_and_resizing_travel_with_weights(tmp_path):
+    published = describe_model(kattn.zoo.resnet20(weights="cifar10")).output.labels
+    assert published.value[:2] == ("airplane", "automobile") and published.origin == "weights"
+    model = kattn.zoo.resnet20(classes=3, input_shape=(16, 16, 3), depths=(1, 1, 1))
+    remember(model, Stated(labels=["a", "b", "c"], resize="pad"), "run")
+    kattn.zoo.save_weights(model, tmp_path / "m.weights.h5")
+    again = describe_model(
+        kattn.zoo.resnet20(weights=tmp_path / "m.weights.h5", classes=3, input_shape=(16, 16, 3), depths=(1, 1, 1))
+    )
+    assert (again.output.labels.value, again.input.resize.value) == (("a", "b", "c"), "pad")
+    other = kattn.zoo.resnet20(weights=tmp_path / "m.weights.h5", classes=4, input_shape=(16, 16, 3), depths=(1, 1, 1))
+    assert not describe_model(other).output.labels.known  # another head
+
+
+def test_every_list_of_labels_has_the_classes_of_its_weights():
+    from kattn.zoo.weights.manifest import entries
+
+    found = [entry for tags in entries().values() for entry in tags.values()]
+    assert all(len(set(entry.labels)) >= entry.classes - 2 for entry in found if entry.classes in (10, 100, 1000))

@@ -13,6 +13,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from kattn.facts.description import ZOO
+from kattn.facts.of_model import remember
+from kattn.facts.stated import BYTES, Stated
 from kattn.layers.pieces.residual_block import same_conv
 from kattn.layers.rcan import ResidualChannelAttentionGroup
 from kattn.layers.rnan import ResidualLocalAttentionBlock, ResidualNonLocalAttentionBlock
@@ -221,6 +224,7 @@ def _mean_shift(name: str, shift: list[float], trainable: bool, **kwargs: Any) -
 
 def _model(image: Any, outputs: Any, name: str, weights: Any) -> keras.Model:
     model = keras.Model(image, outputs, name=name)
+    remember(model, Stated(value_range=BYTES), ZOO)
     if weights is not None:
         load_weights(model, weights, name)
     return model

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kattn.facts.recorded import stated_in
+from kattn.facts.stated import Stated
 from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
 from kattn.zoo.weights.download import fetch
@@ -39,6 +41,7 @@ class Source:
         options: How the model must be built.
         mean, std: What the trained network normalised with; None for the model's own.
         dialect: Table of names of a file of another collection; None for the one that fits.
+        stated: What is known of the trained network's classes and of how its images were resized.
     """
 
     shown: str
@@ -48,6 +51,7 @@ class Source:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     dialect: str | None = None
+    stated: Stated = field(default_factory=Stated, hash=False)
 
 
 def find_weights(
@@ -93,7 +97,8 @@ def _published(tag: str, model: str, given: Mapping[str, Any], cache_dir: str | 
     if entry.options:
         built = ", ".join(f"{key}={value!r}" for key, value in entry.options.items())
         logger.info("%s: weights %s are of a network with %s; built so", model, entry.tag, built)
-    return Source(f"weights={tag!r}", path, entry.classes, entry.options, entry.mean, entry.std, entry.dialect or None)
+    shown, dialect, stated = f"weights={tag!r}", entry.dialect or None, Stated(labels=entry.labels)
+    return Source(shown, path, entry.classes, entry.options, entry.mean, entry.std, dialect, stated)
 
 
 def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source:
@@ -103,7 +108,7 @@ def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source
     if text is None:
         return Source(shown, path)
     try:
-        name, options = _read_about(text)
+        name, options, facts = _read_about(text)
     except (ValueError, TypeError, RecursionError) as problem:
         raise ValueError(f"{shown}: what the file says of its model is damaged: {problem}. Get it anew.") from None
     if name not in (None, model):
@@ -111,11 +116,14 @@ def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source
     classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
     _require_tensors(shown, classes, options, shapes)
     _require_agreement(path.name, model, options, given)
-    return Source(shown, path, classes, options, mean, std)
+    return Source(shown, path, classes, options, mean, std, stated=stated_in(facts))
 
 
-def _read_about(text: Any) -> tuple[str | None, dict[str, Any]]:
-    """The model's name and options. Raises: ValueError for anything else than names, numbers and lists of them."""
+def _read_about(text: Any) -> tuple[str | None, dict[str, Any], Any]:
+    """The model's name, its options, and a record of what is known of it.
+
+    Raises: ValueError for options that are anything else than names, numbers and lists of them.
+    """
     about = json.loads(text)
     if not isinstance(about, dict) or not isinstance(about.get("options", {}), dict):
         raise ValueError("it is no table of options")
@@ -128,7 +136,7 @@ def _read_about(text: Any) -> tuple[str | None, dict[str, Any]]:
     for key in ("mean", "std"):
         if options.get(key) is not None and len(_numbers(options[key])) != 3:
             raise ValueError(f"{key} is {str(options[key])[:40]}, not three numbers")
-    return about.get("model"), options
+    return about.get("model"), options, about.get("facts")
 
 
 def _require_tensors(shown: str, classes: Any, options: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:

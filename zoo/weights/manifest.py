@@ -98,6 +98,15 @@ class Entry:
         part = f"the first {4 * len(digits)} bits of its SHA-256" if algorithm == "sha256" else algorithm.upper()
         return f"the source states only {part}, for which a file can be forged"
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes, in order, where those of the data are known."""
+        file = resources.files("kattn.zoo.weights").joinpath(f"labels/{self.tag.partition('.')[0]}.txt")
+        if not file.is_file():
+            return None
+        names = tuple(file.read_text(encoding="utf-8").splitlines())
+        return names if len(names) == self.classes else None
+
     def facts(self) -> dict[str, Any]:
         """What `info` tells: all that is set; `verified` also says where the hash of the file is weak."""
         facts = dataclasses.asdict(self) | {"source": self.source}

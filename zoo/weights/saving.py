@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 
+from kattn.facts.of_model import known_of
 from kattn.files import make_folder, write_bytes
 from kattn.hdf5 import MemoryFile
 
@@ -30,7 +31,8 @@ def save_weights(
         half: Store kernels as float16, which halves the file. Vectors (biases, normalisations) stay as they are: a
             variance can be too large or too small for half precision.
         about: What `weights=path` shall know: {"model": its name, "options": how it was built}; of the options,
-            "classes", "mean" and "std" are those of the training.
+            "classes", "mean" and "std" are those of the training. What is known of the model's classes and of how its
+            images are resized (`kattn.describe`) is written too.
 
     Returns: The path.
     Raises: ValueError for another suffix, or a kernel whose values half precision cannot hold; OSError where the file
@@ -45,12 +47,20 @@ def save_weights(
         whole, memory = memory, io.BytesIO()
         with h5py.File(whole, "r") as file, h5py.File(memory, "w") as copy:
             _halve(file, copy)
-    if about is not None:
+    facts = recorded_of(model)
+    if about is not None or facts:
+        about = {**(about or {}), **({"facts": facts} if facts else {})}
         with h5py.File(memory, "r+") as file:
             file.attrs[ABOUT] = json.dumps(about)
     make_folder(path.parent)
     write_bytes(path, memory.getbuffer())
     return path
+
+
+def recorded_of(model: keras.Model) -> dict[str, Any]:
+    """What is remembered of a model, as JSON holds it: that of its run, or of the weights it was built with."""
+    known = known_of(model)
+    return known.stated.record() if known else {}
 
 
 def _halve(group: h5py.Group, copy: h5py.Group) -> None:
