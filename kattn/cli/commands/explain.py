@@ -43,6 +43,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query", nargs=2, type=float, metavar=("ROW", "COLUMN"), help="pixel whose affinities attention shows"
     )
+    parser.add_argument(
+        "--position", nargs=2, type=int, metavar=("ROW", "COLUMN"), help="of a map of classes: the pixel explained"
+    )
     parser.add_argument("--image-size", type=int, help="height and width, for a model that leaves them open")
     parser.add_argument("--format", default="png", choices=("png", "svg"), help="of the contact sheets (default: png)")
     parser.add_argument("--out", help="folder for the pictures (default: explained), or file of the report")
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         layer=arguments.layer,
         every_layer=arguments.all,
         query=tuple(arguments.query) if arguments.query else None,
+        position=tuple(arguments.position) if arguments.position else None,
         size=(arguments.image_size, arguments.image_size) if arguments.image_size else None,
         form=arguments.format,
         class_names=opened[arguments.model].class_names,

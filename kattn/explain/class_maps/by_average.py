@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.class_maps.scores import logits, maps_over, wanted_classes
+from kattn.explain.class_maps.scores import both_sides, maps_over, scores_of, wanted_classes
 from kattn.explain.images import checked_images
 from kattn.graph.calls import Call, is_map
 from kattn.graph.opened import Graph
@@ -43,14 +43,16 @@ def cam(
     """
     images = checked_images(model, images, stated)
     graph = Graph(model, output=output, image_shape=images.shape[1:])
-    score, call = logits(graph)
-    both = graph.model([class_maps(graph, score, call), score])
-    wanted = wanted_classes(classes, len(images), score.shape[-1])
+    scored = scores_of(graph, model, stated)
+    both = graph.model([class_maps(graph, scored.tensor, scored.call), scored.tensor])
+    wanted = wanted_classes(classes, len(images), scored.classes, "" if scored.chosen else scored.what)
 
     def heat(batch: np.ndarray, start: int) -> Any:
         maps, scores = both(batch, training=False)
+        if scored.sides:
+            maps, scores = both_sides(maps), both_sides(scores)
         chosen = ops.argmax(scores, axis=-1) if wanted is None else wanted[start : start + len(batch)]
-        mask = ops.one_hot(ops.cast(chosen, "int32"), score.shape[-1])
+        mask = ops.one_hot(ops.cast(chosen, "int32"), scored.classes)
         return ops.relu(ops.sum(ops.cast(maps, "float32") * mask[:, None, None, :], axis=-1))
 
     return maps_over(images, batch_size, heat)

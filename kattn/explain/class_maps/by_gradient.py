@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.explain.class_maps.scores import logits, maps_over, wanted_classes
+from kattn.explain.class_maps.scores import Scores, both_sides, maps_over, scores_of, wanted_classes
 from kattn.explain.images import checked_images
 from kattn.graph.calls import Call, is_map
 from kattn.graph.gradients import gradient_of
@@ -24,6 +24,7 @@ def grad_cam(
     classes: Sequence[int] | int | None = None,
     layer: str | None = None,
     output: str | int | None = None,
+    position: tuple[int, ...] | int | None = None,
     batch_size: int = 32,
     **stated: Any,
 ) -> np.ndarray:
@@ -32,15 +33,20 @@ def grad_cam(
     w_c = mean over positions of d score / d A_c;   map = relu(sum of w_c A_c), scaled to a maximum of 1
 
     The score is the class's logit: the input of the softmax or sigmoid at the model's end, a layer of its own or not.
+    Of one sigmoid unit, what raises its logit speaks for class 1 and what lowers it for class 0; of a regression the
+    score is the value itself. Of a map of classes it is the mean logit over the pixels that the model calls so (over
+    all where none is), or that of one pixel.
 
     Args:
         model: A functional or Sequential model of one input; models nested in it are opened.
         images: (images, height, width, channels), as the model takes them.
-        classes: The class to explain, for all images or for each. None: the predicted one.
+        classes: The class to explain, for all images or for each, or the number of the value. None: the predicted class
+            (of a map: that of most pixels); several values of a regression, and embeddings, have none.
         layer: Name of the layer whose maps A are weighted ("inner_model/layer" in a nested model). None: the last one
             on the way to the score that gives a feature map of more than one position. Where other ways lead around
             the layer, the gradient is that through the layer alone.
         output: Name or index of the output to explain. None: "predictions", else the first.
+        position: Of a map of classes: (row, column) of the pixel of the output that is explained. None: all of them.
         batch_size: Images at a time.
         stated: What is known of the model's input: value_range, preprocess; see `kattn.facts.stated.Stated`.
 
@@ -49,7 +55,7 @@ def grad_cam(
         way to the score; for a model without feature maps; for classes out of range; for images that do not fit.
     Paper: Selvaraju et al. Grad-CAM. ICCV 2017. arXiv:1610.02391
     """
-    return _by_gradient(_grad_cam_map, model, images, classes, layer, output, batch_size, stated)
+    return _by_gradient(_grad_cam_map, model, images, classes, layer, output, position, batch_size, stated)
 
 
 def grad_cam_plus_plus(
@@ -59,6 +65,7 @@ def grad_cam_plus_plus(
     classes: Sequence[int] | int | None = None,
     layer: str | None = None,
     output: str | int | None = None,
+    position: tuple[int, ...] | int | None = None,
     batch_size: int = 32,
     **stated: Any,
 ) -> np.ndarray:
@@ -74,7 +81,7 @@ def grad_cam_plus_plus(
     Paper: Chattopadhyay et al. Grad-CAM++. WACV 2018. arXiv:1710.11063
     Code: adityac94/Grad_CAM_plus_plus
     """
-    return _by_gradient(_grad_cam_plus_plus_map, model, images, classes, layer, output, batch_size, stated)
+    return _by_gradient(_grad_cam_plus_plus_map, model, images, classes, layer, output, position, batch_size, stated)
 
 
 def _grad_cam_map(features: Any, gradient: Any) -> Any:
@@ -98,6 +105,7 @@ def _by_gradient(
     classes: Sequence[int] | int | None,
     layer: str | None,
     output: str | int | None,
+    position: tuple[int, ...] | int | None,
     batch_size: int,
     stated: Mapping[str, Any],
 ) -> np.ndarray:
@@ -111,15 +119,16 @@ def _by_gradient(
     """
     images = checked_images(model, images, stated)
     graph = Graph(model, output=output, image_shape=images.shape[1:])
-    score, _ = logits(graph)
-    front, back = _halves(graph, _source_call(graph, layer), score)
-    wanted = wanted_classes(classes, len(images), score.shape[-1])
+    scored = scores_of(graph, model, stated, maps=True)
+    front, back = _halves(graph, _source_call(graph, layer, scored), scored.tensor)
+    wanted = wanted_classes(classes, len(images), scored.classes, "" if scored.chosen else scored.what)
+    place = _place(scored, position)
 
     def heat(batch: Any, start: int) -> Any:
         batch = ops.convert_to_tensor(batch)
         features = front(batch, training=False)
         chosen = None if wanted is None else wanted[start : start + len(batch)]
-        gradient = gradient_of(functools.partial(_score_of, back, chosen, batch), features)
+        gradient = gradient_of(functools.partial(_score_of, back, scored, place, chosen, batch), features)
         return ops.relu(weighted(ops.cast(features, "float32"), ops.cast(gradient, "float32")))
 
     return maps_over(images, batch_size, heat)
@@ -137,12 +146,15 @@ def _halves(graph: Graph, source: Call, score: Any) -> tuple[Any, Callable[[Any,
     return front, lambda features, _: alone(features, training=False)
 
 
-def _source_call(graph: Graph, name: str | None) -> Call:
+def _source_call(graph: Graph, name: str | None, scored: Scores) -> Call:
     """The call whose maps are looked at: the named one, else the last with more than one position.
 
     Raises: ValueError for a name that the model does not have or that gives no feature map; for a model without one.
     """
     maps = graph.maps()
+    if scored.call is not None and len(scored.tensor.shape) > 2:  # the scores are a map too
+        before = {id(operation) for operation in graph.model(scored.call.inputs).operations}
+        maps = [call for call in maps if id(call.operation) in before]
     if name is not None:
         call = graph.find(name)
         if call not in maps:
@@ -157,9 +169,48 @@ def _source_call(graph: Graph, name: str | None) -> Call:
     return next((call for call in reversed(maps) if call.outputs.shape[1:3] != (1, 1)), maps[-1])
 
 
-def _score_of(back: Callable[[Any, Any], Any], classes: Any, image: Any, features: Any) -> Any:
+def _place(scored: Scores, position: tuple[int, ...] | int | None) -> int | None:
+    """The number of a pixel among all those of the output.
+
+    Raises: ValueError for a position outside the output, and of an output that has none.
+    """
+    if position is None:
+        return None
+    sides = tuple(scored.tensor.shape[1:-1])
+    given = (position,) if isinstance(position, int) else tuple(position)
+    if not sides or len(given) != len(sides) or any(not 0 <= i < n for i, n in zip(given, sides, strict=True)):
+        wanted = f"a place of {sides}" if sides else "left out: it has no pixels"
+        raise ValueError(f"{scored.what}; position must be {wanted}. Received: position={position!r}")
+    return int(np.ravel_multi_index(given, sides))
+
+
+def _score_of(
+    back: Callable[[Any, Any], Any], scored: Scores, place: int | None, classes: Any, image: Any, features: Any
+) -> Any:
     """The sum over the batch of each image's score of its class, or of its highest score."""
     scores = ops.cast(back(features, image), "float32")
+    if scored.sides:
+        scores = both_sides(scores)
+    if len(scores.shape) > 2:
+        scores = ops.reshape(scores, (scores.shape[0], -1, scores.shape[-1]))
+        scores = scores[:, place] if place is not None else _mean_of_called(scores, classes)
     if classes is None:
         return ops.sum(ops.max(scores, axis=-1))
     return ops.sum(scores * ops.one_hot(ops.cast(classes, "int32"), scores.shape[-1]))
+
+
+def _mean_of_called(scores: Any, classes: Any) -> Any:
+    """Scores (batch, pixels, classes) as (batch, classes): of each class the mean over the pixels that are called so.
+
+    Of a class that no pixel is called it is the mean over all. Where the class of most pixels is meant (classes is
+    None), the others are left out of the choice.
+    """
+    count = scores.shape[-1]
+    called = ops.one_hot(ops.argmax(scores, axis=-1), count)
+    sizes = ops.sum(called, axis=1)
+    means = ops.sum(scores * called, axis=1) / ops.maximum(sizes, 1.0)
+    means = ops.where(sizes > 0, means, ops.mean(scores, axis=1))
+    if classes is None:
+        most = ops.one_hot(ops.argmax(sizes, axis=-1), count)
+        return ops.where(most > 0, means, -1e30)
+    return means

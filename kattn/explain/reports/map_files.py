@@ -36,6 +36,7 @@ def draw_maps(
     layer: str | None = None,
     every_layer: bool = False,
     query: tuple[float, float] | None = None,
+    position: tuple[int, int] | None = None,
     size: tuple[int, int] | None = None,
     form: str = "png",
     class_names: Sequence[str] | None = None,
@@ -50,7 +51,7 @@ def draw_maps(
         out: The folder to write to.
         methods: Some of `kattn.explain.reports.methods.METHODS`.
         classes: The class to explain; None: the predicted one of each image.
-        layer, query: Of the methods.
+        layer, query, position: Of the methods.
         every_layer: For attention: maps of all its layers. Otherwise, and where no layer is named, of the last layer
             on each size of map.
         size: Height and width, for models that leave theirs open.
@@ -89,6 +90,7 @@ def draw_maps(
                 classes=None if of_attention else classes,
                 layer=layer if whole else last_of_each_size(model, images.shape[1:]),
                 query=query if of_attention else None,
+                position=None if of_attention else position,
                 **stated,
             )
             for title, maps in found.items():

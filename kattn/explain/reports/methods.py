@@ -29,6 +29,7 @@ def maps_by(
     classes: Any = None,
     layer: str | Sequence[str] | None = None,
     query: tuple[float, float] | None = None,
+    position: tuple[int, ...] | None = None,
     **stated: Any,
 ) -> dict[str, np.ndarray]:
     """The maps of a method by the titles of their columns: one of a class method, one a layer of attention.
@@ -39,6 +40,7 @@ def maps_by(
         classes: For class methods.
         layer: The layer looked at, for attention one or several; None: the method's own choice.
         query: For attention.
+        position: For grad_cam and grad_cam_plus_plus of a map of classes: the pixel of the output that is explained.
         stated: What is known of the model's input, as the methods take it.
 
     Raises: ValueError for an unknown method, an option that the method does not have, and as the method does.
@@ -51,7 +53,11 @@ def maps_by(
         raise unknown("method", method, METHODS)
     if query is not None:
         raise ValueError(f"a query pixel belongs to attention, not to {method}.")
-    options = {} if layer is None else {"layer": layer}
+    options: dict[str, Any] = {} if layer is None else {"layer": layer}
+    if position is not None:
+        if method == "cam":
+            raise ValueError("cam is of one row of scores an image; a position belongs to grad_cam.")
+        options["position"] = position
     if layer is not None and method == "cam":
         raise ValueError("cam has no layer to choose: it looks at the maps behind which the score is a mean.")
     return {method: CLASS_METHODS[method](model, images, classes=classes, **options, **stated)}

@@ -69,6 +69,11 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
             raise RunError(f"{path} holds no finished run to report on. kattn train writes one.")
         config, metrics, history = folder.config(), folder.metrics(), folder.history()
         require(config, CONFIG_FIELDS, folder.path / CONFIG)
+        if "images" in metrics and "top1" not in metrics:
+            raise RunError(
+                f"{path} is no run of a classifier: a report shows classes. kattn evaluate prints what is measured of "
+                "it, kattn explain draws its maps."
+            )
         require(metrics, METRICS_FIELDS, folder.path / METRICS)
         if not history or "epoch" not in history[0]:
             raise RunError(f"{folder.path / HISTORY} has no epochs.")

@@ -85,6 +85,10 @@ def _curves(run: FinishedRun) -> Section:
 
 def _confusion(run: FinishedRun) -> Section:
     accuracies = run.metrics["per_class"]
+    if run.metrics["confusion"] is None:
+        return Section(
+            "Confusion", note=f"{len(accuracies)} classes are too many to draw; metrics.json has the numbers."
+        )
     figure = plots.confusion_figure(run.metrics["confusion"], list(accuracies))
     worst = sorted((accuracy, name) for name, accuracy in accuracies.items() if accuracy is not None)[:10]
     return Section(

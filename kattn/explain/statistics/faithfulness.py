@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from kattn.explain.class_maps.scores import wanted_classes
 from kattn.explain.images import checked_images
+from kattn.facts.description import BINARY
+from kattn.facts.of_model import describe_model
 from kattn.graph.compiled import compiled
 from kattn.graph.opened import Graph
 
@@ -84,7 +87,9 @@ def deletion_insertion(
     if steps < 1:
         raise ValueError(f"steps must be at least 1. Received: steps={steps}")
     graph = Graph(model, output=output, image_shape=images.shape[1:])
-    network = compiled(graph.model(graph.output))
+    network: Callable[[np.ndarray], Any] = compiled(graph.model(graph.output))
+    if describe_model(model).outputs[graph.output_name].kind.value == BINARY:
+        network = functools.partial(_both_sides, network)
     start = _scores(network, images, batch_size)
     wanted = wanted_classes(classes, len(images), start.shape[-1])
     wanted = start.argmax(axis=-1) if wanted is None else wanted
@@ -162,6 +167,12 @@ def _box_mean(images: np.ndarray, axis: int, reach: int) -> np.ndarray:
     shape = [1, 1, 1, 1]
     shape[axis] = length
     return ((sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)).astype("float32")
+
+
+def _both_sides(run: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes from one unit's."""
+    yes = np.asarray(run(images)).reshape(len(images), 1)
+    return np.concatenate([1 - yes, yes], axis=-1)
 
 
 def _scores(run: Callable[[np.ndarray], Any], images: np.ndarray, batch_size: int) -> np.ndarray:
