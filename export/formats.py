@@ -242,11 +242,13 @@ FORMATS: dict[str, Format] = {
 }
 # The file that a model is saved in: it is run and timed beside the artefacts made from it.
 KERAS = Format(name="keras", title="Keras", runner_path="kattn.export.proof.keras_runner:KerasRunner", suffix=".keras")
+OLD_KERAS = dataclasses.replace(KERAS, title="Keras H5", suffix=".h5")
+SAVED = (KERAS, OLD_KERAS)
 
 
 def format_of(path: str | os.PathLike[str]) -> Format | None:
     """The format of an artefact or a .keras file, by its suffix or by what a folder holds; None for anything else."""
-    return next((row for row in (*FORMATS.values(), KERAS) if row.recognises(path)), None)
+    return next((row for row in (*FORMATS.values(), *SAVED) if row.recognises(path)), None)
 
 
 def load(
@@ -286,7 +288,7 @@ def load(
         except ValueError as error:
             raise ExportInputError(str(error)) from None
         return runner
-    known = (row.suffix or f"a folder with {row.marker}" for row in (*FORMATS.values(), KERAS))
+    known = (row.suffix or f"a folder with {row.marker}" for row in (*FORMATS.values(), *SAVED))
     raise ExportInputError(f"{path} is not an artefact that can be run. Known: {', '.join(known)}.")
 
 

@@ -1,4 +1,4 @@
-"""Read and run .keras files in Keras."""
+"""Read and run .keras files, and Keras's older .h5 files, in Keras."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
 from kattn.zoo.weights.keras_files import weights_of_archive
 
+H5 = ".h5"
 CONFIG = "config.json"
 MOST_CONFIG = 16 << 20  # bytes
 CODE = ("safe_mode", "Could not locate", "lambda")  # in Keras's messages on what needs code of one's own
 
 
 def read_keras(path: str | Path) -> Any:
-    """A .keras file as a model, not compiled. Keras's safe mode is always on: no code of the file is executed.
+    """A .keras or .h5 file as a model, not compiled. Keras's safe mode is always on: no code of the file is executed.
 
     Raises: ExportInputError, a ValueError, for a file that is damaged, swells beyond what its size lets expect, or
         needs code: a Lambda layer, or classes that are not registered.
     """
     path = Path(path)
-    if not zipfile.is_zipfile(path):
+    old = path.suffix == H5
+    if not old and not zipfile.is_zipfile(path):
         raise ExportInputError(f"{path} is not a readable .keras file: it should be a zip archive and is none.")
     try:
-        _check(path)
+        (_check_h5 if old else _check)(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if not isinstance(model, keras.Model):
             raise TypeError(f"it holds a {type(model).__name__}, no model")
@@ -48,10 +50,23 @@ def read_keras(path: str | Path) -> Any:
         reason = text.partition("\n")[0][:300]  # Keras appends the whole configuration of the layer
         if any(word in text for word in CODE):
             reason += (
-                " kattn executes no code of a file. If you trust where it comes from, load it yourself, with "
-                "keras.saving.load_model(path, safe_mode=False) or custom_objects=, and pass the model."
+                " kattn executes no code of a file. Import the module that registers its layers first "
+                "(keras.saving.register_keras_serializable; --import my_layers.py on the command line). If you trust "
+                "where the file comes from, load it yourself, with keras.saving.load_model(path, safe_mode=False) or "
+                "custom_objects=, and pass the model."
             )
-        raise ExportInputError(f"{path} is not a readable .keras file: {reason}") from error
+        raise ExportInputError(f"{path} is not a readable {path.suffix} file: {reason}") from error
+
+
+def _check_h5(path: Path) -> None:
+    """Look at a whole .h5 file before Keras opens it. Raises: ValueError."""
+    with open_hdf5(path, repr(str(path))) as content:
+        text, shapes = content.attributes().get("model_config"), content.shapes
+    if text is None:
+        raise ValueError(
+            "it holds weights only, and no model. For one of the zoo: kattn.zoo.create(name, weights=path)"
+        )
+    check_size(lambda: keras.models.model_from_json(text), shapes)
 
 
 def _check(path: Path) -> None:

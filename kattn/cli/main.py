@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kattn.cli import commands
-from kattn.cli.arguments import joined
+from kattn.cli.arguments import import_file, joined
 from kattn.cli.messages import in_flags
 from kattn.files import shown
 from kattn.startup import import_keras
@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.needs_keras:
             import_keras()
+        for file in arguments.imports or ():
+            import_file(file)
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
         print("\nkattn: stopped. A training run goes on with the same command and --resume.", file=sys.stderr)
@@ -102,6 +104,16 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         sub.set_defaults(run=command.run, needs_keras=getattr(command, "KERAS", True), parser=sub)
         # Also behind the command; absent there, it must not undo the one in front.
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        if getattr(command, "KERAS", True):
+            sub.add_argument(
+                "--import",
+                dest="imports",
+                action="append",
+                metavar="FILE",
+                help="run a Python file first, such as one that registers layers of your own; repeatable",
+            )
+        else:
+            sub.set_defaults(imports=())
         if only in (None, name):
             command.add(sub)
     return parser

@@ -149,7 +149,7 @@ def _expected(kinds: Collection[str]) -> str:
     formats = ", ".join(row.suffix or f"{row.title} folder" for row in FORMATS.values())
     texts = {
         RUN: "the folder of a run",
-        KERAS: "a .keras file",
+        KERAS: "a .keras or .h5 file",
         ARTEFACT: f"an exported file ({formats})",
         ZOO: "the name of a model of the zoo",
     }
