@@ -184,8 +184,8 @@ def ended(child: int) -> int:
 def moments(folder: Path, seed: int, *jobs: str) -> dict[str, dict[str, Any]]:
     """Kill commands of the table at random moments and call them again.
 
-    Returns: By command: "seconds" of a whole call, and "tries": at which part of it each was killed (None: it was
-    faster), what lay there that was not whole, and what was otherwise after the second call.
+    Returns: By command: "seconds" of a whole call, and "tries": at which part of it each was killed, what lay there
+        that was not whole, and what was otherwise after the second call.
     """
     import keras
     import keras_tuner  # noqa: F401
@@ -211,22 +211,26 @@ def moments(folder: Path, seed: int, *jobs: str) -> dict[str, dict[str, Any]]:
 
         whole = folder / name / "whole" / "out"
         whole.mkdir(parents=True)
-        started = time.perf_counter()
         assert ended(start(whole)) == 0
-        seconds, expected, tries = time.perf_counter() - started, contents(whole), []
-        for number in range(int(count)):
-            out, part = folder / name / str(number) / "out", draw.random()
+        expected, seconds, tries = contents(whole), 0.0, []
+        for number in range(3 * int(count)):
+            out = folder / name / str(number) / "out"
             out.mkdir(parents=True)
-            child = start(out)
-            time.sleep(part * seconds)
-            os.kill(child, signal.SIGKILL)
+            started, child = time.perf_counter(), start(out)
+            if seconds:
+                time.sleep((part := draw.random()) * seconds)
+                os.kill(child, signal.SIGKILL)
             killed = ended(child) == -signal.SIGKILL
+            if not killed:  # it was faster than that
+                seconds = time.perf_counter() - started
+                continue
             lying = {path: value for path, value in contents(out).items() if not hidden(path)}
             wrong = differences(lying, expected, command.growing)
             again = ended(start(out))
             after = differences(contents(out), expected)
-            tries.append({"part": part if killed else None, "there": len(lying)})
-            tries[-1] |= {"wrong": wrong, "again": again, "after": after}
+            tries.append({"part": part, "there": len(lying), "wrong": wrong, "again": again, "after": after})
+            if len(tries) == int(count):
+                break
         found[name] = {"seconds": seconds, "tries": tries}
         print(json.dumps({name: found[name]}), file=sys.stderr, flush=True)
     return found
