@@ -76,7 +76,7 @@ def locked_folder(folder: Path, name: str = NAME) -> Iterator[None]:
 def holder(path: Path) -> tuple[str, int] | None:
     """Host and process that hold a lock, by its file; None where it does not say."""
     record = _record(path)
-    return None if record is None else (record["host"], record["pid"])
+    return record and record[:2]
 
 
 def _acquire(path: Path, wait: float) -> Callable[[], object]:
@@ -122,14 +122,15 @@ def _me() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
-def _record(path: Path) -> dict[str, str | int] | None:
-    """What a lock file says; None for one that is not there, not whole, or not a lock file."""
+def _record(path: Path) -> tuple[str, int, str] | None:
+    """Host, process and since when, as a lock file says; None for one that is not there, not whole, or none at all."""
     try:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with open(os.open(path, flags), "rb") as file:
             record = json.loads(file.read(1000))
-        kinds = {"host": str, "pid": int, "since": str}
-        return record if all(isinstance(record[name], kind) for name, kind in kinds.items()) else None
+        host, pid, since = record["host"], record["pid"], record["since"]
+        said = isinstance(host, str) and isinstance(pid, int) and isinstance(since, str)
+        return (host, pid, since) if said else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -138,7 +139,8 @@ def _explained(path: Path) -> str:
     record = _record(path)
     who = "another process"
     if record is not None:
-        who = shown(f"process {record['pid']} on {record['host']}, since {record['since']}")
-    here = record is not None and record["host"] == socket.gethostname()
+        host, pid, since = record
+        who = shown(f"process {pid} on {host}, since {since}")
+    here = record is not None and record[0] == socket.gethostname()
     gone = "" if here else f" If its machine is gone for good, remove {path}."
     return f"{path.parent} is in use by {who}. Wait until it has ended, or choose another folder (out=).{gone}"

@@ -24,7 +24,7 @@ def killed(folder, *jobs):
 
 @pytest.mark.parametrize(
     "jobs",
-    [("convert/1", "tflite/1"), pytest.param([f"{name}/{TRIES}" for name in COMMANDS], marks=pytest.mark.slow)],
+    [("convert/1",), pytest.param([f"{name}/{TRIES}" for name in COMMANDS], marks=pytest.mark.slow)],
     ids=["one", "all"],
 )
 def test_at_random_moments(jobs, tmp_path, capsys):
