@@ -91,8 +91,8 @@ def test_of_a_map_one_pixel_or_all_that_are_called_so_are_explained():
     np.testing.assert_allclose(grad_cam(model, IMAGES, classes=1), one, atol=1e-5)  # every pixel has the same weights
     most = np.array([np.bincount(each.ravel(), minlength=3).argmax() for each in called])
     np.testing.assert_allclose(grad_cam(model, IMAGES), grad_cam(model, IMAGES, classes=most), atol=1e-5)
-    wide = model_of(lambda x: layers.Conv2D(3, 3, activation="softmax")(x))
-    places = [grad_cam_plus_plus(wide, IMAGES, classes=1, position=place) for place in ((0, 0), (3, 3))]
+    deep = model_of(lambda x: layers.Conv2D(3, 1, activation="softmax")(layers.Conv2D(4, 3, activation="relu")(x)))
+    places = [grad_cam(deep, IMAGES, classes=1, layer="a", position=place) for place in ((0, 0), (3, 3))]
     assert not np.allclose(*places)
 
 
