@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,14 +17,12 @@ from kattn.runs.folder import LOGS, RunFolder
 from kattn.training.averaging import AveragedWeights
 from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
 from kattn.training.devices import Devices
-from kattn.training.kinds import MOVES, TRAINED, Trained
+from kattn.training.kinds import TRAINED, Trained, recipe_for
 from kattn.training.optimizers import SGD, AdamW
 from kattn.training.progress import Progress
 from kattn.training.recipes import Recipe
 from kattn.training.schedules import Schedule
 from kattn.training.tensorboard import TensorBoardLog
-
-log = logging.getLogger("kattn")
 
 # Kind of targets -> loss and metric.
 LOSSES = {
@@ -139,9 +135,6 @@ def batches_for(
     shared: dict[str, Any] = {"part": (devices.rank, devices.ranks), "devices": devices.count, "as_input": as_input}
     shared["binary"] = row.kind == BINARY
     shared["classes"] = len(dataset.class_names) if needs_soft_targets(recipe) and row.kind == CLASSES else None
-    if row.still and (moves := [name for name in MOVES if getattr(recipe, name)]):
-        log.warning("%s of the recipe left out: images that are moved would need other %s", ", ".join(moves), row.kind)
-        recipe = dataclasses.replace(recipe, crop=0.0, shift=0.0, flip=False, rand_operations=0)
     augment = Augment(
         crop=recipe.crop,
         shift=recipe.shift,
@@ -183,6 +176,7 @@ def fit(
     weights: np.ndarray | None = None,
 ) -> None:
     """Compile and train a model, from the state in the run's folder where there is one; see kattn.train."""
+    recipe = recipe_for(row, recipe)
     training, validation = batches_for(model, dataset, recipe, seed, devices, as_input, row, weights)
     metrics = [row.metric(name=row.name)] if row.metric else None
     compile_for(model, recipe, len(training), row.sides, loss=row.loss and row.loss(), metrics=metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,8 @@ from kattn.facts.of_model import describe_model
 from kattn.graph.outputs import class_outputs
 from kattn.suggest import unknown
 from kattn.training.recipes import Recipe
+
+log = logging.getLogger("kattn")
 
 
 class PixelAccuracy(keras.metrics.SparseCategoricalAccuracy):
@@ -46,8 +49,7 @@ class Trained:
         sides: Each unit answers yes or no.
         name: Of the metric, in the history.
         lower: A lower value of the metric is better.
-        soft: The targets may be smoothed and mixed.
-        still: An image that is moved or mirrored would need other targets.
+        plain: Images and targets stay as they are: an image that is moved, mirrored or mixed would need other targets.
     """
 
     kind: str
@@ -56,8 +58,7 @@ class Trained:
     sides: bool = False
     name: str = "accuracy"
     lower: bool = False
-    soft: bool = True
-    still: bool = False
+    plain: bool = False
 
 
 ROWS = (
@@ -70,15 +71,15 @@ ROWS = (
         metric=keras.metrics.MeanAbsoluteError,
         name="mae",
         lower=True,
-        soft=False,
-        still=True,
+        plain=True,
     ),
-    Trained(MAP, loss=_pixel_loss, metric=PixelAccuracy, soft=False, still=True),
+    Trained(MAP, loss=_pixel_loss, metric=PixelAccuracy, plain=True),
 )
 TRAINED: dict[str, Trained] = {row.kind: row for row in ROWS}
 MASK = replace(TRAINED[MAP], loss=keras.losses.BinaryCrossentropy, metric=keras.metrics.BinaryAccuracy)
-SOFT = ("label_smoothing", "mixup", "cutmix")  # fields of a recipe that make rows of probabilities of the targets
-MOVES = ("crop", "shift", "flip", "rand_operations")  # fields of a recipe whose augmentation moves pixels
+# Fields of a recipe that change targets, or images so that these would need other targets.
+CHANGES: dict[str, Any] = {"crop": 0.0, "shift": 0.0, "flip": False, "rand_operations": 0}
+CHANGES |= {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
 
 
 def trained_outputs(model: Any) -> dict[str, Output]:
@@ -98,11 +99,10 @@ def trained_outputs(model: Any) -> dict[str, Output]:
     return {name: outputs[name] for name in names}
 
 
-def trained_as(model: Any, dataset: Dataset, recipe: Recipe) -> Trained:
+def trained_as(model: Any, dataset: Dataset) -> Trained:
     """How a model is trained: by the kind of its outputs; where they do not say it, the labels do.
 
-    Raises: ValueError for a kind that is not trained, and for a recipe that smooths or mixes targets which cannot be;
-        DataError for labels of another kind.
+    Raises: ValueError for a kind that is not trained; DataError for labels of another kind.
     """
     name, output = next(iter(trained_outputs(model).items()))
     kind = known_kind(kind_of(output)) or kind_by_targets(dataset.targets, output.shape)
@@ -116,14 +116,15 @@ def trained_as(model: Any, dataset: Dataset, recipe: Recipe) -> Trained:
             f"{model.name} gives {kind}, which need labels of the kind {wanted!r}; {dataset.name} has "
             f"{dataset.targets!r}."
         )
-    row = MASK if kind == MAP and output.shape[-1] == 1 else TRAINED[kind]
-    asked = {name: value for name in SOFT if (value := getattr(recipe, name))}
-    if asked and not row.soft:
-        raise ValueError(
-            f"The recipe has {', '.join(f'{name}={value}' for name, value in asked.items())}, which goes with classes "
-            f"and attributes; {model.name} gives {kind}. Switch it off: overrides={dict.fromkeys(asked, 0.0)}."
-        )
-    return row
+    return MASK if kind == MAP and output.shape[-1] == 1 else TRAINED[kind]
+
+
+def recipe_for(row: Trained, recipe: Recipe) -> Recipe:
+    """The recipe without what does not go with the kind of output; the log says what was left out."""
+    asked = [name for name, off in CHANGES.items() if row.plain and getattr(recipe, name) != off]
+    if asked:
+        log.warning("%s of the recipe left out: targets of the kind %r stay as they are", ", ".join(asked), row.kind)
+    return replace(recipe, **{name: CHANGES[name] for name in asked})
 
 
 def class_weights(given: str | Mapping[Any, float] | None, dataset: Dataset) -> dict[str, float] | None:

@@ -175,7 +175,7 @@ def train(
         weights = None if counts is None else np.array(list(counts.values()), "float32")
         keras.utils.set_random_seed(seed)
         network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
-        row = trained_as(network, dataset, chosen)
+        row = trained_as(network, dataset)
         known = Stated(given.value_range.value, given.preprocess.value, given.resize.value, given.interpolation.value)
         kinds = dict.fromkeys(trained_outputs(network), row.kind)
         labels = None if row.kind == VALUES else dataset.class_names

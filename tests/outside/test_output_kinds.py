@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import r2_score, roc_auc_score
+from support import TESTS
 from support.output_kinds import body, model_of, painted, targets
 
 import kattn
+from kattn.cli.main import main
 from kattn.data.errors import DataError
 from kattn.evaluation import AttributeEvaluation, BinaryEvaluation, Evaluation, MapEvaluation, ValueEvaluation
+from kattn.export import ExportError, ExportInputError, tflite
 
 IMAGES = painted(24)
 LABELS = targets(IMAGES) | {"binary": targets(IMAGES)["binary"][:, 0].astype(int)}
@@ -93,8 +97,6 @@ def test_a_folder_of_two_classes_and_one_unit(tmp_path, capsys):
     kattn.export.tflite(model, tmp_path / "m.tflite", images=IMAGES.astype("float32"))
     found = [kattn.evaluate(source, tmp_path / "photos") for source in (model, tmp_path / "m.tflite")]
     assert found[0].per_class.keys() == {"cat", "dog"} and found[0].confusion == found[1].confusion
-    from kattn.cli.main import main
-
     for file in ("m.keras", "m.tflite"):
         assert main(["evaluate", str(tmp_path / file), "--data", str(tmp_path / "photos"), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["confusion"] == found[0].confusion
@@ -153,3 +155,86 @@ def test_functions_are_measured_by_their_labels():
     assert found.r2 == pytest.approx(1)
     found = kattn.evaluate(lambda x: x.argmax(-1), data["map"])
     assert (found.pixel_accuracy, found.mean_iou, found.loss) == (1, 1, None)
+
+
+# Export: tests/export/proof/test_kinds.py breaks files of every kind.
+
+PIXELS = painted(64).astype("float32")
+INT8 = {"precision": "int8", "calibration": PIXELS}
+
+
+def ending(end):
+    """A network of two convolutions, and what `end` makes of their mean."""
+    image, x = body()
+    return keras.Model(image, end(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+def test_a_nearly_constant_file_is_not_called_proven(tmp_path, capsys):
+    model = ending(lambda x: keras.layers.Dense(4, "softmax", kernel_initializer=keras.initializers.Constant(1e-5))(x))
+    report = tflite(model, tmp_path / "m.tflite", **INT8)
+    first, *others = str(report).splitlines()
+    assert first.startswith("warning:") and "is not proven" in first and "hardly differs" in first
+    assert not report.proven and "hardly differs" in report.warnings[0] and "agreement" not in report.checks
+    assert not any("agreement" in line for line in others)
+    model.save(tmp_path / "m.keras")
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["export", str(tmp_path / "m.keras"), *out]) == 0
+    assert capsys.readouterr().out.startswith("warning:")
+
+
+@pytest.mark.parametrize(
+    ("end", "kinds", "kind"),
+    [
+        (lambda x: keras.layers.Dense(4)(x), None, "values"),
+        (lambda x: keras.layers.Dense(4)(x), "classes", "classes"),
+        (lambda x: keras.layers.Dense(4)(x), {"predictions": "embedding"}, "embedding"),
+        (lambda x: keras.layers.Dense(4, name="logits")(x), None, "classes"),
+        (lambda x: keras.layers.Dense(1, "tanh")(x), None, "values"),
+        (lambda x: keras.layers.Reshape((2, 2))(keras.layers.Dense(4)(x)), None, "values"),
+    ],
+)
+def test_what_an_output_is_is_read_or_stated(end, kinds, kind, tmp_path):
+    report = tflite(ending(end), tmp_path / "m.tflite", images=PIXELS, kinds=kinds)
+    assert report.proven and report.outputs["predictions"]["kind"] == kind
+    certificate = json.loads((tmp_path / "m.tflite.json").read_text())["outputs"]["predictions"]
+    assert certificate.items() >= {"kind": kind, "measure": "difference", "limit": 1e-4}.items()
+
+
+def test_a_kind_that_does_not_exist_is_told(tmp_path):
+    with pytest.raises(ExportInputError, match=r"'class'.*classes"):
+        tflite(ending(keras.layers.Dense(4)), tmp_path / "m.tflite", images=PIXELS, kinds="class")
+
+
+def test_two_values_of_different_scales_do_not_fit_into_8_bits(tmp_path):
+    """A year beside a price: the year has less than one of 256 steps, which was written without a word."""
+    scale = keras.layers.Rescaling([1.0, 5000.0], offset=[0.0, 0.0])
+    model = ending(lambda x: scale(keras.layers.Dense(2)(x)))
+    with pytest.raises(ExportError, match=r"error of the values is .* max_error=") as caught:
+        tflite(model, tmp_path / "m.tflite", **INT8)
+    assert "float16" in str(caught.value) and list(tmp_path.iterdir()) == []
+    accepted = tflite(model, tmp_path / "m.tflite", **INT8, max_error=float("inf"))
+    assert not accepted.proven and "switched off" in accepted.warnings[0]
+    assert tflite(model, tmp_path / "m.tflite", precision="float16", images=PIXELS).proven
+
+
+def test_the_command_line_states_kinds_and_limits(tmp_path, capsys):
+    ending(keras.layers.Dense(4)).save(tmp_path / "m.keras")
+    command = ["export", str(tmp_path / "m.keras"), "--out", str(tmp_path), "--kinds"]
+    assert main([*command, "classes"]) == 0
+    assert main([*command, "predictions=embedding", "--max-error", "0.5"]) == 0
+    found = json.loads(next(tmp_path.glob("*.tflite.json")).read_text())["outputs"]["predictions"]
+    assert found["kind"] == "embedding"
+    assert main([*command, "clases"]) == 1
+    assert "classes" in capsys.readouterr().err
+
+
+# Documentation.
+
+
+def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    page = (TESTS.parent / "docs" / "training.md").read_text(encoding="utf-8").partition("## What a model gives")[2]
+    (program,) = re.findall(r"```python\n(.*?)```", page.partition("\n## ")[0], re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "training.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "mean absolute error" in said and "'kind': 'values'" in said

@@ -13,7 +13,7 @@ from kattn.data.dataset import Split
 from kattn.data.errors import DataError
 from kattn.data.loading import load
 from kattn.evaluation.evaluation import evaluate
-from kattn.training.kinds import MASK, TRAINED, PixelAccuracy, class_weights, trained_as
+from kattn.training.kinds import MASK, TRAINED, PixelAccuracy, class_weights, recipe_for, trained_as
 from kattn.training.recipes import Recipe
 from kattn.training.run import open_run, train
 
@@ -51,6 +51,7 @@ def test_the_best_epoch_of_a_regression_has_the_lowest_error(tmp_path):
     assert best.mae == pytest.approx(min(errors), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_zoo_network_of_one_unit_and_one_of_numbers(tmp_path):
     small = {"depths": (1, 1, 1), "widths": (4, 4, 8)}
     recipe = {**RECIPE, "epochs": 1}
@@ -92,13 +93,6 @@ def test_one_class_with_a_softmax_is_refused_with_the_way_out(tmp_path):
         (lambda: model_of("map"), (IMAGES, LABELS["classes"]), {}, DataError, "one integer a pixel"),
         (lambda: model_of("classes", "values"), (IMAGES, LABELS["classes"]), {}, ValueError, "several kinds: classes"),
         (
-            lambda: model_of("values"),
-            (IMAGES, LABELS["values"]),
-            {"overrides": {"label_smoothing": 0.1, "mixup": 0.2}},
-            ValueError,
-            r"label_smoothing=0\.1, mixup=0\.2, which goes with classes.*overrides=",
-        ),
-        (
             lambda: model_of("attributes"),
             (IMAGES, LABELS["attributes"]),
             {"class_weight": "balanced"},
@@ -128,13 +122,22 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(model, data, op
     assert not (tmp_path / "r").exists()
 
 
+def test_what_would_need_other_targets_is_left_out_and_named(caplog):
+    recipe = Recipe(epochs=1, batch_size=8, label_smoothing=0.1, mixup=0.2, flip=True, erase=0.5)
+    for kind in ("values", "map"):
+        found = recipe_for(TRAINED[kind], recipe)
+        assert (found.label_smoothing, found.mixup, found.flip, found.erase) == (0, 0, False, 0.5)
+        assert f"flip, label_smoothing, mixup of the recipe left out: targets of the kind '{kind}'" in caplog.text
+    assert recipe_for(TRAINED["binary"], recipe) == recipe
+
+
 def test_an_embedding_is_not_trained():
     import kattn.layers  # noqa: F401
 
     image, x = body()
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
     with pytest.raises(ValueError, match="embedding"):
-        trained_as(model, load((IMAGES, LABELS["classes"])), Recipe(epochs=1, batch_size=8))
+        trained_as(model, load((IMAGES, LABELS["classes"])))
 
 
 # Pixels without a label.
@@ -156,7 +159,7 @@ def test_a_mask_of_one_channel_is_trained_as_yes_and_no(tmp_path):
     model = keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid")(x), name="mask")
     labels = (LABELS["map"] == 1).astype(int)
     data = load((IMAGES, labels), targets="map")
-    assert trained_as(model, data, Recipe(epochs=1, batch_size=8)) is MASK
+    assert trained_as(model, data) is MASK
     done = train(model, data=(IMAGES, labels), recipe=RECIPE, out=tmp_path / "r", verbose=False)
     assert done.evaluation.classes == 2
 
