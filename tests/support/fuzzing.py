@@ -269,23 +269,15 @@ def _read_tensors(path):
             tensors.read(name)
 
 
-SMALL = {"classes": 2, "depths": (1, 1, 1), "input_shape": (8, 8, 3)}
 _networks: list[Any] = []
-
-
-def _network():
-    from kattn.zoo import create
-
-    if not _networks:
-        _networks.append(create("resnet20", **SMALL))
-    return _networks[0]
 
 
 def _weights(folder):
     from kattn.zoo import save_weights
 
-    about = {"model": "resnet20", "options": {key: list(v) if key != "classes" else v for key, v in SMALL.items()}}
-    save_weights(_network(), folder / "a.weights.h5", about=about)
+    _networks[:] = [_model()]
+    about = {"model": "resnet20", "options": {"classes": 2, "input_shape": [8, 8, 3]}}
+    save_weights(_networks[0], folder / "a.weights.h5", about=about)
     return folder / "a.weights.h5", [folder / "a.weights.h5"]
 
 
@@ -293,7 +285,7 @@ def _load_weights(path):
     from kattn.zoo.weights.finding import find_weights
     from kattn.zoo.weights.loading import load_weights
 
-    load_weights(_network(), find_weights(str(path), "resnet20"), "resnet20")
+    load_weights(_networks[0], find_weights(str(path), "resnet20"), "resnet20")
 
 
 def _keras(folder):
