@@ -43,7 +43,6 @@ def test_maps_side_by_side_count_as_one_each(export):
     assert layer.compute_output_shape([(2, 6, 5, 16), (2, 6, 5, 8)]) == ((2, 6, 5, 8), (2, 3, 8))
 
 
-@pytest.mark.representative
 def test_maps_side_by_side_behave_as_a_layer_should(check_layer):
     check_layer(AttentiveFeatureIntegration(channels=4), image(2, 6, 5, 8), image(2, 6, 5, 4, seed=1))
 

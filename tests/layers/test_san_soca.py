@@ -31,7 +31,6 @@ def newton_schulz(x, iterations):
     return y.mean(0) * np.sqrt(np.trace(covariance))
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     check_layer(SecondOrderChannelAttention(reduction=2, crop=4), features(2, 5, 6, 6))
 

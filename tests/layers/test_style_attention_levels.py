@@ -11,7 +11,6 @@ def image(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     inputs = image(2, 6, 4, 6), image(2, 3, 4, 6), image(2, 3, 2, 6), image(2, 2, 3, 6)
     check_layer(MultiLevelStyleAttention(return_attention=True), *inputs)

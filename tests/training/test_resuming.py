@@ -18,6 +18,7 @@ from kattn.runs.folder import RunError, RunFolder
 from kattn.training.run import train
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_resumes_to_the_same_result(straight, tmp_path):
     script = (
         "import os, signal, sys\n"

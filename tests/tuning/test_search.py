@@ -59,6 +59,7 @@ search(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_resumes_to_the_same_result(straight, tmp_path):
     out = tmp_path / "killed"
     command = [sys.executable, "-c", UNTRACED + DIE, str(out)]

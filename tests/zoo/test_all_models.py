@@ -15,10 +15,7 @@ from kattn.zoo.tables import pairs
 # A network of each other kind, with attentions at all sites; the whole product is a slow test.
 OTHERS = (
     "bam_wide_resnet16_8",
-    "afi_se_mobilenet_v2_cifar",
-    "abn_mobilenet_v1",
     "eca_shufflenet_v2_x0_5_cifar",
-    "splat_resnext29_32x4d",
     "nl_preact_resnet18",
     "cbam_squeezenet1_1",
 )

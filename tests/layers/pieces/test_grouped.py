@@ -13,7 +13,6 @@ def image(channels):
     return np.random.default_rng(0).standard_normal((2, 5, 4, channels)).astype("float32")
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     check_layer(GroupedConv2D(6, 3, padding="same", groups=2), image(4))
 
@@ -48,7 +47,7 @@ assert np.isfinite(loss).all() and (layer.get_weights()[0] != before).any()
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="The other backends do what Keras does.")
-@pytest.mark.parametrize(("onednn", "dtype"), [("0", "float32"), ("1", "float64")])
+@pytest.mark.parametrize(("onednn", "dtype"), [("0", "float64"), pytest.param("1", "float64", marks=pytest.mark.slow)])
 def test_it_trains_where_tensorflow_has_no_grouped_gradient(onednn, dtype):
     done = subprocess.run([sys.executable, "-c", TRAIN, onednn, dtype], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -6,6 +6,7 @@ from support.models import assert_probabilities, layers_of
 from kattn.zoo import create
 
 
+@pytest.mark.slow
 def test_se_stands_in_the_forty_residual_blocks_and_the_smallest_image_passes():
     model = create("se_inception_resnet_v2", input_shape=(75, 75, 3), classes=4)
     assert len(layers_of(model, "SqueezeExcite")) == 40

@@ -13,7 +13,10 @@ def test_attention92_has_one_two_and_three_modules():
     assert [sum(name.startswith(f"stage{i}") for name in names) for i in (1, 2, 3)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("name", "attention"), [("attention56", "channel"), ("attentionnext56", "spatial")])
+@pytest.mark.parametrize(
+    ("name", "attention"),
+    [("attention56", "channel"), pytest.param("attentionnext56", "spatial", marks=pytest.mark.slow)],
+)
 def test_every_activation_of_the_mask_gives_probabilities(name, attention):
     model = create(name, attention=attention, input_shape=(None, None, 3), classes=4)
     assert model.get_layer("stage2_attention1").attention == attention

@@ -40,7 +40,7 @@ def test_a_small_rcan_has_the_parameters_of_its_equation():
     assert SMALL["rcan"](scale=3).count_params() == 24 + conv(3, 8) + body + conv(8, 72) + conv(8, 3)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("rcan", 3), ("rcan", 4), ("san", 2), ("rnan", 2)])
+@pytest.mark.parametrize(("name", "scale"), [("rcan", 3), ("san", 2), ("rnan", 2)])
 def test_images_of_any_size_are_enlarged(name, scale):
     model = SMALL[name](scale=scale)
     for height, width in ((6, 4), (5, 7)):
