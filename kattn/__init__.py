@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from kattn.insertion.inserting import insert as insert
     from kattn.profiling import profile as profile
     from kattn.runs.describing import describe as describe
+    from kattn.training.compiling import compile_for as compile_for
     from kattn.training.run import train as train
     from kattn.tuning.search import tune as tune
 
 __getattr__, __dir__ = face(
     __name__,
     {
+        "compile_for": "training.compiling",
         "data": "",
         "describe": "runs.describing",
         "evaluate": "evaluation.evaluation",

@@ -14,6 +14,7 @@ from kattn.data.dataset import Dataset
 from kattn.facts.description import BINARY, CLASSES
 from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
+from kattn.training import compiling
 from kattn.training.averaging import AveragedWeights
 from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
 from kattn.training.devices import Devices
@@ -24,11 +25,11 @@ from kattn.training.recipes import Recipe
 from kattn.training.schedules import Schedule
 from kattn.training.tensorboard import TensorBoardLog
 
-# Kind of targets -> loss and metric.
+# Kind of targets -> loss.
 LOSSES = {
-    "attributes": (keras.losses.BinaryCrossentropy, keras.metrics.BinaryAccuracy),
-    "soft": (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalAccuracy),
-    "classes": (keras.losses.SparseCategoricalCrossentropy, keras.metrics.SparseCategoricalAccuracy),
+    "attributes": keras.losses.BinaryCrossentropy,
+    "soft": keras.losses.CategoricalCrossentropy,
+    "classes": keras.losses.SparseCategoricalCrossentropy,
 }
 
 
@@ -41,7 +42,7 @@ def compile_for(
     loss: Any = None,
     metrics: Sequence[Any] | None = None,
 ) -> None:
-    """Compile a model as the recipe says; every classification output gets the loss and counts alike.
+    """Compile a model as the recipe says, by `kattn.compile_for`: trained on logits, every output alike.
 
     Args:
         model: A Keras model.
@@ -50,18 +51,15 @@ def compile_for(
         multi_label: The outputs are attributes, each with a probability of its own.
         loss, metrics: In place of those of classes and attributes.
     """
-    per_output = targets_for(model)
-    own, metric = LOSSES["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
-    outputs = per_output(None) or [None]
-    losses = {name: loss or own() for name in outputs}
-    counted = {name: list(metrics or [metric(name="accuracy")]) for name in outputs}
-    single = None in losses
-    model.compile(
-        optimizer=build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ()),
-        loss=losses[None] if single else losses,
-        metrics=counted[None] if single else counted,
-    )
+    own = LOSSES["attributes" if multi_label else "soft" if needs_soft_targets(recipe) else "classes"]
+    optimizer = recipe_optimizer(model, recipe, steps)
+    compiling.compile_for(model, optimizer=optimizer, loss=loss or own(), metrics=metrics or ["accuracy"])
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
+
+
+def recipe_optimizer(model: Any, recipe: Recipe, steps: int) -> Any:
+    """The recipe's optimizer for the variables of a model, of which some may learn slower; see `build_optimizer`."""
+    return build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ())
 
 
 def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any:

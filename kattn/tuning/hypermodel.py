@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import keras
 import keras_tuner
 from keras import ops
 
-from kattn.graph.outputs import targets_for
-from kattn.training.fitting import compile_for
+from kattn.training.compiling import compile_for
+from kattn.training.fitting import recipe_optimizer
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.space import DEFAULT_SPACE, Space
 from kattn.zoo import create
@@ -64,10 +63,9 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         candidate = self.space.candidate(self.space.declare(hp))
         model = create(candidate.model, **{**self.fixed, **candidate.options})
         recipe = load_recipe(self.recipe, candidate.overrides)
-        compile_for(model, dataclasses.replace(recipe, label_smoothing=0.0, mixup=0.0, cutmix=0.0), self.steps)
-        per_output = targets_for(model)
-        loss, metrics = per_output(crossentropy(recipe.label_smoothing)), per_output(["accuracy"])
-        model.compile(model.optimizer, loss=loss, metrics=metrics)
+        compile_for(
+            model, optimizer=recipe_optimizer(model, recipe, self.steps), loss=crossentropy(recipe.label_smoothing)
+        )
         return model
 
 
@@ -78,11 +76,11 @@ def crossentropy(smoothing: float) -> Callable[[Any, Any], Any]:
         smoothing: Share of the target that is spread over all classes.
     """
 
-    def loss(labels: Any, predictions: Any) -> Any:
+    def loss(labels: Any, predictions: Any, from_logits: bool = False) -> Any:
         classes = predictions.shape[-1]
         if len(labels.shape) != 2 or labels.shape[-1] != classes:
             numbers = ops.cast(ops.reshape(labels, (-1,)), "int32")
             labels = ops.one_hot(numbers, classes, dtype=predictions.dtype) * (1 - smoothing) + smoothing / classes
-        return keras.losses.categorical_crossentropy(labels, predictions)
+        return keras.losses.categorical_crossentropy(labels, predictions, from_logits=from_logits)
 
     return loss
