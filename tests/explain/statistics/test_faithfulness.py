@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from scipy.ndimage import gaussian_filter
 
 from kattn.explain import deletion_insertion, pointing_game
+from kattn.explain.statistics.faithfulness import baseline_images
 
 
 def brightness():
@@ -37,6 +39,16 @@ def test_a_blurred_image_is_where_nothing_can_be_seen():
     found = deletion_insertion(brightness(), images, np.zeros((2, 4, 4)), steps=2)
     np.testing.assert_allclose(found.deletion[:, -1], found.insertion[:, 0], atol=1e-6)
     np.testing.assert_allclose(found.deletion[:, -1], 0.5, atol=0.05)
+
+
+def test_deletion_and_insertion_have_baselines_of_their_own_as_in_rise():
+    images, ends = np.zeros((1, 4, 4, 1), "float32"), {"deletion_baseline": 0.25, "insertion_baseline": (0.75,)}
+    found = deletion_insertion(brightness(), images, images[..., 0], classes=0, steps=1, **ends)
+    np.testing.assert_allclose([found.deletion[0, -1], found.insertion[0, 0]], [0.25, 0.75], atol=1e-6)
+    point, image = np.zeros((11, 11)), np.zeros((1, 31, 31, 1), "float32")
+    point[5, 5] = image[0, 15, 15] = 100.0
+    kernel = gaussian_filter(point, 5)  # the authors' gkern(11, 5)
+    np.testing.assert_allclose(baseline_images(image, "rise")[0, 10:21, 10:21, 0], kernel, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
