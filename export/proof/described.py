@@ -37,7 +37,7 @@ def describe_artefact(runner: Runner, stated: Stated | None = None) -> Descripti
     said = stated_in(record)
     if not said.labels and labels.is_file():
         said = replace(said, labels=read_labels(labels))
-    kinds = said.about(outputs).kinds
+    kinds = said.kinds_of(outputs)
     said = replace(said, kinds={name: kind for name, kind in kinds.items() if name in outputs})
     found = with_stated(found, said, origin)
     given_scores = {

@@ -55,7 +55,7 @@ def prepare(
     named = named_outputs(model)
     chosen = _choose(named, outputs)
     try:
-        description = describe_model(model, stated.about(chosen) if stated else None)
+        description = describe_model(model, replace(stated, kinds=stated.kinds_of(chosen)) if stated else None)
     except ValueError as error:
         raise ExportInputError(str(error)) from None
     names = input_names(model, chosen)

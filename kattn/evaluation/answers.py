@@ -128,7 +128,7 @@ def _sorted(values: np.ndarray, labels: Sequence[str]) -> Best:
 
 def _two_sides(values: np.ndarray, labels: Sequence[str]) -> Best:
     yes = float(values.reshape(-1)[0])
-    best = [(labels[1], yes), (labels[0], 1 - yes)]
+    best: Best = [(labels[1], yes), (labels[0], 1 - yes)]
     return best if yes > 0.5 else best[::-1]
 
 

@@ -110,7 +110,7 @@ def evaluate(
     part: Split = getattr(dataset, split)
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
-    images = part.images
+    images: Any = part.images
     if taken:
         images = AsInput(images, taken, predictor.name, files=dataset.name != ARRAYS)
     answers = predictor.run(images, batch_size)

@@ -34,15 +34,21 @@ from kattn.graph.outputs import named_outputs
 SOFTMAX, SIGMOID = ("softmax", "log_softmax"), ("sigmoid", "hard_sigmoid")
 L = keras.layers
 # What passes values on as they are in inference, as far as their kind goes.
-PASSING = (L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.GaussianNoise, L.GaussianDropout, L.Identity)
-PASSING += (L.ActivityRegularization,)
+PASSING = (
+    *(L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.GaussianNoise, L.GaussianDropout, L.Identity),
+    L.ActivityRegularization,
+)
 PASSING_OPERATIONS = ("Cast", "Squeeze", "ExpandDims", "Identity", "StopGradient", "Copy")
-POOLED = (L.GlobalAveragePooling1D, L.GlobalAveragePooling2D, L.GlobalMaxPooling1D, L.GlobalMaxPooling2D)
-POOLED += (L.Flatten, L.UnitNormalization)
+POOLED = (
+    *(L.GlobalAveragePooling1D, L.GlobalAveragePooling2D, L.GlobalMaxPooling1D, L.GlobalMaxPooling2D),
+    *(L.Flatten, L.UnitNormalization),
+)
 # Layers whose values have no further meaning of their own, after their activation.
-PLAIN = (L.Dense, L.Conv1D, L.Conv2D, L.Conv2DTranspose, L.SeparableConv2D, L.DepthwiseConv2D, L.EinsumDense)
-PLAIN += (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization, L.LayerNormalization)
-PLAIN += (L.UpSampling2D, L.Resizing, L.Rescaling)
+PLAIN = (
+    *(L.Dense, L.Conv1D, L.Conv2D, L.Conv2DTranspose, L.SeparableConv2D, L.DepthwiseConv2D, L.EinsumDense),
+    *(L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization, L.LayerNormalization),
+    *(L.UpSampling2D, L.Resizing, L.Rescaling),
+)
 LOSSES = {
     CLASSES: ("categorical_crossentropy", "sparse_categorical_crossentropy", "categorical_focal_crossentropy"),
     ATTRIBUTES: ("binary_crossentropy", "binary_focal_crossentropy"),

@@ -57,7 +57,7 @@ def describe_model(model: keras.Model, stated: Stated | None = None, name: str |
     """
     inputs, known = read_inputs(model), known_of(model)
     names = list(named_outputs(model))
-    kinds = {**(known.stated.about(names).kinds if known else {}), **(stated.about(names).kinds if stated else {})}
+    kinds = {**(known.stated.kinds_of(names) if known else {}), **(stated.kinds_of(names) if stated else {})}
     found = Description(name or model.name, "model", inputs, describe_outputs(model, kinds))
     if known:
         found = with_stated(found, known.stated, known.origin, known.detail)

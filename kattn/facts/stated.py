@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,9 @@ class Stated:
             raise TypeError(str(unknown("keyword argument", wrong, names)))
         return cls(**options)
 
-    def about(self, outputs: Iterable[str]) -> Stated:
-        """The same where one kind for all is one for each of these outputs."""
-        return replace(self, kinds=dict.fromkeys(outputs, self.kinds)) if isinstance(self.kinds, str) else self
+    def kinds_of(self, outputs: Iterable[str]) -> dict[str, str]:
+        """Output to kind, where one kind for all is one for each of these outputs."""
+        return dict.fromkeys(outputs, self.kinds) if isinstance(self.kinds, str) else dict(self.kinds)
 
     def record(self) -> dict[str, Any]:
         """What is stated, as JSON holds it; a function cannot be recorded here."""

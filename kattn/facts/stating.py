@@ -42,7 +42,7 @@ def with_stated(found: Description, stated: Stated, origin: str = STATED, detail
             resize=fact(stated.resize, one.resize) if image else one.resize,
             interpolation=fact(stated.interpolation, one.interpolation) if image else one.interpolation,
         )
-    kinds = stated.about(found.outputs).kinds
+    kinds = stated.kinds_of(found.outputs)
     check_kinds(kinds, found.outputs)
     outputs = dict(found.outputs)
     for name, kind in kinds.items():
@@ -51,7 +51,7 @@ def with_stated(found: Description, stated: Stated, origin: str = STATED, detail
         outputs = {name: _labelled(one, Fact(stated.labels, origin, detail)) for name, one in outputs.items()}
         if origin == STATED and not any(one.labels.known for one in outputs.values()):
             lengths = ", ".join(f"{name} {one.shape}" for name, one in outputs.items())
-            raise ValueError(f"{len(stated.labels)} labels fit none of the outputs of {found.name}: {lengths}.")
+            raise ValueError(f"{len(list(stated.labels))} labels fit none of the outputs of {found.name}: {lengths}.")
     return replace(found, inputs=inputs, outputs=outputs)
 
 

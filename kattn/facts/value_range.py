@@ -26,10 +26,12 @@ CAFFE = np.array([103.939, 116.779, 123.68])
 CLOSE = 1e-3
 NORMALISE = "normalise"  # the zoo's first layer; see kattn.zoo.inputs
 # Layers that move or leave out values, or change them in training only.
-MOVING = (L.Identity, L.Dropout, L.SpatialDropout2D, L.GaussianNoise, L.GaussianDropout, L.Reshape, L.Permute)
-MOVING += (L.Resizing, L.CenterCrop, L.Cropping2D, L.ZeroPadding2D, L.UpSampling2D, L.AveragePooling2D, L.MaxPooling2D)
-MOVING += tuple(layer for name, layer in vars(L).items() if name.startswith("Random"))
-MOVING += (L.MixUp, L.CutMix, L.AugMix)
+MOVING = (
+    *(L.Identity, L.Dropout, L.SpatialDropout2D, L.GaussianNoise, L.GaussianDropout, L.Reshape, L.Permute),
+    *(L.Resizing, L.CenterCrop, L.Cropping2D, L.ZeroPadding2D, L.UpSampling2D, L.AveragePooling2D, L.MaxPooling2D),
+    *(layer for name, layer in vars(L).items() if name.startswith("Random")),
+    *(L.MixUp, L.CutMix, L.AugMix),
+)
 MOVING_OPERATIONS = ("Cast", "GetItem", "Flip", "Transpose", "Identity", "StopGradient")
 
 

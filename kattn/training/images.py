@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,9 +33,8 @@ def input_of(model: Any, stated: Stated) -> Input:
                 f"value_range and preprocess go with a Keras model; {model} is built here and takes raw pixels. Pass "
                 "kattn.zoo.create(...) to train it otherwise."
             )
-        pixels = Fact(BYTES, ZOO)
-        ways = {"resize": Fact(stated.resize or RESIZE), "interpolation": Fact(stated.interpolation or INTERPOLATION)}
-        return Input("image", Fact(), Fact("float32", ZOO), pixels, **ways)
+        resize, interpolation = Fact(stated.resize or RESIZE), Fact(stated.interpolation or INTERPOLATION)
+        return Input("image", Fact(), Fact("float32", ZOO), Fact(BYTES, ZOO), resize, interpolation)
     return image_of(model, stated)
 
 
@@ -68,7 +66,7 @@ def _check(dataset: Dataset, given: Input, model: str) -> None:
                 raise DataError(str(error)) from None
 
 
-def labelled(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
+def labelled(dataset: Dataset, labels: Any) -> Dataset:
     """The data with these names of the classes. Raises: DataError for another number of them."""
     if labels is None:
         return dataset
