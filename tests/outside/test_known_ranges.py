@@ -54,7 +54,8 @@ def run(tmp_path_factory, photos):
 
 def test_a_run_records_the_range_and_whatever_opens_it_uses_it(run, photos):
     config = json.loads((run.path / "config.json").read_text())
-    assert config["facts"] == {"value_range": [-1, 1], "resize": "stretch", "interpolation": "bicubic"}
+    expected = {"value_range": [-1, 1], "resize": "stretch", "interpolation": "bicubic"}
+    assert config["facts"] == expected | {"kinds": {"predictions": "classes"}}
     assert run.evaluation.accuracy > 0.8
     assert kattn.evaluate(run.path).accuracy == run.evaluation.accuracy
     for path in (run.path, run.path / "model.keras"):
