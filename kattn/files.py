@@ -32,11 +32,11 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises: OSError that names `path` and the reason, such as a full disk; what was at `path` is then as it was.
     """
     path = Path(path)
-    with _named(path):
+    with naming(path):
         handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=f"-{path.name}", dir=path.parent)
     temporary = Path(name)
     try:
-        with _named(path):
+        with naming(path):
             os.fchmod(handle, 0o666 & ~_umask()) if hasattr(os, "fchmod") else None
             os.close(handle)
             yield temporary
@@ -48,7 +48,7 @@ def writing(path: str | Path) -> Iterator[Path]:
 def make_folder(path: str | Path) -> None:
     """Make a folder, and those that it lies in, where there is none. Raises: OSError that names it and the reason."""
     path = Path(path)
-    with _named(path):
+    with naming(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -124,7 +124,7 @@ def append_bytes(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    with _named(path), open(os.open(path, flags, 0o666), "ab", buffering=0) as file:
+    with naming(path), open(os.open(path, flags, 0o666), "ab", buffering=0) as file:
         before = os.fstat(file.fileno()).st_size
         left = memoryview(content)
         try:
@@ -144,7 +144,7 @@ def reason(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def naming(path: str | Path) -> Iterator[None]:
     """Errors of the operating system that say which file was to be written, and why it could not be."""
     try:
         yield

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kattn.files import write_bytes
+from kattn.files import naming, write_bytes
 
 EXPANSION = 16  # a file's content may take so many times the file's size in memory
 ALLOWANCE = 64 << 20  # and so many bytes more
@@ -43,7 +43,8 @@ class MemoryFile(io.BytesIO):
 def write_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a Keras model's weights as `.weights.h5`, whole or not at all. Raises: OSError, such as a full disk."""
     memory = MemoryFile()
-    model.save_weights(memory)
+    with naming(path):
+        model.save_weights(memory)
     write_bytes(Path(path), memory.getbuffer())
 
 
@@ -52,7 +53,8 @@ def write_model(model: Any, path: str | os.PathLike[str]) -> None:
     memory = io.BytesIO()
     # A file object has no name that could end in .keras. With zipped=False Keras does not ask for one, and writes the
     # same archive.
-    model.save(memory, zipped=False)
+    with naming(path):  # Keras makes a folder among the temporary files
+        model.save(memory, zipped=False)
     write_bytes(Path(path), memory.getbuffer())
 
 

@@ -61,30 +61,30 @@ def whole(tmp_path_factory):
     return of
 
 
-def full_from(patch, number):
-    """Let the step `number` and all later ones find the disk full. Returns: how many steps there were so far.
+def full_from(patch, number, place):
+    """Let the step `number` and all later ones find the disk of a folder full. Returns: the steps so far.
 
-    A step gives a file its name, makes a folder, or adds to a file; of a file that is written half is there already.
+    A step begins a file, gives it its name, or makes a folder; of a file that gets its name half is there already.
     """
     steps = []
 
     def wrapped(real):
         def call(*arguments, **options):
-            if options.get("exist_ok") and Path(arguments[0]).is_dir():
+            path = Path(options.get("dir") or (arguments or ["/"])[0])
+            there = options.get("exist_ok") and path.is_dir()
+            if there or not path.is_relative_to(place):
                 return real(*arguments, **options)
-            steps.append(arguments)
+            steps.append(path)
             if len(steps) < number:
                 return real(*arguments, **options)
-            first = arguments[0] if arguments else options.get("dir")
-            path = None if isinstance(first, int) or first is None else Path(first)
-            if path is not None and path.name.startswith(PREFIX):
+            if path.name.startswith(PREFIX):
                 os.truncate(path, path.stat().st_size // 2)
-            raise OSError(errno.ENOSPC, "No space left on device", path and str(path))
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
         return call
 
-    for place, name in ((os, "replace"), (os, "write"), (tempfile, "mkstemp"), (tempfile, "mkdtemp"), (Path, "mkdir")):
-        patch.setattr(place, name, wrapped(getattr(place, name)))
+    for owner, name in ((os, "replace"), (tempfile, "mkstemp"), (tempfile, "mkdtemp"), (Path, "mkdir")):
+        patch.setattr(owner, name, wrapped(getattr(owner, name)))
     return steps
 
 
@@ -106,7 +106,7 @@ def check(name, number, inputs, whole, out, again):
     command, (made, expected) = COMMANDS[name], whole
     shutil.copytree(made, out) if again else out.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        full_from(patch, number)
+        full_from(patch, number, out)
         failed = fails_clearly(command, inputs, out)
     if failed:
         left = contents(out)
@@ -204,6 +204,6 @@ def test_a_failed_step_is_counted(tmp_path):
 
     for number in (1, 2):
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OSError):
-            steps = full_from(patch, number)
+            steps = full_from(patch, number, tmp_path)
             write_text(tmp_path / "a", "text")
         assert len(steps) == number and list(tmp_path.iterdir()) == []
