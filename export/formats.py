@@ -81,9 +81,9 @@ class Precision:
 
 FLOAT32 = Precision(tolerance=1e-4, max_error=0.01, min_cosine=0.9999, min_equal=1.0, allow_rounding=True)
 FLOAT16 = Precision(tolerance=1e-2, max_error=0.1, min_cosine=0.999, min_equal=0.99)
-DYNAMIC = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.9)
-INT16 = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.9, calibrated=True)
-INT8 = Precision(min_agreement=0.8, max_error=0.35, min_cosine=0.9, min_equal=0.8, calibrated=True)
+DYNAMIC = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.95)
+INT16 = Precision(min_agreement=0.9, max_error=0.3, min_cosine=0.95, min_equal=0.95, calibrated=True)
+INT8 = Precision(min_agreement=0.8, max_error=0.35, min_cosine=0.95, min_equal=0.95, calibrated=True)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from kattn.export.errors import ExportError
 from kattn.export.formats import Precision
 from kattn.export.proof import measures
-from kattn.export.proof.measures import Measure, hardly_varies
+from kattn.export.proof.measures import Measure, tells
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -162,7 +162,7 @@ def unproven(
             reasons[name] = f"output {name!r} ({kind}) was not judged: this precision has no limit for it"
         elif not bounded:
             reasons[name] = f"output {name!r} ({kind}) was not judged: its limits were switched off"
-        elif judged[name]["limit"] is None or hardly_varies(reference):
+        elif judged[name]["limit"] is None or not tells(reference, eight_bits=limits.tolerance is None):
             reasons[name] = (
                 f"output {name!r} hardly differs from image to image, so the comparison says little: an untrained "
                 "model, or images unlike its data (give images=)"

@@ -91,32 +91,38 @@ def probability_error(expected: np.ndarray, got: np.ndarray) -> float | None:
     open, whichever is larger.
 
     Of log-odds, because a network whose last layer is halved keeps every class and, where it is sure, nearly every
-    probability. Open are probabilities at least LEAST_PROBABILITY from 0 and 1; the others count as that far.
+    probability. Open are probabilities at least LEAST_PROBABILITY from 0 and 1; the others count as that far. One unit
+    that gives the same for all images is compared with how far it is from one half.
     """
     if not are_probabilities(expected):
         return pooled_error(expected, got)
-    if len(expected) < 2 or float(expected.std(axis=0).max()) <= VARIED_PROBABILITY:
-        return None
+    varied = float(expected.std()) > VARIED_PROBABILITY
     expected, got = _log_odds(expected), _log_odds(got)
     opened = np.abs(expected) < np.log(1 / LEAST_PROBABILITY - 1)
-    some = [where for where in (np.ones_like(opened), opened) if where.sum() >= FEWEST]
-    ratios = [np.sqrt(np.square(expected - got)[x].mean()) / max(expected[x].std(), LEAST_PROBABILITY) for x in some]
-    return float(max(ratios)) if ratios else None
+    ratios = []
+    for chosen in (np.ones_like(opened), opened):
+        scale = float(expected[chosen].std() if varied else np.abs(expected[chosen].mean())) if chosen.any() else 0.0
+        if chosen.sum() >= FEWEST and scale > VARIED_PROBABILITY:
+            ratios.append(float(np.sqrt(np.square(expected - got)[chosen].mean())) / scale)
+    single = expected.ndim == 1 or expected.shape[-1] == 1
+    return max(ratios) if ratios and (varied or single) else None
 
 
 def pooled_error(expected: np.ndarray, got: np.ndarray) -> float | None:
-    """Root mean square error over the standard deviation of the model's output from image to image, of all values."""
-    if len(expected) < 2 or hardly_varies(expected):
+    """Root mean square error over the standard deviation of the model's output from image to image, of all values.
+
+    Of an output that hardly differs from image to image it is the error over its own size.
+    """
+    if len(expected) < 2:
         return None
-    return float(np.sqrt(np.square(expected - got).mean() / expected.var(axis=0).mean()))
+    error = float(np.sqrt(np.square(expected - got).mean()))
+    scale = float(np.sqrt((np.square(expected) if hardly_varies(expected) else expected.var(axis=0)).mean()))
+    return error / scale if scale > 0 else error
 
 
 def value_error(expected: np.ndarray, got: np.ndarray) -> float | None:
-    """`pooled_error` of the value (along the last axis) where it is largest: years and prices have their own scales.
-
-    Of a value that hardly differs from image to image, while others do, it is the error over its own size.
-    """
-    if len(expected) < 2 or hardly_varies(expected):
+    """`pooled_error` of the value (along the last axis) where it is largest: years and prices have their own scales."""
+    if len(expected) < 2:
         return None
     values = expected.shape[-1] if expected.ndim > 1 else 1
     expected, got = (x.reshape(len(x), -1, values) for x in (expected, got))
@@ -124,6 +130,14 @@ def value_error(expected: np.ndarray, got: np.ndarray) -> float | None:
     spreads, sizes = np.sqrt(expected.var(axis=0).mean(axis=0)), np.abs(expected).max(axis=(0, 1))
     scales = np.where(spreads > VARIED * sizes, spreads, sizes)
     return float(np.max(errors / np.where(scales > 0, scales, 1.0)))
+
+
+def tells(expected: np.ndarray, eight_bits: bool) -> bool:
+    """Whether an output depends so much on the image that a right artefact can be told from a wrong one."""
+    if hardly_varies(expected):
+        return False
+    fine = not eight_bits or len(expected) < 2 or not are_probabilities(expected)
+    return fine or float(expected.std(axis=0).max()) > VARIED_PROBABILITY
 
 
 def hardly_varies(expected: np.ndarray) -> bool:
