@@ -204,10 +204,15 @@ def _fitted(image: Any, size: tuple[int, int], resize: str, method: str) -> Any:
     """An image at a size, as `kattn.data.resizing.fit` does it, to a pixel of the file."""
     import tensorflow as tf
 
+    height, width = tf.unstack(tf.shape(image)[:2])
     if resize == "pad":
-        return tf.image.resize_with_pad(image, *size, method=method, antialias=True)
+        scale = tf.minimum(size[0] / height, size[1] / width)
+        tall, wide = (
+            tf.maximum(1, tf.cast(tf.round(tf.cast(s, scale.dtype) * scale), "int32")) for s in (height, width)
+        )
+        image = tf.image.resize(image, (tall, wide), method=method, antialias=True)
+        return tf.image.pad_to_bounding_box(image, (size[0] - tall) // 2, (size[1] - wide) // 2, *size)
     if resize == "crop":
-        height, width = tf.unstack(tf.shape(image)[:2])
         tall = tf.minimum(height, tf.cast(tf.round(width * size[0] / size[1]), "int32"))
         wide = tf.minimum(width, tf.cast(tf.round(height * size[1] / size[0]), "int32"))
         image = tf.image.crop_to_bounding_box(image, (height - tall) // 2, (width - wide) // 2, tall, wide)
