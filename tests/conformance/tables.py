@@ -45,7 +45,7 @@ def cuts():
     return np.array(found, float)
 
 
-STEPS, SHAPE = 60, (5, 4)
+STEPS, SHAPE, CLIP = 60, (5, 4), 0.3
 RATES = {
     "drop": [0.1] * 30 + [0.01] * 30,
     "warmup": [0.1 * (i + 1) / 10 for i in range(10)] + [0.05 * (1 + np.cos(np.pi * i / 50)) for i in range(50)],
@@ -90,6 +90,91 @@ def trajectories():
     }
     adam = trajectory(RATES["warmup"], lambda w: torch.optim.AdamW(w, 0.1, weight_decay=0.05))
     return found | {"adamw_warmup": adam}
+
+
+def clipped():
+    """Weights of torch's SGD behind its clipping of the whole gradient's norm."""
+    import torch
+
+    def make(weights):
+        optimizer = torch.optim.SGD(weights, 0.1, momentum=0.9)
+        optimizer.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(weights, CLIP) and None)
+        return optimizer
+
+    return trajectory(RATES["drop"], make)
+
+
+def rates():
+    """Torch's schedulers, the rate of every step: a warm-up with cosine, and milestones."""
+    import torch
+
+    def course(make):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+        scheduler = make(optimizer)
+        found = []
+        for _ in range(STEPS):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        return np.array(found)
+
+    schedulers = torch.optim.lr_scheduler
+
+    def warm_cosine(optimizer):
+        warm = schedulers.LinearLR(optimizer, start_factor=0.1, total_iters=9)
+        cosine = schedulers.CosineAnnealingLR(optimizer, T_max=50)
+        return schedulers.SequentialLR(optimizer, [warm, cosine], milestones=[10])
+
+    return {
+        "rates_cosine": course(warm_cosine),
+        "rates_step": course(lambda optimizer: schedulers.MultiStepLR(optimizer, [30, 45], gamma=0.1)),
+    }
+
+
+def entropies():
+    """Torch's cross-entropy, smoothed, of rows and of an attention branch network's two outputs, with gradients."""
+    import torch
+
+    logits, labels, rows = some_logits()
+    found = {}
+    for name, target, options in (
+        ("plain", torch.tensor(labels), {}),
+        ("smoothed", torch.tensor(labels), {"label_smoothing": 0.1}),
+        ("rows", torch.tensor(rows), {}),
+    ):
+        both = [torch.tensor(one, requires_grad=True) for one in logits]
+        loss = sum(torch.nn.functional.cross_entropy(one, target, **options) for one in both)
+        loss.backward()
+        found[f"entropy_{name}"] = np.array(loss.item())
+        found[f"entropy_{name}_gradient"] = np.array([one.grad.numpy() for one in both])
+    return found
+
+
+def some_logits():
+    """Logits of two outputs for 16 images, their labels, and rows of probabilities."""
+    rng = np.random.default_rng(11)
+    return 5 * rng.standard_normal((2, 16, 10)), rng.integers(0, 10, 16), rng.dirichlet(np.ones(10), 16)
+
+
+def erasures():
+    """Rows and columns that torchvision's random erasing erases of 32x32 pixels: (draws, 2)."""
+    import torch
+    from torchvision.transforms import RandomErasing
+
+    torch.manual_seed(2)
+    image, found = torch.zeros(3, 32, 32), []
+    while len(found) < DRAWS:
+        _, _, rows, columns, _ = RandomErasing.get_params(image, (0.02, 0.33), (0.3, 1 / 0.3), [0.0])
+        found.append((rows, columns))
+    return np.array(found)
+
+
+def blends():
+    """Shares of mixup, drawn by torch: (draws,)."""
+    import torch
+
+    torch.manual_seed(3)
+    return torch.distributions.Beta(0.2, 0.2).sample((DRAWS,)).numpy()
 
 
 TORCHVISION = (
@@ -168,6 +253,7 @@ def starts(name):
 
 if __name__ == "__main__":
     tables = {"crops": crops().astype("float32"), "cuts": cuts().astype("float32")} | trajectories()
+    tables |= {"sgd_clipped": clipped(), "erasures": erasures(), "blends": blends()} | rates() | entropies()
     for network in (*TORCHVISION, *TIMM):
         tables |= starts(network)
     np.savez_compressed(FILE, **tables)
