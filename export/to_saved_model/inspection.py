@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -43,7 +43,7 @@ def beyond_computing(folder: Path) -> list[str]:
     if others or not graph.HasField("object_graph_def"):
         return ["initialisers of TensorFlow 1, which run while it is loaded"]
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    bodies: dict[str, Iterable[Any]] = {"": graph.graph_def.node} | {k: f.node_def for k, f in functions.items()}
+    bodies: dict[str, Sequence[Any]] = {"": graph.graph_def.node} | {k: f.node_def for k, f in functions.items()}
     if (count := sum(len(body) for body in bodies.values()) + len(graph.object_graph_def.nodes)) > MOST_NODES:
         raise ExportInputError(
             f"{folder} has {count:,} operators and objects, more than the {MOST_NODES:,} that are looked through. If "

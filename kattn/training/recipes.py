@@ -162,7 +162,8 @@ class Recipe:
 
     def _within(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value <= high:
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
             raise ValueError(f"{name} must be at least {low:g} and at most {high:g}. Received: {name}={value!r:.60}")
 
 

@@ -19,7 +19,7 @@ EXAMPLE = (
     "kattn export runs/afi20 --to tflite --precision int8\n"
     "  kattn export cbam_resnet20 --weights cifar10 --to tflite onnx --precision int8 --calibration cifar10"
 )
-Read = Callable[[str, str | None], Any]  # of a data set and where TFDS keeps its data; gives images
+Read = Callable[[str, str | Path | None], Any]  # of a data set and where TFDS keeps its data; gives images
 CANDIDATES = 1000  # about so many images of a large data set are offered for calibration
 
 
@@ -164,13 +164,13 @@ def _calibration(arguments: argparse.Namespace, opened: Opened, read: Read, prec
     return read(own["spec"], data_dir)
 
 
-def _images(spec: str, read: Read, data_dir: str | None) -> Any:
+def _images(spec: str, read: Read, data_dir: str | Path | None) -> Any:
     """Images for an exporter: a folder as it is, with or without classes, or those of a data set."""
     return Path(spec) if Path(spec).is_dir() else read(spec, data_dir)
 
 
 def _train_images(
-    model: Any, stated: Mapping[str, Any], shape: Sequence[int | None], spec: str, data_dir: str | None
+    model: Any, stated: Mapping[str, Any], shape: Sequence[int | None], spec: str, data_dir: str | Path | None
 ) -> Any:
     """The training images of a data set, of the model's size and in its range, as float32."""
     from kattn.data.loading import load
