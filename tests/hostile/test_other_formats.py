@@ -10,7 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from kattn.export import ExportInputError, load
+from kattn.export import ExportError, ExportInputError, load
+from kattn.export.proof.runner import Runner
+from kattn.export.quiet import converting
+from kattn.export.to_tflite.graph import Operator, Tensor, TFLiteGraph, large_tensors
 from kattn.hdf5 import write_model
 from kattn.runs.opening import load_keras
 
@@ -83,6 +86,34 @@ def test_functions_of_the_file_itself_need_none(tmp_path):
     call = helper.make_node("F", ["image"], ["predictions"], domain="mine")
     path = saved(tmp_path / "m.onnx", graph(call), "mine", [function])
     assert load(path)(-np.ones((1, 4, 4, 3)))["predictions"].max() == 0
+
+
+def test_a_file_that_its_runtime_cannot_run_is_one_clear_error(tmp_path):
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [5, 5])
+    reshape = helper.make_node("Reshape", ["image", "shape"], ["predictions"])
+    path = saved(tmp_path / "m.onnx", graph(reshape, tensors=[shape]))
+    with pytest.raises(ExportInputError, match=r"m\.onnx (can be read but not run|is not a readable onnx artefact)"):
+        load(path)(np.ones((1, 4, 4, 3)))
+
+
+def test_a_tensor_that_alone_fills_the_memory_is_found_by_its_shape():
+    def of(*shape):
+        return Tensor("map", shape, shape, "FLOAT32", False)
+
+    operators = (Operator("MEAN", (of(1, 8, 8, 4),), (of(1, 2**31 - 1),)),)
+    assert large_tensors(TFLiteGraph(operators, (), ())) == ["a tensor of 2,147,483,647 numbers ('map')"]
+    assert large_tensors(TFLiteGraph((Operator("MEAN", (of(-1, 8, 8, 4),), (of(1024, 1024, 256),)),), (), ())) == []
+
+
+def test_a_file_without_inputs_or_outputs_is_no_model_and_no_error_is_lost(tmp_path):
+    class Empty(Runner):
+        def run(self, tensors):
+            return {}
+
+    with pytest.raises(ExportInputError, match="has 0 inputs and 1 outputs: it is no model"):
+        Empty(tmp_path, {}, None, ("predictions",))
+    with pytest.raises(ExportError, match="Reading failed: StopIteration"), converting("Reading"):
+        next(iter(()))
 
 
 @pytest.mark.parametrize("labels", ["/etc/passwd", "[" * 100_000, '{"a": 1}', "3"])
