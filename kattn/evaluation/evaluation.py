@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from kattn.data.errors import DataError
 from kattn.data.loading import load, local_data_dir, spec_of, stored_settings
 from kattn.data.splits import limited
 from kattn.evaluation.kinds import MEASURED, AnyEvaluation, kind_by_targets, known_kind, labels_for, measured
-from kattn.evaluation.predictors import open_predictor
-from kattn.facts.description import MAP
+from kattn.evaluation.predictors import Predictor, open_predictor
+from kattn.facts.description import MAP, UNKNOWN, WEIGHTS
 from kattn.facts.pixels import AsInput
 from kattn.facts.stated import Stated
 from kattn.runs.folder import CONFIG
@@ -46,6 +47,7 @@ def evaluate(
     preprocess: Callable[[Any], Any] | None = None,
     resize: str | None = None,
     interpolation: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
 ) -> AnyEvaluation:
     """Evaluate a model on labelled images, by the kind of its output: classes, yes or no, attributes, values, maps.
 
@@ -70,6 +72,8 @@ def evaluate(
         value_range, preprocess, resize, interpolation: What is known of the model's input, where neither the model nor
             what is recorded with it says it; see `kattn.facts.stated.Stated`. Arrays are taken as they are; images of
             bytes, and those of files, are brought to the range that the model takes.
+        labels: Names of the model's classes in order: a list, or a text file with one a line. Data whose classes are
+            named otherwise are refused; classes without names get these.
 
     Returns: An Evaluation of classes, a BinaryEvaluation of one sigmoid unit, an AttributeEvaluation of several, a
         ValueEvaluation of a regression, a MapEvaluation of classes a pixel; `str(...)` is one line.
@@ -78,7 +82,7 @@ def evaluate(
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be 'train', 'validation' or 'test'. Received: split={split!r}")
-    stated = Stated(value_range, preprocess, resize, interpolation)
+    stated = Stated(value_range, preprocess, resize, interpolation, labels)
     predictor = open_predictor(model, weights, trust, output, stated)
     run, asked = predictor.config, data is not None
     if run:
@@ -107,6 +111,7 @@ def evaluate(
     dataset = limited(dataset, limit)
     if run:
         _check_classes(run["data"]["class_names"], dataset)
+    dataset = _named_as_learned(predictor, dataset)
     part: Split = getattr(dataset, split)
     if not len(part):
         raise DataError(f"The {split} split of {dataset.name} is empty: there is nothing to evaluate on.")
@@ -148,6 +153,28 @@ def _with_progress(answers: Iterator[np.ndarray], total: int) -> Iterator[np.nda
             print(f"\r\033[K{done} of {total} images", end="", flush=True)
     if live:
         print("\r\033[K", end="", flush=True)
+
+
+def _named_as_learned(predictor: Predictor, dataset: Dataset) -> Dataset:
+    """The data with the model's names for classes that have none.
+
+    Raises: DataError where a class has another name than the model's of the same number. Published weights have the
+        words of a language for classes that data may name by codes: these are not compared.
+    """
+    labels = predictor.described.labels if predictor.described else UNKNOWN
+    if not labels.known or labels.origin == WEIGHTS:
+        return dataset
+    here = dataset.class_names
+    differ = [i for i, (name, own) in enumerate(zip(here, labels.value, strict=False)) if name not in (own, str(i))]
+    if differ:
+        i = differ[0]
+        raise DataError(
+            f"Class {i} is {labels.value[i]!r} to {predictor.name} ({labels.origin}), and {here[i]!r} in "
+            f"{dataset.name}. Number the classes alike."
+        )
+    if len(here) > len(labels.value):
+        return dataset
+    return replace(dataset, class_names=tuple(labels.value[: len(here)]))
 
 
 def _check_classes(learned: list[str], dataset: Dataset) -> None:

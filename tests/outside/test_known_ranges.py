@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -76,6 +77,10 @@ def test_artefacts_of_a_run_carry_its_range_and_labels(run, photos, tmp_path):
         assert (found.input.value_range.value, found.input.value_range.origin) == ((-1, 1), origin)
         assert (found.output.kind.value, found.output.labels.value) == ("classes", ("c0", "c1", "c2"))
         assert kattn.evaluate(artefact, photos).accuracy == pytest.approx(run.evaluation.accuracy, abs=0.11)
+    others = replace(kattn.data.load(photos, image_size=SIZE), class_names=("c1", "c0", "c2"))
+    with pytest.raises(ValueError, match=r"Class 0 is 'c0' to .* \(file\), and 'c1' in"):
+        kattn.evaluate(tmp_path / "m.onnx", others)
+    assert set(kattn.evaluate(tmp_path / "m.onnx", coloured(12)).per_class) == {"c0", "c1", "c2"}
     alone = tmp_path / "alone.tflite"
     alone.write_bytes(path.read_bytes())  # without its certificate
     assert not kattn.describe(alone).input.value_range.known

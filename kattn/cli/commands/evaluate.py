@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
     add_reading(parser)
     add_trust(parser)
-    add_stated(parser, leave_out=("labels",))
+    add_stated(parser)
     parser.add_argument("--output", help="name of the output to evaluate (default: predictions, else the first)")
     parser.add_argument(
         "--kind",
