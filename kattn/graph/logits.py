@@ -88,7 +88,7 @@ def _keep(layer: Any, rank: int) -> str:
         return kind.lower()
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", "")
-    if name in SQUASHING:
+    if activation is not None and name in SQUASHING:
         layer.activation = _keeping(activation)
     return name or kind
 

@@ -18,7 +18,8 @@ log = logging.getLogger("kattn")
 NUMERICS = 2  # counted up when the same settings train otherwise than before
 NUMERICS_CHANGES = (
     "2: SGD's momentum as in torch, moving variances of the population, averaged weights once an update and with "
-    "statistics of their own, crops, CutMix, RandAugment and initial weights as in the papers' code"
+    "statistics of their own, crops, CutMix, RandAugment and initial weights as in the papers' code, cross-entropy of "
+    "logits"
 )
 # Settings that may differ when a run is resumed: they change no result.
 HARMLESS = (
