@@ -1,7 +1,7 @@
 """What the conventions of training do to the accuracy: short runs on CIFAR-10 with the kattn that is on the path.
 
 usage: PYTHONPATH=CHECKOUT python benchmarks/conventions.py NAME --csv FILE [--data-dir FOLDER] [--models resnet20 ...]
-       [--seeds 2] [--recipe cifar_short] [--epochs 4] [--limit 6000] [--precision float32]
+       [--seeds 2] [--recipe cifar_short] [--epochs 4] [--limit 6000] [--precision float32] [--options alpha=0.5 ...]
 
 Start it once with a checkout of the commit before the change and once with the one behind it, both with the same FILE.
 A row a run, written as it ends; runs that FILE has are left out.
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--limit", type=int, default=6000)
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--options", nargs="*", default=[], metavar="NAME=NUMBER", help="of the models")
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(chosen.threads)
@@ -62,6 +63,7 @@ def main() -> None:
                         overrides={"epochs": chosen.epochs},
                         limit=chosen.limit,
                         precision=chosen.precision,
+                        options={name: float(value) for name, value in (one.split("=") for one in chosen.options)},
                         seed=seed,
                         out=Path(folder) / "run",
                     )
