@@ -43,7 +43,7 @@ from kattn.graph.inside import all_layers
 FORMATS = ("tflite:float32", "tflite:float16", "tflite:dynamic", "tflite:int8", "onnx:float32", "onnx:int8")
 COLUMNS = ("model", "input", "parameters", "format", "outcome", "agreement", "difference", "seconds", "said")
 CLASSES, IMAGES = 10, 24
-SPREAD = 1.5  # standard deviation of the scores before the softmax
+SPREAD = 1.0  # standard deviation of the scores before the softmax
 
 
 def application(name: str, size: int = 32, **options: Any) -> Callable[[], Any]:

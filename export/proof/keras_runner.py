@@ -105,7 +105,7 @@ class KerasRunner(Runner):
 
     def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's prediction."""
-        given = list(tensors.values())
-        given = given[0] if len(given) == 1 else keras.tree.pack_sequence_as(self.model.input, given)
+        flat = list(tensors.values())
+        given = flat[0] if len(flat) == 1 else keras.tree.pack_sequence_as(self.model.input, flat)
         outputs = named_outputs(self.model, self.model.predict_on_batch(given))
         return {name: np.asarray(value) for name, value in outputs.items()}

@@ -104,7 +104,8 @@ class Source:
             size: Shape of the first input; None for the first of `sizes`.
         """
         first = next(iter(self.inputs))
-        shapes = {name: size or self.sizes[0] if name == first else taken.shape for name, taken in self.inputs.items()}
+        known = {name: tuple(side or 0 for side in taken.shape) for name, taken in self.inputs.items()}
+        shapes = known | {first: size or self.sizes[0]}
         return {name: taken.made_up(count, shapes[name]) for name, taken in self.inputs.items()}
 
     def cast(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

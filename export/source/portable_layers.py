@@ -73,8 +73,10 @@ def bare_operations(model: keras.Model) -> list[Any]:
 
 def _form_of(layer: keras.Layer) -> Form | None:
     # A subclass that computes something else has a `call` of its own.
-    own = type(layer).call
-    return next((form for kind, form in LAYERS.items() if isinstance(layer, kind) and own is kind.call), None)
+    own = getattr(type(layer), "call", None)
+    return next(
+        (form for kind, form in LAYERS.items() if isinstance(layer, kind) and own is getattr(kind, "call", None)), None
+    )
 
 
 def _called(layer: keras.Layer, form: Form, *args: Any, **kwargs: Any) -> Any:

@@ -135,9 +135,11 @@ def _numbers_as_vectors(graph: Any, ops: Any) -> Any:
 def _reversed_by_position(graph: Any, ops: Any) -> Any:
     """Rewriter of tf2onnx: an axis of known length is reversed by its positions; ONNX reverses sequences of any."""
     for node in ops:
-        shape = graph.get_shape(node.input[0]) if node.type == "ReverseV2" and node.inputs[1].is_const() else None
-        axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1) if shape else ()
-        if len(axes) != 1 or shape[axes[0]] < 1:
+        if node.type != "ReverseV2" or not node.inputs[1].is_const():
+            continue
+        shape = graph.get_shape(node.input[0]) or []
+        axes = np.reshape(node.inputs[1].get_tensor_value(as_list=False), -1)
+        if len(axes) != 1 or not shape or shape[axes[0]] < 1:
             continue
         positions = graph.make_const(f"{node.name}__positions", np.arange(shape[axes[0]] - 1, -1, -1, dtype="int64"))
         inputs, shapes, dtypes = [node.input[0], positions.output[0]], node.output_shapes, node.output_dtypes

@@ -13,7 +13,7 @@ import keras
 from kattn.export.apart import prepare_child, run_apart, save_arrays
 from kattn.export.errors import ExportInputError
 from kattn.export.formats import FORMATS
-from kattn.export.pipeline import Job, export_model, refuse
+from kattn.export.pipeline import CHANGE, Job, export_model, refuse
 from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
 from kattn.export.quiet import converting
@@ -60,7 +60,7 @@ def onnx(
     """Write an .onnx file that computes what the model computes, checked by ONNX's checker and in onnxruntime.
 
     Args:
-        model: Built functional or Sequential Keras model with one input.
+        model: Built functional or Sequential Keras model.
         path: The file to write. A file of that name is replaced once the new one has passed its checks. The report is
             written beside it as `<path>.json`; weights above 2 GiB go to `<path>.data`.
         layout: Of the image and of maps among the outputs: "nhwc" as in Keras, or "nchw", which saves the graph its one
@@ -69,14 +69,15 @@ def onnx(
         opset: 13 to 20.
         precision: "float32"; "float16" (weights and arithmetic; input and outputs stay float32); "int8" (QDQ: weights a
             channel in signed, activations in unsigned 8 bits, by onnxruntime's static quantisation).
-        calibration: int8: real images as the model takes them: an array, a folder, a dataset.
+        calibration: int8: real images as the model takes them: an array, a folder, a dataset; for several inputs a dict
+            of arrays, or a dataset of such dicts.
         calibration_images: How many of them to take, at most.
         calibration_method: int8: the range of an activation over 97 % of the images ("percentile"), over all
             ("minmax"), or that of which least is lost ("entropy", onnxruntime's).
         float_layers: int8: names or patterns ("*_gate") of Keras layers to leave in float32.
         outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
-        input_shape: (height, width, channels), for a model that leaves them open.
-        images: Images to compare on; None takes those of the calibration, else random ones.
+        input_shape: (height, width, channels), for a model that leaves them open; None leaves them open here too.
+        images: Images to compare on, as `calibration`; None takes those of the calibration, else random ones.
         kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
             "map", "embedding" or "integers", for all of them or {output: kind}. Each is judged by its kind
             (`kattn.export.proof.kinds`).
@@ -145,7 +146,9 @@ def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allo
     graph = converted(source, layout=layout, batch=job.batch, opset=opset)
     onnx_graph.refuse_unknown(graph, layer_of=source.layer_of)
     found = onnx_graph.findings(graph, layer_of=source.layer_of, open_sizes=source.open)
-    refuse(found, "The ONNX graph holds what slows it down or ties it to a shape", strict=strict, allow=allow)
+    way_out = f"Fix the batch (batch=1), {CHANGE.lower()}" if job.batch is None and "Shape" in found else CHANGE
+    problem = "The ONNX graph holds what slows it down or ties it to a shape"
+    refuse(found, problem, strict=strict, allow=allow, way_out=way_out)
     warnings = list(found.values())
     if job.precision == "float16":
         graph = in_half(graph)

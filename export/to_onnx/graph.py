@@ -40,7 +40,7 @@ def refuse_unknown(model: Any, *, layer_of: Callable[[str], str]) -> None:
     unknown: dict[str, list[str]] = {}
     for node in model.graph.node:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain):
-            unknown.setdefault(node.op_type, []).append(layer_of(node.name))
+            unknown.setdefault(node.op_type, []).append(owner(node, model.graph, layer_of))
     if unknown:
         layers = first_layers(layer for found in unknown.values() for layer in found)
         raise ExportError(
@@ -81,10 +81,22 @@ def findings(model: Any, *, layer_of: Callable[[str], str], open_sizes: bool = F
         if node.op_type == "Cast" and edges.intersection([*node.input, *node.output]):
             continue
         if node.op_type in UNWANTED:
-            found.setdefault(node.op_type, []).append(layer_of(node.name))
+            found.setdefault(node.op_type, []).append(owner(node, model.graph, layer_of))
     return {
         name: f"{name}: {UNWANTED[name]} (layers: {', '.join(first_layers(layers))})" for name, layers in found.items()
     }
+
+
+def owner(node: Any, graph: Any, layer_of: Callable[[str], str]) -> str:
+    """The layer of a node; of one that the conversion added, the layer whose result it works on."""
+    makers = {name: other for other in graph.node for name in other.output}
+    waiting = [node]
+    for one in waiting:  # it grows
+        names = (one.name, *one.output)
+        if layer := next((layer_of(name) for name in names if layer_of(name) != name), None):
+            return layer
+        waiting += [makers[name] for name in one.input if name in makers and makers[name] not in waiting]
+    return node.name
 
 
 def _edges(graph: Any) -> set[str]:

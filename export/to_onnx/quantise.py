@@ -40,7 +40,7 @@ def quantise_file(path: str, samples: str, method: str, excluded: Sequence[str],
     """
     import onnx
 
-    options = {"method": method, "excluded": excluded, "progress": progress}
+    options: dict[str, Any] = {"method": method, "excluded": excluded, "progress": progress}
     graph, lost = quantise(onnx.load(path), load_arrays(samples), Path(path).parent, **options)
     onnx.save(graph, path)
     return lost

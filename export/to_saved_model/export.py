@@ -47,17 +47,18 @@ def saved_model(
     """Write a SavedModel that computes what the model computes; it loads with TensorFlow alone, without kattn or Keras.
 
     Args:
-        model: Built functional or Sequential Keras model with one input.
+        model: Built functional or Sequential Keras model.
         path: The folder to write. A SavedModel of that name is replaced once the new one has passed its checks. The
             report is written beside it as `<path>.json`.
         outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
-        input_shape: (height, width, channels), for a model that leaves them open.
+        input_shape: (height, width, channels), for a model that leaves them open; None leaves them open here too.
         signatures: "float32" is `serving_default` (image -> predictions) and always there; "uint8" adds
             `serving_uint8`, which takes images of bytes; "jpeg" adds `serving_jpeg`, which takes encoded JPEG strings,
             (batch,), and brings them to the model's size as `resize` says. Both bring the bytes to the range that the
             model takes, which has to be known (`value_range`).
         batch: A fixed batch size; None leaves it open.
-        images: Images to compare on (array, dataset, folder); None makes random ones.
+        images: Images to compare on (array, dataset, folder, for several inputs a dict of arrays); None makes random
+            ones.
         kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
             "map", "embedding" or "integers", for all of them or {output: kind}. Each is judged by its kind
             (`kattn.export.proof.kinds`).
@@ -181,7 +182,7 @@ def _from_jpeg(source: Source) -> Any:
         raise ExportInputError(
             f"The jpeg signature needs images of one size and of 1 or 3 channels. The model takes {source.shape}."
         )
-    height, width, channels = source.shape
+    height, width, channels = source.sizes[0]
     serve, as_values = source.function(), _as_values(source)
     method = source.image.interpolation.value
     if method not in METHODS:

@@ -61,7 +61,8 @@ def convert_folder(
         converter.inference_input_type = converter.inference_output_type = getattr(tf, io_type or precision)
         # As TensorFlow's own quantisation debugger does: stop at the ranges, which are then looked at.
         converter._experimental_calibrate_only = precision == "int8"
-        content, constant = converter.convert(), []
+        content: bytes = converter.convert()
+        constant: list[str] = []
         if precision == "int8":
             content, constant = with_measured_ranges(content, _batches(arrays, batch, progress), method)
         Path(target).write_bytes(content)

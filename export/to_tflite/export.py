@@ -60,14 +60,15 @@ def tflite(
     """Write a .tflite file that computes what the model computes, checked in ai-edge-litert.
 
     Args:
-        model: Built functional or Sequential Keras model with one input.
+        model: Built functional or Sequential Keras model.
         path: The file to write. A file of that name is replaced once the new one has passed its checks. The report is
             written beside it as `<path>.json`.
         precision: "float32"; "float16" (half the size, weights in half precision); "dynamic" (8-bit weights,
             activations quantised at run time); "int8" (weights a channel and activations in 8 bits, integers
             throughout); "int16" (8-bit weights, 16-bit activations).
         calibration: int8 and int16: real images as the model takes them, from which the ranges of all activations are
-            read: an array, a folder, a dataset (see `kattn.export.source.samples.collect`).
+            read: an array, a folder, a dataset (see `kattn.export.source.samples.collect`); for several inputs a
+            dict of arrays, or a dataset of such dicts.
         calibration_images: How many of them to take, at most.
         calibration_method: int8: the range of an activation over 97 % of the images ("percentile") or over all
             ("minmax"): one image with values three times as large as all others costs these more than a bit.
@@ -76,8 +77,8 @@ def tflite(
         float_layers: int8: names or patterns ("*_gate") of Keras layers to leave in float32.
         batch: Fixed batch size. None leaves it open, which delegates on phones refuse.
         outputs: Names of the outputs to keep, or "all"; None keeps `predictions` where the model has it, else all.
-        input_shape: (height, width, channels), for a model that leaves them open.
-        images: Images to compare on; None takes those of the calibration, else random ones.
+        input_shape: (height, width, channels), for a model that leaves them open: a file has one size.
+        images: Images to compare on, as `calibration`; None takes those of the calibration, else random ones.
         kinds: What the outputs are, where the model does not say it: "classes", "binary", "attributes", "values",
             "map", "embedding" or "integers", for all of them or {output: kind}. Each is judged by its kind
             (`kattn.export.proof.kinds`).
