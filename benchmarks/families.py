@@ -10,8 +10,8 @@ half an hour of one core. The table is written after every cell; a run that was 
 
 Weights are random, biases and scales too, and the statistics of batch normalisation are those of the calibration
 images: a network whose statistics are not its own has activations that explode or die, which no number type holds.
-Biases are positive, so that most units are awake: with half of them asleep a deep random network multiplies the last
-bit of its input by thousands, and says nothing of a file.
+Biases of batch normalisation are positive, so that most units are awake: with half of them asleep a deep random network
+multiplies the last bit of its input by thousands, and says nothing of a file.
 Images are made up, so the table is about conversion: an agreement near 1 says that the file computes what the model
 computes. An error is right where it names a layer and what to do. Exit status 1 where one does not.
 """
@@ -170,18 +170,21 @@ def made_up(model: Any, count: int = IMAGES) -> dict[str, np.ndarray]:
 def randomise(model: Any, images: dict[str, np.ndarray]) -> None:
     """Random weights, statistics of normalisation from the images, and answers that differ from image to image."""
     random = np.random.default_rng(1)
+    norms = [layer for layer in all_layers(model) if isinstance(layer, layers.BatchNormalization)]
+    awake = {weight.path for norm in norms for weight in norm.weights}
     for weight in model.weights:
-        shape = tuple(weight.shape)
-        if "seed" in weight.path or not keras.backend.is_float_dtype(weight.dtype):
+        shape, name = tuple(weight.shape), weight.path
+        if "seed" in name or not keras.backend.is_float_dtype(weight.dtype):
             continue
-        if "gamma" in weight.path or "layer_scale" in weight.path or weight.path.endswith(("beta", "bias")):
+        if "gamma" in name or "layer_scale" in name or (name in awake and name.endswith("beta")):
             weight.assign(random.uniform(0.3, 1.0, shape).astype("float32"))
-        elif len(shape) > 1 and "moving" not in weight.path:
-            fan_in = np.prod(shape[:2]) if "depthwise" in weight.path else np.prod(shape[:-1])
+        elif name.endswith(("beta", "bias")):
+            weight.assign(random.normal(0, 0.1, shape).astype("float32"))
+        elif len(shape) > 1 and "moving" not in name:
+            fan_in = np.prod(shape[:2]) if "depthwise" in name else np.prod(shape[:-1])
             weight.assign((random.standard_normal(shape) * np.sqrt(1.5 / fan_in)).astype("float32"))
     given = list(images.values())
     given = given[0] if len(given) == 1 else given
-    norms = [layer for layer in all_layers(model) if isinstance(layer, layers.BatchNormalization)]
     for norm in norms:
         norm.momentum = 0.0
     if norms:
