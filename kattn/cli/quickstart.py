@@ -120,7 +120,7 @@ def _exported(trained: Any, data: Dataset, probabilities: np.ndarray) -> list[Ro
         report = row.export(trained.model, file, precision=precision, calibration=calibration, **compared)
         outputs = row.open(file)(images)
         difference = float(np.abs(outputs["predictions"] - probabilities).max())
-        accuracy = evaluate(file, data="digits").accuracy
+        accuracy = evaluate(file, data="digits").accuracy  # type: ignore[union-attr]
         latency = next(iter(bench(file, threads=1))).p50_ms
         title = f"{row.title} {precision}" if len(row.precisions) > 1 else row.title
         rows.append(Row(title, file.name, report.bytes, accuracy, difference, latency))

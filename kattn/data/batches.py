@@ -116,11 +116,10 @@ class Batches(keras.utils.PyDataset):
             if self.smoothing:  # over the classes; an attribute has two sides
                 shares = 2 if sides else labels.shape[-1]
                 labels = (1 - self.smoothing) * labels + np.float32(self.smoothing / shares)
-            if self.mix and counts is None:
-                images, labels = self.mix(images, labels, rng)
-            elif self.mix:  # what an image counts is mixed as its target is
-                images, both = self.mix(images, np.concatenate([labels, counts[:, None]], axis=1), rng)
-                labels, counts = both[:, :-1], both[:, -1]
+            if self.mix:  # what an image counts is mixed as its target is
+                both = labels if counts is None else np.concatenate([labels, counts[:, None]], axis=1)
+                images, both = self.mix(images, both, rng)
+                labels, counts = (both, None) if counts is None else (both[:, :-1], both[:, -1])
         rank, ranks = self.part
         share = len(images) // ranks
         mine = slice(rank * share, (rank + 1) * share) if ranks > 1 else slice(None)

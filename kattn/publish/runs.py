@@ -48,7 +48,7 @@ def result_of(run: Any, machine: str, note: str) -> Result:
         for name, precision in (("tflite", "int8"), ("onnx", "float32")):
             file = Path(folder) / FORMATS[name].file_name("model", precision)
             FORMATS[name].export(run.model, file, precision=precision, calibration=train)
-            accuracy[name] = evaluate(file, data).accuracy
+            accuracy[name] = evaluate(file, data).accuracy  # type: ignore[union-attr]
     cost = profile(run.model)
     images = config["data"]["images"]["train"]
     return Result(

@@ -50,7 +50,7 @@ def store(run: Any, note: str) -> dict[str, Any]:
         "mean": mean,
         "std": std,
         "license": LICENSE,
-        "metric": f"{percent(again.accuracy):.2f} % top-1",
+        "metric": f"{percent(again.accuracy):.2f} % top-1",  # type: ignore[union-attr]
         "metric_source": f"kattn, {again.images:,} test images of {data}",
         "verified": "logits",
         "recipe": config["recipe"]["name"],
