@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 CALIBRATION_BINS = 15
+ROWS = 2**23  # numbers that are looked at at once
 MATRIX_CLASSES = 300  # a matrix of 10,000 classes is a file of 550 MB
 
 
@@ -110,7 +111,9 @@ def measure_attributes(
     """
     from sklearn.metrics import average_precision_score
 
-    outputs, labels = sigmoids(_checked(outputs, labels, model, data)), np.asarray(labels).astype(bool)
+    outputs, labels = np.asarray(outputs), np.asarray(labels)
+    _check_shape(outputs, labels, model, data)
+    outputs, labels = sigmoids(finite(outputs, model, data)), labels.astype(bool)
     right = (outputs > 0.5) == labels
     of_truth = np.where(labels, outputs, 1 - outputs)
     precisions = [
@@ -132,8 +135,7 @@ def measure_attributes(
     )
 
 
-def _checked(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> np.ndarray:
-    outputs, labels = np.asarray(outputs), np.asarray(labels)
+def _check_shape(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> None:
     wanted = int(labels.max(initial=-1)) + 1 if labels.ndim == 1 else labels.shape[1]
     fits = outputs.ndim == 2 and (outputs.shape[1] >= wanted if labels.ndim == 1 else outputs.shape[1] == wanted)
     if not fits or len(outputs) != len(labels):
@@ -141,7 +143,6 @@ def _checked(outputs: np.ndarray, labels: np.ndarray, model: str, data: str) -> 
             f"{model or 'The model'} gives answers of the shape {outputs.shape} for {len(labels)} images of "
             f"{data or 'the data'}, which have {wanted} {'classes' if labels.ndim == 1 else 'attributes'}."
         )
-    return finite(outputs, model, data)
 
 
 def finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
@@ -154,14 +155,19 @@ def finite(outputs: np.ndarray, model: str, data: str) -> np.ndarray:
 
 def sigmoids(outputs: np.ndarray) -> np.ndarray:
     """Outputs as probabilities of yes: values outside 0 to 1 are logits."""
-    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+    if are_logits(outputs):
         outputs = 1 / (1 + np.exp(-np.clip(outputs, -500, 500)))
     return np.clip(outputs, 0.0, 1.0)
 
 
-def softmaxes(outputs: np.ndarray) -> np.ndarray:
-    """Outputs as probabilities of classes, along the last axis: values outside 0 to 1 are logits."""
-    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+def are_logits(outputs: np.ndarray) -> bool:
+    """Whether values lie outside 0 to 1."""
+    return bool(outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3)
+
+
+def softmaxes(outputs: np.ndarray, logits: bool | None = None) -> np.ndarray:
+    """Outputs as probabilities of classes, along the last axis; None looks whether they are logits."""
+    if are_logits(outputs) if logits is None else logits:
         outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
     return outputs / np.maximum(outputs.sum(axis=-1, keepdims=True), 1e-12)
 
@@ -209,25 +215,34 @@ def measure(
     Returns: An Evaluation.
     Raises: ValueError for outputs that are not finite, or are not one row an image with a number for each class.
     """
-    probabilities = softmaxes(_checked(outputs, labels, model, data))
-    count, classes = probabilities.shape
+    outputs, labels = np.asarray(outputs), np.asarray(labels)
+    _check_shape(outputs, labels, model, data)
+    count, classes = outputs.shape
     names = list(class_names)[:classes] if class_names is not None else [str(i) for i in range(classes)]
-    answers = probabilities.argmax(axis=1)
+    logits = are_logits(outputs)
+    answers, ranked = np.empty(count, int), np.empty(count, int)
+    of_class, highest = np.empty(count), np.empty(count)
+    firsts = 0.0
+    for start in range(0, count, step := max(1, ROWS // classes)):  # thousands of classes would fill the memory
+        part = slice(start, start + step)
+        probabilities = softmaxes(finite(outputs[part], model, data), logits)
+        answers[part], highest[part] = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        of_class[part] = probabilities[np.arange(len(probabilities)), labels[part]]
+        ranked[part] = ranks(probabilities, labels[part])
+        firsts += (first_level(probabilities, labels[part], names) or 0.0) * len(probabilities)
     right = answers == labels
-    of_class = probabilities[np.arange(count), labels]
-    rank = ranks(probabilities, labels)
     return Evaluation(
         images=count,
         classes=classes,
         top1=float(right.mean()),
-        top5=float((rank < 5).mean()) if classes > 5 else None,
+        top5=float((ranked < 5).mean()) if classes > 5 else None,
         loss=float(-np.log(np.maximum(of_class, 1e-7)).mean()),
-        calibration_error=calibration_error(probabilities.max(axis=1), right),
+        calibration_error=calibration_error(highest, right),
         per_class=accuracies(labels, right, names),
         **confusion_of(labels, answers, classes),
         model=model,
         data=data,
-        first_level=first_level(probabilities, labels, names),
+        first_level=firsts / count if all("/" in name for name in names) else None,
     )
 
 

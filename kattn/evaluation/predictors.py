@@ -15,7 +15,7 @@ from kattn.facts.description import UNKNOWN, Fact, Input, Output
 from kattn.facts.of_model import describe_model
 from kattn.facts.stated import Stated
 from kattn.facts.stating import with_stated
-from kattn.graph.outputs import choose_output, named_outputs
+from kattn.graph.outputs import MAIN_OUTPUT, choose_output, named_outputs
 from kattn.runs.opening import ARTEFACT, KERAS, RUN, ZOO, open_model
 
 
@@ -61,7 +61,8 @@ def open_predictor(
             from images to probabilities.
         weights: Of a run: "best" or "last", None for what its recipe selects. Of a name of the zoo: a tag or a file.
         trust: As in `kattn.export.load`.
-        output: Name or number of the output to ask for; None for "predictions" where there is one, else the first.
+        output: Name or number of the output to ask for; None for "predictions" where there is one, else the first that
+            is no map, else the first.
         stated: What the caller states of the model.
 
     Raises: ValueError for an output that is not there and for what cannot be evaluated; RunError for a run without
@@ -92,6 +93,9 @@ def _of_keras(
     if isinstance(shape, (list, dict)) or len(shape) != 4:
         raise ValueError(f"{model.name} does not take one batch of images. Its input shape: {shape}")
     found = describe_model(model, stated)
+    flat = [name for name, one in found.outputs.items() if len(one.shape) < 2]
+    if output is None and MAIN_OUTPUT not in found.outputs and flat:
+        output = flat[0]
     chosen = found.outputs[choose_output(found.outputs, output, model.name)]
 
     def run(images: Any, batch_size: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """Every kind of output is measured by what it is, against scikit-learn where that has the same measure."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -96,6 +97,15 @@ def test_the_confusion_of_thousands_of_classes_stays_small():
     assert [labels[0], answers[0], 1] in found.confused and len(json.dumps(found.confused)) < 2000
     small = measure(outputs[:, :MATRIX_CLASSES], labels % MATRIX_CLASSES)
     assert small.confused is None and np.sum(small.confusion) == 50
+
+
+def test_many_classes_are_looked_at_in_parts(monkeypatch):
+    outputs, labels = RNG.normal(0, 2, (25, 8)), RNG.integers(0, 8, 25)
+    whole = measure(outputs, labels, [f"{i % 3}/{i}" for i in range(8)])
+    monkeypatch.setattr("kattn.evaluation.metrics.ROWS", 24)
+    parts = measure(outputs, labels, [f"{i % 3}/{i}" for i in range(8)])
+    assert parts.first_level == pytest.approx(whole.first_level)
+    assert dataclasses.replace(parts, first_level=None) == dataclasses.replace(whole, first_level=None)
 
 
 def test_class_numbers_alone_have_an_accuracy_and_no_loss():
