@@ -14,7 +14,7 @@ ERRORS = ("DataError", "ValueError", "RunError", "ExportInputError", "Unreadable
 
 def measured(folder, names):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "support.bombs", str(folder), *names]
+    command = [sys.executable, "-m", "support.measuring", str(folder), *names]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1800, check=True)
     return {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
 
