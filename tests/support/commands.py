@@ -144,7 +144,7 @@ def _zoo_weights(inputs: Path) -> None:
 # ---------------------------------------------------------------- what is there afterwards
 
 FOREIGN = ("keras_tuner", "logs")  # folders whose content is other programs'
-TIMES = ("seconds", "rows")  # of a certificate; of a table of latencies
+TIMES = ("seconds", "bytes", "rows")  # of a certificate, with names that are counted up; of a table of latencies
 COUNTED = re.compile(rb'keras_tensor_?\d*|"shared_object_id": \d+')  # differ from process to process
 
 
