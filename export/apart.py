@@ -23,6 +23,7 @@ from kattn.export.errors import ExportError, ExportInputError
 
 LAST_CHARACTERS = 500
 SHOWN_AFTER = 3.0  # seconds that a piece of work takes before its progress is shown
+IDLE = "status 0"  # how a child ends of itself
 RAISED = {kind.__name__: kind for kind in (ExportError, ExportInputError, OSError)}
 
 
@@ -119,17 +120,12 @@ def run_apart(task: str, what: str, **arguments: Any) -> Any:
     if not sys.executable:  # an embedded interpreter has no name to start another by
         return call(task, arguments, lambda done, of: None)
     with _lock:
-        child = _running_child()
         try:
-            child.send({"task": task, "arguments": arguments})
-            return _answer(child, what)
-        except BrokenPipeError:
-            raise _ended(child, what) from None
-        except (ExportError, OSError):
-            raise
-        except BaseException:
-            stop_child()
-            raise
+            return _ask({"task": task, "arguments": arguments}, what)
+        except ChildEnded as error:
+            if error.how != IDLE:  # it had no task for a while and ended just now
+                raise
+            return _ask({"task": task, "arguments": arguments}, what)
 
 
 def call(task: str, arguments: dict[str, Any], progress: Callable[[int, int], None]) -> Any:
@@ -160,6 +156,20 @@ def stop_child() -> None:
     if _child is not None:
         _child.stop()
     _child = None
+
+
+def _ask(message: dict[str, Any], what: str) -> Any:
+    child = _running_child()
+    try:
+        child.send(message)
+        return _answer(child, what)
+    except BrokenPipeError:
+        raise _ended(child, what) from None
+    except (ExportError, OSError):
+        raise
+    except BaseException:
+        stop_child()
+        raise
 
 
 def _running_child() -> _Child:

@@ -38,7 +38,7 @@ class ChildRunner(Runner):
         """See `Runner`."""
         given = save_arrays(self.given, self._arrays(images))
         files = {"path": str(self.path), "given": given, "got": str(self.got)}
-        run_apart(f"{__name__}:run_artefact", self.what, **files, batch_size=batch_size)
+        run_apart(f"{__name__}:run_artefact", self.what, name=self.format, **files, batch_size=batch_size)
         return load_arrays(self.got)
 
     def run(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -48,12 +48,18 @@ class ChildRunner(Runner):
 
 def open_artefact(name: str, path: str) -> dict[str, Any]:
     """In the child: open an artefact of a format, and tell of its inputs and outputs."""
-    _opened.clear()
-    runner = _opened[path] = FORMATS[name].open(path, trust=True)
+    runner = _open(name, path)
     return {"inputs": list(runner.inputs.items()), "batch": runner.batch, "outputs": runner.outputs}
 
 
-def run_artefact(path: str, given: str, got: str, batch_size: int) -> None:
-    """In the child: run the artefact that was opened."""
+def run_artefact(name: str, path: str, given: str, got: str, batch_size: int) -> None:
+    """In the child: run an artefact, opened before or, by another child, not yet."""
+    runner = _opened.get(path) or _open(name, path)
     with converting("Running it"):
-        save_arrays(Path(got), _opened[path](load_arrays(given), batch_size=batch_size))
+        save_arrays(Path(got), runner(load_arrays(given), batch_size=batch_size))
+
+
+def _open(name: str, path: str) -> Runner:
+    _opened.clear()
+    _opened[path] = FORMATS[name].open(path, trust=True)
+    return _opened[path]

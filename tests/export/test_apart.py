@@ -65,6 +65,13 @@ def test_one_killed_between_tasks_is_replaced():
     assert run("add", a=2, b=2) == 4
 
 
+def test_one_that_ends_for_want_of_tasks_while_it_is_asked_is_replaced(tmp_path):
+    run("leave_once", left=str(tmp_path / "left"))
+    assert (tmp_path / "left").exists()
+    with pytest.raises(ChildEnded, match=r"\(status 0\)"):
+        run("die", status=0)
+
+
 def test_an_interrupt_ends_it(tmp_path):
     run("process")
 

@@ -43,3 +43,9 @@ def sleep(started):
     with open(started, "w") as file:
         file.write(str(os.getpid()))
     time.sleep(60)
+
+
+def leave_once(left):
+    if not os.path.exists(left):
+        open(left, "w").close()
+        os._exit(0)
