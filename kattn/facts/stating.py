@@ -21,7 +21,7 @@ from kattn.facts.description import (
     Fact,
     Output,
 )
-from kattn.facts.stated import Stated
+from kattn.facts.stated import Stated, read_labels
 from kattn.suggest import unknown
 
 
@@ -51,7 +51,9 @@ def with_stated(found: Description, stated: Stated, origin: str = STATED, detail
         outputs = {name: _labelled(one, Fact(stated.labels, origin, detail)) for name, one in outputs.items()}
         if origin == STATED and not any(one.labels.known for one in outputs.values()):
             lengths = ", ".join(f"{name} {one.shape}" for name, one in outputs.items())
-            raise ValueError(f"{len(list(stated.labels))} labels fit none of the outputs of {found.name}: {lengths}.")
+            raise ValueError(
+                f"{len(read_labels(stated.labels))} labels fit none of the outputs of {found.name}: {lengths}."
+            )
     return replace(found, inputs=inputs, outputs=outputs)
 
 
