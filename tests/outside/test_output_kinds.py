@@ -95,11 +95,10 @@ def test_a_folder_of_two_classes_and_one_unit(tmp_path, capsys):
     model = model_of("binary")
     model.save(tmp_path / "m.keras")
     kattn.export.tflite(model, tmp_path / "m.tflite", images=IMAGES.astype("float32"))
-    found = [kattn.evaluate(source, tmp_path / "photos") for source in (model, tmp_path / "m.tflite")]
+    found = [kattn.evaluate(tmp_path / file, tmp_path / "photos") for file in ("m.keras", "m.tflite")]
     assert found[0].per_class.keys() == {"cat", "dog"} and found[0].confusion == found[1].confusion
-    for file in ("m.keras", "m.tflite"):
-        assert main(["evaluate", str(tmp_path / file), "--data", str(tmp_path / "photos"), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["confusion"] == found[0].confusion
+    assert main(["evaluate", str(tmp_path / "m.tflite"), "--data", str(tmp_path / "photos"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["confusion"] == found[0].confusion
     (tmp_path / "m.tflite.json").unlink()  # a file without its certificate: the labels say what it is
     alone = kattn.evaluate(tmp_path / "m.tflite", tmp_path / "photos", value_range=(0, 255))
     assert alone.confusion == found[0].confusion
