@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kattn.export.errors import ExportError
+from kattn.export.errors import ExportError, ExportInputError
+from kattn.export.to_onnx.counting import has_more_fields
 
+MOST_FIELDS = 1_000_000  # of the graph, its operators and their attributes
 # ONNX's own operators, and those of onnxruntime that its quantiser writes.
 DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
 
@@ -15,9 +17,15 @@ DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
 def beyond_computing(path: Path) -> list[str]:
     """Operators of other domains, and data in files that lie outside the file's folder.
 
-    Raises: ExportError for a damaged file.
+    Raises: ExportInputError for a file that is too large to be looked through; ExportError for a damaged one.
     """
     import onnx
+
+    if has_more_fields(path, MOST_FIELDS):
+        raise ExportInputError(
+            f"{path} has more than {MOST_FIELDS:,} fields, and is not looked through. If you trust where it comes from, "
+            "pass trust=True."
+        )
 
     try:
         model = onnx.load(str(path), format="protobuf", load_external_data=False)

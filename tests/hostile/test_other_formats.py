@@ -9,10 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from support.tfds_files import field
 
 from kattn.export import ExportError, ExportInputError, load
 from kattn.export.proof.runner import Runner
 from kattn.export.quiet import converting
+from kattn.export.to_onnx import inspection
 from kattn.export.to_tflite.graph import Operator, Tensor, TFLiteGraph, large_tensors
 from kattn.hdf5 import write_model
 from kattn.runs.opening import load_keras
@@ -94,6 +96,25 @@ def test_a_file_that_its_runtime_cannot_run_is_one_clear_error(tmp_path):
     path = saved(tmp_path / "m.onnx", graph(reshape, tensors=[shape]))
     with pytest.raises(ExportInputError, match=r"m\.onnx (can be read but not run|is not a readable onnx artefact)"):
         load(path)(np.ones((1, 4, 4, 3)))
+
+
+def test_a_graph_of_many_empty_parts_is_counted_before_it_is_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(inspection, "MOST_FIELDS", 1000)
+
+    def inside(*numbers, content):
+        for number in reversed(numbers):
+            content = field(number, content)
+        return content
+
+    for place in ((7,), (7, 1), (7, 1, 5, 6), (25,), (20, 1)):
+        content = inside(*place, content=bytes((1 << 3 | 2, 0)) * 1001)
+        (tmp_path / "m.onnx").write_bytes(b"\x08\x0a" + content)
+        with pytest.raises(ExportInputError, match=r"more than 1,000 fields, .* pass trust=True"):
+            load(tmp_path / "m.onnx")
+    for damaged in (b"", b"\x08", b"\x0f", b"\x3a\xff\x01", b"\xff" * 20, b"\x3a\x02\x0a\x05"):
+        (tmp_path / "m.onnx").write_bytes(damaged)
+        with pytest.raises(ExportInputError, match="not a readable onnx artefact"):
+            load(tmp_path / "m.onnx")
 
 
 def test_a_tensor_that_alone_fills_the_memory_is_found_by_its_shape():
