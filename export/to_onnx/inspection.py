@@ -23,8 +23,8 @@ def beyond_computing(path: Path) -> list[str]:
 
     if has_more_fields(path, MOST_FIELDS):
         raise ExportInputError(
-            f"{path} has more than {MOST_FIELDS:,} fields, and is not looked through. If you trust where it comes from, "
-            "pass trust=True."
+            f"{path} has more than {MOST_FIELDS:,} fields, and is not looked through. If you trust where it comes "
+            "from, pass trust=True."
         )
 
     try:
