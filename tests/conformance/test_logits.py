@@ -113,7 +113,7 @@ def test_answers_and_metrics_are_of_probabilities_and_files_are_keras_s_own(tmp_
     assert (loss, accuracy, error) == pytest.approx((-np.log(p), 1.0, 1 - p), rel=1e-5)
     np.testing.assert_allclose(model.predict(X, verbose=0), [[p]], rtol=1e-6)
     plain = keras.models.clone_model(model)
-    plain.compile("sgd", "binary_crossentropy", ["accuracy", "mae"])
+    plain.compile("sgd", "binary_crossentropy", metrics=["accuracy", "mae"])
     assert model.get_compile_config()["loss"] == plain.get_compile_config()["loss"]
     assert model.layers[1].get_config()["activation"] == "sigmoid"
     model.save(tmp_path / "model.keras")
