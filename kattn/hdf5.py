@@ -43,7 +43,7 @@ class MemoryFile(io.BytesIO):
 def write_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a Keras model's weights as `.weights.h5`, whole or not at all. Raises: OSError, such as a full disk."""
     memory = MemoryFile()
-    with naming(path):
+    with naming(Path(path)):
         model.save_weights(memory)
     write_bytes(Path(path), memory.getbuffer())
 
@@ -53,7 +53,7 @@ def write_model(model: Any, path: str | os.PathLike[str]) -> None:
     memory = io.BytesIO()
     # A file object has no name that could end in .keras. With zipped=False Keras does not ask for one, and writes the
     # same archive.
-    with naming(path):  # Keras makes a folder among the temporary files
+    with naming(Path(path)):  # Keras makes a folder among the temporary files
         model.save(memory, zipped=False)
     write_bytes(Path(path), memory.getbuffer())
 
