@@ -2,6 +2,7 @@
 
 usage: PYTHONPATH=CHECKOUT python benchmarks/conventions.py NAME --csv FILE [--data-dir FOLDER] [--models resnet20 ...]
        [--seeds 2] [--recipe cifar_short] [--epochs 4] [--limit 6000] [--precision float32] [--options alpha=0.5 ...]
+       [--set batch_size=32 ...]
 
 Start it once with a checkout of the commit before the change and once with the one behind it, both with the same FILE.
 A row a run, written as it ends; runs that FILE has are left out.
@@ -21,6 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 FIELDS = ("conventions", "model", "seed", "recipe", "epochs", "images", "top1", "loss", "training_loss", "seconds")
 
 
+def numbers(given: list[str]) -> dict[str, float]:
+    return {name: float(value) for name, value in (one.split("=") for one in given)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="what the rows call these conventions, such as before")
@@ -33,6 +38,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=6000)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--options", nargs="*", default=[], metavar="NAME=NUMBER", help="of the models")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="FIELD=NUMBER", help="of the recipe, such as batch_size=32"
+    )
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(chosen.threads)
@@ -60,10 +68,10 @@ def main() -> None:
                         data="cifar10",
                         data_dir=chosen.data_dir,
                         recipe=chosen.recipe,
-                        overrides={"epochs": chosen.epochs},
+                        overrides={"epochs": chosen.epochs, **numbers(chosen.set)},
                         limit=chosen.limit,
                         precision=chosen.precision,
-                        options={name: float(value) for name, value in (one.split("=") for one in chosen.options)},
+                        options=numbers(chosen.options),
                         seed=seed,
                         out=Path(folder) / "run",
                     )
