@@ -120,7 +120,7 @@ def test_channels_that_are_not_said_are_one_for_grey_files_and_three_for_others(
     ("options", "message"),
     [
         ({"channels": 2}, "with 1, 3 or 4 channels. Received: channels=2"),
-        ({"size": (8, 0)}, r"height and width, each at least 1\. Received: \(8, 0\)"),
+        ({"size": (8, 0)}, r"height and width, each 1 to 16384\. Received: \(8, 0\)"),
         ({"resize": "croop"}, "Unknown resize 'croop'. Closest: crop"),
         ({"interpolation": "bicubik"}, "Unknown interpolation 'bicubik'. Closest: bicubic"),
     ],

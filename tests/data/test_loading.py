@@ -66,7 +66,7 @@ def test_grey_images_without_a_channel_axis_get_one():
         (lambda x, y: (x, y, y), {}, "two"),
         (lambda x, y: {"training": (x, y)}, {}, "Splits are called train, validation, test. Received: 'training'"),
         (lambda x, y: ((x, y), (x[:, 1:], y)), {}, r"different shapes: \[\(7, 8, 3\), \(8, 8, 3\)\]"),
-        (lambda x, y: (x, y), {"image_size": 0}, r"height and width, each at least 1\. Received: \(0, 0\)"),
+        (lambda x, y: (x, y), {"image_size": 0}, r"height and width, each 1 to 16384\. Received: \(0, 0\)"),
         (lambda x, y: (x, y), {"limit": 0}, "limit is a number of images"),
         (lambda x, y: (x, y), {"validation": 1.0}, "validation is a share"),
         (lambda x, y: (x, y), {"on_error": "ignore"}, "on_error must be"),

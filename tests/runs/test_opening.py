@@ -59,7 +59,7 @@ def test_an_exported_file_has_a_runner_in_place_of_a_model(tmp_path):
     opened = open_model(tmp_path / "saved", kinds=(ARTEFACT,))
     assert (opened.model, opened.runner.format) == (None, "saved_model")
     with pytest.raises(
-        ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras file or"
+        ValueError, match=r"saved cannot be used here\. Expected: the folder of a run, a \.keras or \.h5 file or"
     ):
         open_model(tmp_path / "saved")
 
@@ -76,7 +76,7 @@ def test_a_name_of_the_zoo_is_opened_by_building_it():
         (
             "none.keras",
             ("run", "keras"),
-            r"There is no none\.keras\. Expected: the folder of a run or a \.keras file\.",
+            r"There is no none\.keras\. Expected: the folder of a run or a \.keras or \.h5 file\.",
         ),
         ("resnet20", ("run",), r"There is no resnet20\. Expected: the folder of a run\."),
         ("resnt20", ("run", "zoo"), "There is no file or folder resnt20. Unknown model 'resnt20'. Closest: resnet20"),
@@ -91,7 +91,7 @@ def test_what_is_not_there_is_named_with_what_was_expected(source, kinds, messag
 def test_what_is_there_and_no_model_is_named_too(tmp_path):
     (tmp_path / "notes.txt").write_text("no model")
     for path in (tmp_path, tmp_path / "notes.txt"):
-        message = f"{path} is no model. Expected: the folder of a run, a .keras file or an exported file (SavedModel"
+        message = f"{path} is no model. Expected: the folder of a run, a .keras or .h5 file or an exported file (SavedModel"
         with pytest.raises(ValueError, match=re.escape(message)):
             open_model(path, kinds=(RUN, KERAS, ARTEFACT))
 
