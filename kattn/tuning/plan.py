@@ -12,7 +12,7 @@ from typing import Any
 from kattn.data.dataset import Dataset
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.costs import Costs
-from kattn.tuning.records import SearchError
+from kattn.tuning.records import SearchError, read_record
 from kattn.tuning.space import Candidate, Space, written
 
 SETTINGS = "search.json"
@@ -46,6 +46,15 @@ class Settings:
     data_dir: str | None
     fingerprint: dict[str, str]
     version: str
+
+    @classmethod
+    def read(cls, file: Path) -> Settings:
+        """The settings in a search.json. Raises: SearchError for a damaged file."""
+        content = read_record(file)
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if wrong := sorted(fields ^ content.keys()):
+            raise SearchError(f"{file} is damaged: {', '.join(wrong)} is missing or unknown.")
+        return cls(**content)
 
     def as_dict(self) -> dict[str, Any]:
         """Every field."""

@@ -18,12 +18,12 @@ def main() -> int:
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     from kattn.tuning.plan import SETTINGS, Settings
-    from kattn.tuning.records import SearchError, read_record
+    from kattn.tuning.records import SearchError
     from kattn.tuning.search import take_part
     from kattn.tuning.workers import FAILED
 
     try:
-        take_part(Settings(**read_record(folder / SETTINGS)), folder)
+        take_part(Settings.read(folder / SETTINGS), folder)
     except SearchError as error:
         print(str(error).replace("\n", " "), flush=True)
         return FAILED

@@ -91,7 +91,9 @@ def test_what_is_not_there_is_named_with_what_was_expected(source, kinds, messag
 def test_what_is_there_and_no_model_is_named_too(tmp_path):
     (tmp_path / "notes.txt").write_text("no model")
     for path in (tmp_path, tmp_path / "notes.txt"):
-        message = f"{path} is no model. Expected: the folder of a run, a .keras or .h5 file or an exported file (SavedModel"
+        message = (
+            f"{path} is no model. Expected: the folder of a run, a .keras or .h5 file or an exported file (SavedModel"
+        )
         with pytest.raises(ValueError, match=re.escape(message)):
             open_model(path, kinds=(RUN, KERAS, ARTEFACT))
 

@@ -1,5 +1,6 @@
 """A search's folder belongs to one search at a time."""
 
+import json
 import os
 
 import pytest
@@ -7,6 +8,7 @@ from support.searching import pretend
 
 from kattn.locking import locked_folder
 from kattn.tuning import SearchError
+from kattn.tuning.plan import Settings
 
 
 def test_overwriting_starts_anew_and_leaves_other_files(pretended, tmp_path):
@@ -26,6 +28,15 @@ def test_a_folder_that_is_no_search_is_left_alone(pretended, tmp_path):
     (tmp_path / "search.json").write_text("{")
     with pytest.raises(SearchError, match=r"search\.json is damaged"):
         pretend(tmp_path, resume=True)
+
+
+def test_settings_that_are_not_a_search_s_are_damaged(pretended, tmp_path):
+    pretend(tmp_path, space={"reduction": [4]})
+    whole = json.loads((tmp_path / "search.json").read_text())
+    assert Settings.read(tmp_path / "search.json").as_dict() == whole
+    (tmp_path / "search.json").write_text(json.dumps({**whole, "seeds": 1}))
+    with pytest.raises(SearchError, match=r"search\.json is damaged: seeds is missing or unknown"):
+        Settings.read(tmp_path / "search.json")
 
 
 def test_two_searches_do_not_share_a_folder(pretended, tmp_path):
