@@ -37,6 +37,7 @@ def test_tflite(model, images, tmp_path):
     assert (report.checks["operators"], report.checks["dimensions"]) == ("builtins only", "at most 4")
 
 
+@pytest.mark.slow
 def test_onnx(model, images, tmp_path):
     report = kattn.export.onnx(model, tmp_path / "model.onnx", images=images)
     assert report.max_abs_diff <= 1e-4

@@ -22,17 +22,11 @@ def killed(folder, *jobs):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "jobs",
-    [("convert/1",), pytest.param([f"{name}/{TRIES}" for name in COMMANDS], marks=pytest.mark.slow)],
-    ids=["one", "all"],
-)
-def test_at_random_moments(jobs, tmp_path, capsys):
-    found = killed(tmp_path, *jobs)
-    for job in jobs:
-        name, count = job.split("/")
-        tries = found[name]["tries"]
-        with capsys.disabled():
-            print(f"\n{name}: {found[name]['seconds']:.1f} s, killed {len(tries)} times", end="")
-        assert len(tries) == int(count)
-        assert not [one for one in tries if one["wrong"] or one["again"] or one["after"]], tries
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_at_random_moments(name, tmp_path, capsys):
+    found = killed(tmp_path, f"{name}/{TRIES}")[name]
+    with capsys.disabled():
+        print(f"\n{name}: {found['seconds']:.1f} s, killed {len(found['tries'])} times", end="")
+    assert len(found["tries"]) == TRIES
+    assert not [one for one in found["tries"] if one["wrong"] or one["again"] or one["after"]], found["tries"]

@@ -4,7 +4,6 @@ from support.layer_checks import build, check_free_sizes, image, parameters, ran
 from kattn.layers import DualAttentionHead
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     check_layer(DualAttentionHead(3, channels=2, return_attention=True), image(2, 3, 4, 4))
 

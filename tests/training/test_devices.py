@@ -116,6 +116,7 @@ def lose_one(out):
     assert not RunFolder(out).finished
 
 
+@pytest.mark.slow
 def test_of_two_processes_of_jax_a_lost_one_ends_the_run(tmp_path):
     lose_one(tmp_path)
 
