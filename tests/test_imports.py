@@ -27,7 +27,7 @@ HEAVY = ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "keras_tuner", "tensorf
 ALLOWED = {"keras_tuner": "kattn/tuning/"}  # modules there that nothing reaches before a search is started
 BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 PARTS = {"data": "load", "evaluation": "evaluate", "insertion": "insert", "training": "open_run", "tuning": "tune"}
-PUBLIC = ["describe", "evaluate", "insert", "predict", "profile", "targets_for", "train", "tune"]
+PUBLIC = ["compile_for", "describe", "evaluate", "insert", "predict", "profile", "targets_for", "train", "tune"]
 PUBLIC += [*PARTS, "explain", "export", "layers", "zoo"]
 
 

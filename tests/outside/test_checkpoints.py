@@ -211,7 +211,7 @@ def test_the_object_that_stands_in_the_way_is_named_with_the_lines_that_help(tmp
             "GLOBAL argparse.Namespace was not an allowed global by default. Please use ..."
         )
 
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load, __version__="2.9.1"))
     (tmp_path / "net.pth.tar").write_bytes(b"")
     with pytest.raises(ValueError, match=r"holds an object argparse\.Namespace beside its tensors") as caught:
         kattn.zoo.convert(tmp_path / "net.pth.tar", "resnet20")
