@@ -119,6 +119,7 @@ def test_a_network_starts_as_in_its_authors_code(name, code):
 
 def test_layers_of_one_size_start_with_numbers_of_their_own():
     model = builder("resnet20")(depths=(2, 1, 1))
-    first, second = (model.get_layer(f"stage1_block1_conv{i}") for i in (1, 2))
-    assert not np.allclose(*(keras.ops.convert_to_numpy(layer.kernel) for layer in (first, second)))
-    assert float(keras.ops.std(first.kernel)) == pytest.approx(math.sqrt(2 / 144), rel=0.08)
+    layers = [model.get_layer(f"stage1_block1_conv{i}") for i in (1, 2)]
+    first, second = (keras.ops.convert_to_numpy(layer.kernel) for layer in layers)
+    assert not np.allclose(first, second)
+    assert first.std() == pytest.approx(math.sqrt(2 / 144), rel=0.08)
