@@ -53,7 +53,14 @@ def test_ctrl_c_says_how_to_go_on_and_resumes_to_the_same_result(straight, tmp_p
     same_result(straight, run(tmp_path / "r", resume=True))
 
 
-@pytest.mark.parametrize("changes", [{"ema": 0.8}, {"optimizer": "adamw", "accumulate": 2, "clip_norm": 1.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ema": 0.8, "optimizer": "adamw", "accumulate": 2, "clip_norm": 1.0},
+        pytest.param({"ema": 0.8}, marks=pytest.mark.slow),
+        pytest.param({"optimizer": "adamw", "accumulate": 2, "clip_norm": 1.0}, marks=pytest.mark.slow),
+    ],
+)
 def test_averages_and_accumulated_gradients_are_resumed_too(tmp_path, changes):
     recipe = {**RECIPE, "epochs": 3, **changes}
     whole = run(tmp_path / "whole", recipe=recipe)

@@ -14,7 +14,6 @@ from kattn.zoo.tables import pairs
 
 # A network of each other kind, with attentions at all sites; the whole product is a slow test.
 OTHERS = (
-    "bam_wide_resnet16_8",
     "eca_shufflenet_v2_x0_5_cifar",
     "nl_preact_resnet18",
     "cbam_squeezenet1_1",

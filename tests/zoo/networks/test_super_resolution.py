@@ -65,7 +65,9 @@ def test_restoration_at_scale_one_starts_from_the_image():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x)), x)
 
 
-@each
+@pytest.mark.parametrize(
+    "build", [pytest.param(SMALL[name], id=name, marks=[] if name == "rcan" else pytest.mark.slow) for name in SMALL]
+)
 def test_a_step_of_training_lowers_the_loss(build):
     model = build(input_shape=(6, 6, 3))
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mae", run_eagerly=True)
