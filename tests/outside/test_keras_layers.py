@@ -110,9 +110,19 @@ def test_softmax_over_the_map_and_attention_with_an_open_batch(tmp_path):
     assert not {"Shape", "Cast"} & set(report.ops) and report.inputs["image"]["shape"][0] == "batch"
 
 
+def over_columns():
+    return network(lambda x: layers.Bidirectional(layers.LSTM(6, return_sequences=True))(columns(x)))
+
+
+@pytest.mark.slow
+def test_an_lstm_over_columns_in_eight_bits(tmp_path):
+    """TensorFlow's quantiser leaves a part in floating point now and then, and the file is refused then."""
+    assert "WHILE" not in right(over_columns(), "tflite", tmp_path, "int8").ops
+
+
 def test_an_lstm_over_columns(tmp_path):
-    model = network(lambda x: layers.Bidirectional(layers.LSTM(6, return_sequences=True))(columns(x)))
-    assert "WHILE" not in right(model, "tflite", tmp_path, "int8").ops
+    model = over_columns()
+    assert "WHILE" not in right(model, "tflite", tmp_path).ops
     assert not {"Loop", "Shape"} & set(right(model, "onnx", tmp_path).ops)
 
 
