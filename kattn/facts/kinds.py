@@ -62,11 +62,6 @@ LOGITS = "logits"  # the field's name for scores of classes
 MEASURED_IMAGES = 4
 
 
-def output_kinds(model: keras.Model, stated: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The kind of each output of a functional or built Sequential model; see `describe_outputs`."""
-    return {name: output.kind.value for name, output in describe_outputs(model, stated).items()}
-
-
 def describe_outputs(model: keras.Model, stated: Mapping[str, str] | None = None) -> dict[str, Output]:
     """The outputs of a functional or built Sequential model by name, each with its kind.
 

@@ -5,25 +5,8 @@ import json
 import pytest
 
 from kattn.cli.main import main
-from kattn.data.errors import DataError
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.tuning.results import read_best
-
-
-@pytest.fixture
-def no_download(monkeypatch):
-    """Downloads are recorded, and fail."""
-    from kattn.data.tfds import reading
-
-    asked = []
-
-    def prepare(name, root, data_dir):
-        asked.append((name, data_dir))
-        raise DataError("no download here")
-
-    monkeypatch.setattr(reading, "prepare", prepare)
-    return asked
-
 
 GOOD = {"epochs": 1, "batch_size": 8}
 

@@ -224,21 +224,6 @@ def test_a_state_that_swells_is_refused(run):
 # ---------------------------------------------------------------- nothing is downloaded unasked
 
 
-@pytest.fixture
-def no_download(monkeypatch):
-    """Downloads are recorded, and fail."""
-    from kattn.data.tfds import reading
-
-    asked = []
-
-    def prepare(name, root, data_dir):
-        asked.append((name, data_dir))
-        raise DataError("no download here")
-
-    monkeypatch.setattr(reading, "prepare", prepare)
-    return asked
-
-
 def test_a_run_that_names_data_elsewhere_downloads_nothing(run, no_download, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "mine"))
     changed(run, CONFIG, "data.spec", "mnist")

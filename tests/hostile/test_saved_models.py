@@ -66,15 +66,13 @@ EFFECTS = {
     "MatchingFiles": tf.io.matching_files,
     "EagerPyFunc": lambda victim: tf.py_function(lambda path: path, [victim], tf.string),
     "PyFunc": lambda victim: tf.numpy_function(lambda path: path, [victim], tf.string),
-    "PrintV2": lambda victim: tf.print("hello", output_stream="file:///tmp/kattn-printed"),
+    "PrintV2": lambda victim: tf.print("hello", output_stream="file://victim"),
     "SaveV2": lambda victim: tf.raw_ops.SaveV2(prefix=victim, tensor_names=["a"], shape_and_slices=[""], tensors=[1.0]),
     "RestoreV2": lambda victim: tf.raw_ops.RestoreV2(
         prefix=victim, tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.float32]
     ),
     "TextLineDataset": lambda victim: tf.data.TextLineDataset(victim).reduce(0, lambda count, line: count + 1),
-    "ImmutableConst": lambda victim: tf.raw_ops.ImmutableConst(
-        dtype=tf.uint8, shape=(1,), memory_region_name="/etc/hostname"
-    ),
+    "ImmutableConst": lambda victim: tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=(1,), memory_region_name="victim"),
 }
 
 

@@ -7,22 +7,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from support.colours import COLOURS, SIZE, coloured, coloured_folder
 
 import kattn
 from kattn.export import load
 
 L = keras.layers
-SIZE, CLASSES = 12, 3
-
-
-def coloured(count, seed=0):
-    """Noisy 8-bit images, one colour a class, and their classes."""
-    random = np.random.default_rng(seed)
-    classes = np.arange(count) % CLASSES
-    colours = np.array([[190, 90, 90], [90, 190, 90], [90, 90, 190]])
-    images = colours[classes][:, None, None] + random.normal(0, 50, (count, SIZE, SIZE, 3))
-    return np.clip(images, 0, 255).astype("uint8"), classes
+CLASSES = len(COLOURS)
 
 
 def plain(*first):
@@ -36,11 +27,7 @@ def plain(*first):
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """A folder of 96 images in class folders."""
-    folder = tmp_path_factory.mktemp("photos")
-    for i, (image, one) in enumerate(zip(*coloured(96, seed=2), strict=True)):
-        (folder / f"c{one}").mkdir(exist_ok=True)
-        Image.fromarray(image).save(folder / f"c{one}" / f"{i:02}.png")
-    return folder
+    return coloured_folder(tmp_path_factory.mktemp("photos"), 96)
 
 
 @pytest.fixture(scope="module")

@@ -5,27 +5,18 @@ import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
+from support.colours import COLOURS, SIZE, coloured, coloured_folder
 
 import kattn
 from kattn.export import ExportInputError, Report, load
 
 L = keras.layers
-SIZE = 12
-CLASSES = 3
+CLASSES = len(COLOURS)
 
 
 def few(cases, *default):
     """Parameters, all but some of them slow."""
     return [case if case in default else pytest.param(case, marks=pytest.mark.slow) for case in cases]
-
-
-def coloured(count, seed=0):
-    """Noisy 8-bit images, one colour a class, and their classes."""
-    random = np.random.default_rng(seed)
-    classes = np.arange(count) % CLASSES
-    colours = np.array([[190, 90, 90], [90, 190, 90], [90, 90, 190]])
-    images = colours[classes][:, None, None] + random.normal(0, 50, (count, SIZE, SIZE, 3))
-    return np.clip(images, 0, 255).astype("uint8"), classes
 
 
 def small(*first, dtype="float32", activation="softmax", units=CLASSES, channels=3):
@@ -52,11 +43,7 @@ def accuracy(answers, classes):
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """A folder of class folders."""
-    folder = tmp_path_factory.mktemp("photos")
-    for i, (image, one) in enumerate(zip(*coloured(60, seed=2), strict=True)):
-        (folder / f"c{one}").mkdir(exist_ok=True)
-        Image.fromarray(image).save(folder / f"c{one}" / f"{i:02}.png")
-    return folder
+    return coloured_folder(tmp_path_factory.mktemp("photos"), 60)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 
 from kattn.layers import SqueezeExcite
+from support import colours
 from support.models import randomise
 
 SIZE = 16
-CLASSES = 5
+COLOURS = (220, 40, 40), (40, 220, 40), (40, 40, 220), (200, 200, 40), (60, 60, 60)
+CLASSES = len(COLOURS)
 
 
 def build(head: Callable[[Any, Any], Any] | None = None, *, convolution: Any = None, policy: str | None = None) -> Any:
@@ -37,12 +39,8 @@ def build(head: Callable[[Any, Any], Any] | None = None, *, convolution: Any = N
 
 
 def coloured(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy images of bytes, one colour a class, and their classes."""
-    random = np.random.default_rng(seed)
-    classes = np.arange(count) % CLASSES
-    colours = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 40], [60, 60, 60]])
-    images = colours[classes][:, None, None] + random.normal(0, 40, (count, SIZE, SIZE, 3))
-    return np.clip(images, 0, 255).astype("uint8"), classes
+    """Images of the network's size and classes (`support.colours`)."""
+    return colours.coloured(count, seed, colours=COLOURS, noise=40, size=SIZE)
 
 
 def train(model: Any) -> Any:
