@@ -17,6 +17,7 @@ from kattn.export.formats import Format
 from kattn.locking import InUse, locked
 
 NEW, PREVIOUS = "new", "previous"
+SHORT = 5.0  # seconds that another export takes at most to look for what killed ones have left
 PATIENCE = 60.0  # seconds to wait for another export that gives its files the same names: that takes it moments
 LABELS = ".labels.txt"
 COMPANIONS = (LABELS, ".data")  # what may lie beside an artefact, and belongs to no other one
@@ -77,15 +78,19 @@ def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Sta
         with _alone(target):
             _remove_left_behind(target)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)).absolute()
-        lock = _held(work, seconds=5)  # another export may look at it at this moment
+        lock = _held(work, seconds=SHORT)  # another export may look at it at this moment
         stage = Stage(work / NEW, work / "scratch", target.name)
         stage.folder.mkdir()
         stage.scratch.mkdir()
         yield stage
         with _alone(target):
             _commit(stage, target.parent, work / PREVIOUS)
+            _discard(work, lock)
     except BaseException as error:
-        _discard(work, lock)
+        with contextlib.ExitStack() as alone:
+            with contextlib.suppress(InUse, OSError):  # whoever holds it, the stage goes
+                alone.enter_context(_alone(target, wait=SHORT))
+            _discard(work, lock)
         for parent in made:  # innermost first; one that holds something else by now stays
             with contextlib.suppress(OSError):
                 parent.rmdir()
@@ -94,7 +99,6 @@ def staged(target: Path, row: Format, *, overwrite: bool = True) -> Iterator[Sta
         if isinstance(error, InUse):
             raise ExportError(f"{target} was not written: {error}") from None
         raise
-    _discard(work, lock)
 
 
 def check_target(target: Path, row: Format, *, overwrite: bool) -> None:
@@ -179,9 +183,9 @@ def _set_aside(final: Path, kept: Path, *, keep_name: bool) -> None:
     os.rename(final, kept)
 
 
-def _alone(target: Path) -> contextlib.AbstractContextManager[None]:
+def _alone(target: Path, wait: float | None = None) -> contextlib.AbstractContextManager[None]:
     """One export at a time gives files the names of this target, or looks what others left of it."""
-    return locked(target.with_name(f".{target.name}.lock"), wait=PATIENCE)
+    return locked(target.with_name(f".{target.name}.lock"), wait=PATIENCE if wait is None else wait)
 
 
 def _held(work: Path, *, seconds: float = 0) -> contextlib.ExitStack | None:
