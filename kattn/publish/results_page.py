@@ -32,8 +32,9 @@ END = """\
 A run's command stands in the last column of `zoo/RESULTS.csv`, its epochs in `zoo/results_history.csv`, and
 `python -m kattn.publish runs RUN... --machine TEXT` adds runs of yours. A run repeats to the bit with the same code,
 versions and machine; elsewhere rounding differs, and the spread over the seeds says by how much results move. (These
-runs are older than two changes: batch normalisation is one fused kernel on TensorFlow now, whose rounding is another,
-and SGD's momentum follows a changing learning rate as torch's does. They had `convention = "caffe"`.)
+runs are older than the [conventions](training.md) of today, so that their commands give other numbers now:
+batch normalisation is one fused kernel on TensorFlow, whose rounding is another, moving variances are those of the
+population, dense layers start with other weights, and SGD's momentum follows a changing learning rate as torch's does.)
 """
 
 
