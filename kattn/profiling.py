@@ -70,6 +70,7 @@ def profile(model: keras.Model, input_shape: Shape | None = None) -> Profile:
         model: Any built Keras model with one or several inputs.
         input_shape: (height, width, channels), for a model of one input whose own shape leaves sizes open.
 
+    Returns: The Profile. `print` shows its totals.
     Raises: ValueError where a size is open and `input_shape` does not give it, or the model is not built.
     """
     learned = _values(parameters(model))

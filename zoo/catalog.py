@@ -179,6 +179,8 @@ def list_models(pattern: str = "*", *, weights: bool = False, published: bool = 
         pattern: As of file names: "se_*", "*mobilenet*".
         weights: Only models with published weights.
         published: Only pairs of mechanism and backbone for which a paper prints an accuracy.
+
+    Returns: The names; an empty list where none fits.
     """
     names = set(fnmatch.filter(_table(), pattern))
     # A row added while the process runs can only be there once the tables are loaded; one added to their source is
@@ -195,6 +197,7 @@ def list_models(pattern: str = "*", *, weights: bool = False, published: bool = 
 def info(name: str) -> ModelInfo:
     """What is known of a model.
 
+    Returns: The ModelInfo: costs, papers, weights and printed accuracies. `print` shows it as `kattn info` does.
     Raises: ValueError for an unknown name, with the closest ones, and for a mechanism that has no place in the
         backbone.
     """

@@ -33,6 +33,8 @@ def dilate(model: keras.Model, output_stride: int = 8, *, dilate_first: bool = F
         dilate_first: Also dilate the convolution that loses its stride, as DeepLab, PSANet, OCNet and CCNet do; the
             values of the original are then not found again. False as EncNet, DANet and torchvision.
 
+    Returns: The copy, a functional model of the same input and the same outputs, whose maps are larger.
+
     Levels keep their names: C5 of a copy at stride 8 has stride 8 (`kattn.zoo.features`).
 
     Raises: ValueError for a stride that the model cannot have, a layer that strides inside (selective kernels, split

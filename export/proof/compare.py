@@ -14,6 +14,7 @@ from kattn.export.proof.report import Difference
 def compare(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]) -> dict[str, Difference]:
     """The difference of every expected output.
 
+    Returns: Difference by the name of the output.
     Raises: ExportError for an output that is missing or has another shape, and for values that are not finite.
     """
     differences = {}

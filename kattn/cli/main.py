@@ -1,4 +1,4 @@
-"""The command line: `kattn list | info | train | evaluate | export | convert | bench | tune | explain | quickstart`.
+"""The command line: `kattn list | info | describe | train | evaluate | predict | export | ...`; see `kattn --help`.
 
 Listing and describing answer without importing Keras; each command imports what it needs when it runs.
 """

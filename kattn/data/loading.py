@@ -98,6 +98,8 @@ def load(
         interpolation: One of nearest, box, bilinear, hamming, bicubic, lanczos.
         any_values: Keep arrays of other values than 0-255 as they are, as float32, in place of an error.
 
+    Returns: The Dataset: splits `train`, `validation` and `test` of uint8 images (image, height, width, channel) and
+        their labels.
     Raises: DataError (a ValueError) for data that cannot be used as asked.
     """
     if on_error not in ("raise", "skip"):

@@ -268,6 +268,8 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CAL
         confidence: Highest probability of each image, 0 to 1 (images,).
         right: Whether each answer is right (images,).
         bins: Number of bins of equal width.
+
+    Returns: A number in 0-1; 0 is perfect calibration.
     """
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights=right.astype(float) - confidence, minlength=bins)

@@ -109,13 +109,17 @@ LAYERS: dict[str, type[keras.Layer]] = {
 
 
 def names() -> list[str]:
-    """Short names that `get` takes."""
+    """Short names that `get` takes.
+
+    Returns: The names in alphabetical order.
+    """
     return sorted(LAYERS)
 
 
 def get(name: str, **options: Any) -> keras.Layer:
     """A new layer by its short name: `get("se", reduction=8)` is `SqueezeExcite(reduction=8)`.
 
+    Returns: The layer, not built.
     Raises: ValueError for an unknown name (with the closest ones); TypeError for an option the layer does not have.
     """
     if name not in LAYERS:

@@ -108,6 +108,7 @@ def devices_for(devices: str | int | None) -> Devices:
             KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of process 0), KERAS_DISTRIBUTION_NUM_PROCESSES and
             KERAS_DISTRIBUTION_PROCESS_ID (from 0), and with a run folder that all of them see.
 
+    Returns: The Devices, for one training.
     Raises: DevicesError where the backend or the environment cannot do it.
     """
     backend = keras.backend.backend()

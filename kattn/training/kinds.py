@@ -136,6 +136,7 @@ def class_weights(given: str | Mapping[Any, float] | None, dataset: Dataset) -> 
             weights; classes that it leaves out count 1. None: no weights.
         dataset: The data.
 
+    Returns: Weight by the name of the class; None where none are given.
     Raises: ValueError for what is neither, for an unknown class and a weight below 0; DataError for labels that are no
         classes.
     """

@@ -176,7 +176,10 @@ def recipe_files() -> dict[str, Path]:
 
 
 def list_recipes() -> dict[str, str]:
-    """The committed recipes: name -> one line about it."""
+    """The committed recipes: name -> one line about it.
+
+    Returns: Summary by name.
+    """
     return {name: load_recipe(name).summary for name in recipe_files()}
 
 
@@ -189,6 +192,7 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapp
         recipe: "quick" or another of `list_recipes()`, the path of a .toml file, {field: value}, or a Recipe.
         overrides: {field: value}, such as {"epochs": 3}.
 
+    Returns: The Recipe.
     Raises: ValueError for an unknown name or field (with the closest ones), a broken file, or a value out of range.
     """
     fields = _fields_of(recipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from kattn.facts.description import RUN, VALUES
 from kattn.facts.of_model import remember
 from kattn.facts.pixels import converted
 from kattn.facts.stated import Stated
+from kattn.graph.inside import parameters
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
@@ -207,7 +209,11 @@ def train(
 
 
 def open_run(path: str | Path) -> Run:
-    """A finished run from its folder. Raises: RunError where it is not finished."""
+    """A finished run from its folder.
+
+    Returns: The Run, with the weights that were evaluated.
+    Raises: RunError where it is not finished.
+    """
     folder = RunFolder(path)
 
     def read() -> Run:
@@ -227,7 +233,10 @@ def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder:
     sizes = f"{len(dataset.train)} training, {len(dataset.validation)} validation, {len(dataset.test)} test images"
     shape = "x".join(str(side) for side in dataset.image_shape)
     shared = "" if used.count == 1 else f", {used.count} devices"
-    print(f"{name}, {network.count_params():,} parameters, on the {keras.backend.backend()} backend{shared}")
+    values = sum(math.prod(weight.shape) for weight in parameters(network))
+    statistics = network.count_params() - values
+    counted = f"{values:,} parameters" + (f" and {statistics:,} statistics of normalisation" if statistics else "")
+    print(f"{name}, {counted}, on the {keras.backend.backend()} backend{shared}")
     what = {"map": "classes a pixel"}.get(dataset.targets, dataset.targets)
     print(f"{dataset.name}: {sizes} of {shape}, {len(dataset.class_names)} {what}")
     done = f", {len(rows)} done" if (rows := folder.history()) else ""

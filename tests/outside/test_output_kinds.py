@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import r2_score, roc_auc_score
-from support import TESTS
 from support.output_kinds import body, model_of, painted, targets
 
 import kattn
@@ -225,15 +223,3 @@ def test_the_command_line_states_kinds_and_limits(tmp_path, capsys):
     assert found["kind"] == "embedding"
     assert main([*command, "clases"]) == 1
     assert "classes" in capsys.readouterr().err
-
-
-# Documentation.
-
-
-def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    page = (TESTS.parent / "docs" / "training.md").read_text(encoding="utf-8").partition("## What a model gives")[2]
-    (program,) = re.findall(r"```python\n(.*?)```", page.partition("\n## ")[0], re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(program, "training.md", "exec"), {})
-    said = capsys.readouterr().out
-    assert "mean absolute error" in said and "'kind': 'values'" in said

@@ -44,7 +44,7 @@ def png(pixels):
     return stream.getvalue()
 
 
-def prepare(root, name="shapes", version="1.0.0", shards=2, **parts):
+def prepare(root, name="shapes", version="1.0.0", shards=2, class_names=("round", "square", "other"), **parts):
     """Write a data set as tensorflow-datasets would."""
     folder = root / name / version
     folder.mkdir(parents=True)
@@ -59,7 +59,7 @@ def prepare(root, name="shapes", version="1.0.0", shards=2, **parts):
         splits.append({"name": split, "filepathTemplate": template, "shardLengths": [str(len(p)) for p in pieces]})
     info = {"name": name, "version": version, "fileFormat": "tfrecord", "splits": splits}
     (folder / "dataset_info.json").write_text(json.dumps(info))
-    kinds = {"image": {"image": {}}, "label": {"classLabel": {"numClasses": "3"}}, "id": {"text": {}}}
+    kinds = {"image": {"image": {}}, "label": {"classLabel": {"numClasses": str(len(class_names))}}, "id": {"text": {}}}
     (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": kinds}}))
-    (folder / "label.labels.txt").write_text("round\nsquare\nother\n")
+    (folder / "label.labels.txt").write_text("\n".join([*class_names, ""]))
     return folder

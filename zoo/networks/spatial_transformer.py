@@ -57,6 +57,7 @@ def spatial_transformer(
         name: Of the model.
         options: Of the backbone and its attention.
 
+    Returns: A functional model, (batch, height, width, channels) to (batch, classes), or a dict with such and theta.
     Raises: ValueError for an open input size; whatever the backbone raises.
     Paper: Jaderberg, Simonyan, Zisserman, Kavukcuoglu. Spatial Transformer Networks. NIPS 2015. arXiv:1506.02025
     Code: none by the authors.

@@ -53,6 +53,9 @@ def rcan(
         weights: None (random) or a path (.weights.h5, .keras).
         name: Of the model.
 
+    Returns: A functional model, (batch, height, width, channels) to (batch, scale height, scale width, channels), in
+        pixels 0-255.
+
     Weights from PyTorch: the channels of an upsampling convolution are (channel, dy, dx) there and (dy, dx, channel)
     here.
     Paper: Zhang, Li, Li, Wang, Zhong, Fu. Image Super-Resolution Using Very Deep Residual Channel Attention Networks.
@@ -98,6 +101,8 @@ def san(
         iterations: Of its Newton-Schulz root.
         input_shape, mean, train_mean_shift, weights, name: As in `rcan`.
 
+    Returns: As `rcan`.
+
     Paper: Dai, Cai, Zhang, Xia, Zhang. Second-Order Attention Network for Single Image Super-Resolution. CVPR 2019.
     Code: daitao/SAN.
     """
@@ -129,6 +134,8 @@ def rnan(
         filters: Channels of all features.
         softmax_axis: Of the non-local blocks: "query" (the authors' code) or "key" (the paper).
         input_shape, mean, train_mean_shift, weights, name: As in `rcan`.
+
+    Returns: As `rcan`.
 
     Paper: Zhang, Li, Li, Zhong, Fu. Residual Non-local Attention Networks for Image Restoration. ICLR 2019.
         arXiv:1903.10082

@@ -77,7 +77,7 @@ def grad_cam_plus_plus(
     The score is the logit S. The paper derives a for exp(S), whose further factor exp(S) is the same for all
     positions and channels and leaves with the scaling.
 
-    Arguments, result and errors: as `grad_cam`.
+    Returns, arguments and errors: as `grad_cam`.
     Paper: Chattopadhyay et al. Grad-CAM++. WACV 2018. arXiv:1710.11063
     Code: adityac94/Grad_CAM_plus_plus
     """

@@ -25,6 +25,8 @@ def gate_figure(statistics: GateStatistics, *, layers: Sequence[str] | None = No
         statistics: As `gate_statistics` gives it. Weights of several maps (AFI, SK) are shown one map behind the other.
         layers: Which; None: up to six, spread over the network.
         classes: How many classes to draw: those with the most images.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
     """
     names = _spread(list(statistics.means)) if layers is None else list(layers)
     chosen = np.argsort(-statistics.counts, kind="stable")[:classes]
@@ -49,6 +51,8 @@ def selectivity_figure(models: Mapping[str, Mapping[str, np.ndarray]], *, layers
     Args:
         models: By the model's name, what `class_selectivity` gives.
         layers: Which; None: up to six that all models have, or, where they share none, all channels together.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
     """
     shared = [name for name in next(iter(models.values())) if all(name in found for found in models.values())]
     names = _spread(shared) if layers is None else list(layers)
@@ -66,7 +70,10 @@ def selectivity_figure(models: Mapping[str, Mapping[str, np.ndarray]], *, layers
 
 
 def correlation_figure(stages: Mapping[str, np.ndarray]) -> Any:
-    """Channel correlations as matrices, one a layer or a stage of training, with the mean of |correlation|."""
+    """Channel correlations as matrices, one a layer or a stage of training, with the mean of |correlation|.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
+    """
     columns = min(4, len(stages))
     rows = -(-len(stages) // columns)
     figure = new_figure(2.4 * columns + 0.4, 2.5 * rows)
@@ -80,7 +87,10 @@ def correlation_figure(stages: Mapping[str, np.ndarray]) -> Any:
 
 
 def channels_figure(drivers: Drivers, class_names: Sequence[str] | None = None) -> Any:
-    """The images that drive the most active channels, a row a channel, with the channel's map over each."""
+    """The images that drive the most active channels, a row a channel, with the channel's map over each.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
+    """
     count, images = drivers.indices.shape
     figure = new_figure(1.3 * images + 0.8, 1.45 * count + 0.3)
     for row, column in np.ndindex(count, images):
@@ -105,6 +115,7 @@ def weights_figure(weights: Any, *, title: str = "", sources: Sequence[str] | No
         title: Above it.
         sources: A name for each map.
 
+    Returns: A matplotlib figure; `save_figure` writes it.
     Raises: ValueError for weights of another shape.
     """
     weights = np.asarray(weights)
@@ -130,6 +141,8 @@ def grid_figure(images: Any, theta: Any, *, lines: int = 9) -> Any:
     Args:
         images: (images, height, width, 1 or 3), pixels 0-255.
         theta, lines: As `sampling_grid` takes them.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
     """
     images = np.asarray(images)
     points = sampling_grid(theta, lines)
@@ -145,7 +158,10 @@ def grid_figure(images: Any, theta: Any, *, lines: int = 9) -> Any:
 
 
 def faithfulness_figure(methods: Mapping[str, Curves]) -> Any:
-    """Deletion and insertion curves, the mean over the images, a line a method with its mean area."""
+    """Deletion and insertion curves, the mean over the images, a line a method with its mean area.
+
+    Returns: A matplotlib figure; `save_figure` writes it.
+    """
     figure, panels = _panels(("deletion", "insertion"), columns=2, width=3.5, height=2.7)
     for kind, axes in panels:
         for name, curves in methods.items():

@@ -112,6 +112,7 @@ def batch_of(pictures: Sequence[Picture]) -> np.ndarray:
 
     Of pictures that were read for none the pixels, 0-255.
 
+    Returns: The array.
     Raises: ValueError for pictures of several sizes, which a model of open size is given one by one, and where nothing
         says which values the model takes.
     """

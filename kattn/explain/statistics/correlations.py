@@ -52,7 +52,10 @@ def channel_correlations(
 
 
 def mean_correlation(correlations: Any) -> float:
-    """The mean of |correlation| over all pairs of different channels, 0-1: how redundant the channels are."""
+    """The mean of |correlation| over all pairs of different channels, 0-1: how redundant the channels are.
+
+    Returns: A number in 0-1.
+    """
     matrix = np.abs(np.asarray(correlations))
     count = len(matrix)
     return float((matrix.sum() - np.trace(matrix)) / (count * (count - 1))) if count > 1 else 0.0

@@ -59,6 +59,7 @@ def selectivity_index(means: Any) -> np.ndarray:
     """The index of each channel from its class means (classes, channels), which are not negative; NaN rows are classes
     without images.
 
+    Returns: Float64 (channels,), 0-1.
     Raises: ValueError for fewer than two classes with images, or negative means.
     """
     means = np.asarray(means, "float64")
