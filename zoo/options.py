@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,7 +43,7 @@ STANDARD_DOC = """\
     cache_dir: Folder for fetched weights. Default: KATTN_CACHE, else the user's cache.
     name: Of the model. Default: {name}."""
 PLACING_DOC = {
-    "stages": "Stages (counted from 1) that get the attention. Default: the paper's.",
+    "stages": "Stages (counted from 1) that get the attention; None: the paper's.",
     "position": "Where it stands: input, inner, residual, shortcut, output, stage_input, between_stages.",
 }
 
@@ -74,17 +76,25 @@ def check_classifier(classes: int | None, activation: Any) -> None:
         )
 
 
+def arguments_of(function: Any) -> dict[str, str]:
+    """What the docstring of a function or class says of each argument."""
+    section = re.search(r"^Args:\n((?: +.*\n|\n)+)", f"{inspect.getdoc(function)}\n", re.MULTILINE)
+    found = re.findall(r"^    (\w[\w, ]*): (.*(?:\n     .*)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()) for names, text in found for name in names.split(", ")}
+
+
 def docstring_of(name: str, attention: Attention, backbone: Backbone) -> str:
     """The docstring of a builder."""
     lines = [f"{name}: a functional Keras model.", "", "Args:"]
     facts = {key: getattr(backbone, key) for key in ("input_shape", "classes", "mean", "std")}
     lines.append(STANDARD_DOC.format(name=name, **facts))
-    mechanism = attention.options()
-    for key, option in (backbone.user_options() | mechanism).items():
-        of_part = f"Of the mechanism. Default: {option.default!r}." if key in mechanism else "Of the backbone."
-        lines.append(f"    {key}: {PLACING_DOC.get(key, of_part)}")
-    for site in attention.used_sites():
-        target = unwrapped(getattr(attention, site))
+    parts = [unwrapped(backbone.network), *(unwrapped(getattr(attention, site)) for site in attention.used_sites())]
+    known = {key: text for part in reversed(parts) for key, text in arguments_of(part).items()} | PLACING_DOC
+    for key, option in (backbone.user_options() | attention.options()).items():
+        text = known.get(key, "Of the mechanism." if key in attention.options() else "Of the backbone.")
+        text = f"{key}: {text} Default: {option.default!r}."
+        lines += textwrap.wrap(text, 118, initial_indent=" " * 4, subsequent_indent=" " * 8)
+    for target in parts[1:]:
         lines.append(f"    (see help({target.__module__}.{target.__qualname__}))")
     lines += ["", f"Backbone: {backbone.paper}"]
     if attention.paper:

@@ -4,7 +4,7 @@ import importlib
 import inspect
 
 import pytest
-from support.public_api import FACES, described_names
+from support.public_api import FACES, builders, described_names
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -18,3 +18,9 @@ def test_a_docstring_says_what_its_function_returns(face):
         and not any(word in (function.__doc__ or "") for word in ("Returns:", "Returns, arguments", "Shapes:"))
     ]
     assert silent == []
+
+
+def test_a_builder_says_what_each_option_takes():
+    for name in builders().values():  # one of each mechanism and of each backbone
+        text = getattr(importlib.import_module("kattn.zoo"), name).__doc__
+        assert "Of the mechanism." not in text and "Of the backbone." not in text, name

@@ -54,7 +54,11 @@ def residual_attention(
     finish: Callable[[Any], Any],
     attention: str = "mixed",
 ) -> Any:
-    """Stem, three stages of one unit and attention modules, one stage of units, head."""
+    """Stem, three stages of one unit and attention modules, one stage of units, head.
+
+    Args:
+        attention: Of the modules: "mixed", "channel" or "spatial", as in the paper's comparison.
+    """
 
     def attended(number: int, count: int) -> Stage:
         def build(x: Any, strides: int, prefix: str) -> Any:

@@ -42,10 +42,7 @@ def imagenet_stem(
     """7x7, 64 filters, stride 2; 3x3 max-pooling, stride 2.
 
     Args:
-        stem_widths: Filters of the 3x3 convolutions that replace the 7x7; the first of them has stride 2. (32, 32, 64)
-            in ResNet-D, (24, 32, 64) in timm's ResNet-T.
-        stem_pool: Padding of the pooling: "symmetric", or "end" as in the Caffe definitions. "conv": no pooling; the
-            last of the 3x3 convolutions has stride 2 instead.
+        stem_widths, stem_pool: See `resnet`.
     """
     if stem_pool not in STEM_POOLS or (stem_pool == "conv" and stem_widths is None):
         raise ValueError(
@@ -70,9 +67,7 @@ def project(x: Any, filters: int, strides: int, name: str, kind: str = "B") -> A
     """The shortcut where the shape changes.
 
     Args:
-        kind: "B": a strided 1x1 convolution. "A": every `strides`-th pixel, with zeros as new channels, half of them
-            on either side as in the public CIFAR weights; "A_end": all zeros behind the channels, as in the authors'
-            first torch code. "D": a strided average pooling, then a 1x1 convolution (ResNet-D).
+        kind: See `shortcut` of `resnet`.
     """
     if kind not in SHORTCUTS:
         raise ValueError(f"shortcut must be one of {', '.join(SHORTCUTS)}. Received: shortcut={kind!r}")
@@ -148,12 +143,19 @@ def resnet(
 
     Args:
         block: (x, filters, strides, at) to x.
-        depths, widths: Blocks and filters of each stage.
+        depths: Blocks of each stage, one number a stage.
+        widths: Filters of each stage, one number a stage.
         stem: The image to the first stage's input.
         stem_strides: Its stride.
         finish: See `assemble`.
-        shortcut: Of the blocks that change the shape: see `project`.
-        stem_widths, stem_pool: See `imagenet_stem`.
+        shortcut: Of the blocks that change the shape. "B": a strided 1x1 convolution. "A": every `strides`-th pixel,
+            with zeros as new channels, half of them on either side as in the public CIFAR weights; "A_end": all zeros
+            behind the channels, as in the authors' first torch code. "D": a strided average pooling, then a 1x1
+            convolution (ResNet-D).
+        stem_widths: Filters of the 3x3 convolutions that replace the stem's 7x7; the first of them has stride 2.
+            (32, 32, 64) in ResNet-D, (24, 32, 64) in timm's ResNet-T.
+        stem_pool: Padding of the stem's pooling: "symmetric", or "end" as in the Caffe definitions. "conv": no
+            pooling; the last of the 3x3 convolutions has stride 2 instead.
         zero_init_residual: Start the scale of each residual branch's last normalisation at 0, so that blocks begin as
             their shortcuts: torchvision's option of this name. Goyal et al. Accurate, Large Minibatch SGD.
             arXiv:1706.02677
