@@ -65,7 +65,11 @@ ENTRIES = {
         before=DATA + "cifar10()\nimages, labels = labelled(60, 32)\n",
         replaced={
             "kattn tune se_resnet20 --": "kattn tune se_resnet20 --limit 60 --epochs 1 --",
+            "reduction=2,4,8,16": "reduction=2,16",
+            "mechanism=se,eca,none stages=[2,3],[3]": "mechanism=se,none stages=[3]",
+            "--max-trials 20": "--max-trials 4",
             "max_trials=20,": "max_trials=2,",
+            "max_trials=4,": "max_trials=2,",
         },
         left_out={"KERASTUNER_TUNER_ID=chief": "needs two hosts; tests/tuning/test_workers.py has several processes"},
     ),
