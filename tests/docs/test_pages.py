@@ -39,7 +39,8 @@ class Page:
 
 ENTRIES = {
     "README.md": Page(
-        before=DATA + "images, labels = labelled(60, 160, classes=37)\n",
+        before=DATA + "images, labels = labelled(370, 32, classes=37)\n",
+        replaced={"afi_resnet50(classes=37, input_shape=(160, 160, 3))": "afi_resnet20(classes=37)"},
         left_out={
             "python3 -m venv .venv && .venv/bin/pip install . ": "downloads packages; tests/cli/test_quickstart.py",
             "python3 -m venv .venv && .venv/bin/pip install -e": "downloads packages, and is these tests",
