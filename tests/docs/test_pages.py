@@ -52,7 +52,6 @@ ENTRIES = {
         before=DATA
         + "photos()\n"
         + "small_run('abn_resnet20', 'runs/abn20')\n"
-        + "small_run('resnet20', 'runs/resnet20')\n"
         + "model = small_run('cbam_resnet20', 'runs/cbam20').model\n",
     ),
     "export.md": Page(before=MODEL + "image = images[0].astype('uint8')\n"),
