@@ -23,7 +23,8 @@ from kattn.export.errors import ExportError, ExportInputError
 
 LAST_CHARACTERS = 500
 SHOWN_AFTER = 3.0  # seconds that a piece of work takes before its progress is shown
-IDLE = "status 0"  # how a child ends of itself
+IDLE = 120  # seconds without a task after which a child ends, and gives its memory back
+ITSELF = "status 0"  # how it ends then
 RAISED = {kind.__name__: kind for kind in (ExportError, ExportInputError, OSError)}
 
 
@@ -53,7 +54,7 @@ class _Child:
         }
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the child lives)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kattn.export.child"],
+            [sys.executable, "-m", "kattn.export.child", str(IDLE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.printed,
@@ -123,7 +124,7 @@ def run_apart(task: str, what: str, **arguments: Any) -> Any:
         try:
             return _ask({"task": task, "arguments": arguments}, what)
         except ChildEnded as error:
-            if error.how != IDLE:  # it had no task for a while and ended just now
+            if error.how != ITSELF:  # it had no task for a while and ended just now
                 raise
             return _ask({"task": task, "arguments": arguments}, what)
 

@@ -1,4 +1,4 @@
-"""The child of `kattn.export.apart`: python -m kattn.export.child, tasks in at its input, results out at its output."""
+"""The child of `kattn.export.apart`: python -m kattn.export.child SECONDS, tasks in at its input, results out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from typing import Any
 from kattn.export.apart import call
 from kattn.export.errors import ExportError
 
-IDLE = 120  # seconds without a task after which it ends, and gives its memory back
 
-
-def main() -> None:
-    """Work through tasks until there is none for a while. Where the parent has ended, end at once."""
+def main(idle: float) -> None:
+    """Work through tasks until there is none for so many seconds. Where the parent has ended, end at once."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     messages: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -30,7 +28,7 @@ def main() -> None:
 
     while True:
         try:
-            message = messages.get(timeout=IDLE)
+            message = messages.get(timeout=idle)
         except queue.Empty:
             return
         for package in message.get("import", ()):
@@ -56,4 +54,4 @@ def _read(messages: queue.Queue[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

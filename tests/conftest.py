@@ -16,6 +16,14 @@ def _seeded():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_child():
+    """The process in which converters run is kept for the whole session: starting TensorFlow takes seconds."""
+    from kattn.export import apart
+
+    apart.IDLE = 3600
+
+
 @pytest.fixture(scope="session")
 def golden_folder() -> Path:
     return Path(__file__).parent / "data" / "golden"
