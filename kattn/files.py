@@ -165,3 +165,8 @@ def shown(text: object) -> str:
     Such characters are shown escaped.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, for messages: "1 epoch", "3 epochs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

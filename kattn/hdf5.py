@@ -10,7 +10,7 @@ import contextlib
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,17 @@ class MemoryFile(io.BytesIO):
         return "memory.weights.h5"
 
 
-def write_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a Keras model's weights as `.weights.h5`, whole or not at all. Raises: OSError, such as a full disk."""
+def write_weights(model: Any, path: str | os.PathLike[str], attributes: Mapping[str, str] | None = None) -> None:
+    """Write a Keras model's weights as `.weights.h5`, whole or not at all, and attributes of the file.
+
+    Raises: OSError, such as a full disk.
+    """
     memory = MemoryFile()
     with naming(Path(path)):
         model.save_weights(memory)
+    if attributes:
+        with h5py.File(memory, "r+") as file:
+            file.attrs.update(attributes)
     write_bytes(Path(path), memory.getbuffer())
 
 

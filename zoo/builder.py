@@ -16,11 +16,13 @@ from kattn.zoo.freezing import freeze as freeze_up_to
 from kattn.zoo.grammar.assembly import Head
 from kattn.zoo.grammar.initial_weights import started_by
 from kattn.zoo.grammar.placing import Sites
-from kattn.zoo.grammar.sites import Attention
+from kattn.zoo.grammar.sites import Attention, chosen_stages
 from kattn.zoo.inputs import image_input, normalise
 from kattn.zoo.options import STANDARD, check_classifier, check_options, docstring_of, signature_of
+from kattn.zoo.weights.agreement import as_built
 from kattn.zoo.weights.finding import Source, find_weights
 from kattn.zoo.weights.loading import load_weights
+from kattn.zoo.weights.saving import remember_built
 
 
 @functools.cache
@@ -29,13 +31,18 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
 
     of_backbone, of_attention = backbone.user_options(), attention.options()
     own = of_backbone | of_attention
+    defaults = {key: option.default for key, option in own.items()}
+    if "stages" in own:
+        defaults["stages"] = chosen_stages(attention, backbone.stages)
 
     def builder(**arguments: Any) -> keras.Model:
         check_options(name, arguments, own)
+        if arguments.get("stages") is not None:
+            arguments["stages"] = chosen_stages(attention.bind(stages=arguments["stages"]), backbone.stages)
         cache_dir = arguments.pop("cache_dir", None)
         if arguments.get("weights") is None:
             return of_options(arguments)
-        source = find_weights(arguments["weights"], name, arguments, cache_dir)
+        source = find_weights(arguments["weights"], name, arguments, defaults, cache_dir)
         try:
             check_options(name, source.options, own)
             return of_options({**source.options, **arguments, "weights": source})
@@ -49,11 +56,15 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
 
     def of_options(arguments: dict[str, Any]) -> keras.Model:
         standard: dict[str, Any] = {
-            key: arguments.get(key, default) for key, (_, default) in STANDARD.items() if key != "cache_dir"
+            key: arguments.get(key, default)
+            for key, (_, default) in STANDARD.items()
+            if key not in ("cache_dir", "strict_options")
         }
         bound = attention.bind(**{key: value for key, value in arguments.items() if key in of_attention})
         network = {key: value for key, value in arguments.items() if key in of_backbone}
-        return build(standard.pop("name") or name, bound, backbone, network, **standard)
+        model = build(standard.pop("name") or name, bound, backbone, network, **standard)
+        remember_built(model, name, as_built(arguments, defaults, backbone))
+        return model
 
     builder.__name__ = builder.__qualname__ = name
     builder.__module__ = "kattn.zoo"

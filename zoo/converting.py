@@ -14,7 +14,7 @@ from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.foreign_files import open_tensors
 from kattn.zoo.weights.pairing import Mismatch, listing
 from kattn.zoo.weights.recognition import HEAD, count_classes
-from kattn.zoo.weights.saving import save_weights
+from kattn.zoo.weights.saving import built_with, save_weights
 
 logger = logging.getLogger("kattn")
 
@@ -25,6 +25,13 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"shortcut": "D", "stem_widths": (32, 32, 64)},
     {"shortcut": "D", "stem_widths": (24, 32, 64)},
 )
+
+ROUNDED: dict[str, Any] = {"divisor": 8}  # the gates' widths in timm's SE-networks
+
+
+def _differs_in_gates(problem: Mismatch) -> bool:
+    """Whether tensors of gates have other widths in the file."""
+    return any("squeeze_excite/" in path for path in problem.plan.differing)
 
 
 def convert(
@@ -51,8 +58,9 @@ def convert(
         ema: Of a checkpoint that holds averaged weights beside the trained ones: take the averaged.
         mean, std: What the weights' own training normalised RGB in 0-1 with. Default: the model's.
         half: Store kernels in half precision.
-        options: Of the model. What is not given and can be told from the file is: the number of classes, and of a
-            ResNet its shortcuts and stem. With `classes` another head than the file's is built, and stays new.
+        options: Of the model. What is not given and can be told from the file is: the number of classes, of a ResNet
+            its shortcuts and stem, of SE whether its widths are rounded as timm's (`divisor=8`). With `classes` another
+            head than the file's is built, and stays new.
 
     Returns: The model.
     Raises: FileNotFoundError; ValueError for a file that cannot be read safely, or that is of another network, with
@@ -61,7 +69,8 @@ def convert(
     if out is not None and not str(out).endswith(".weights.h5"):
         raise ValueError(f"out must end in .weights.h5. Received: out={str(out)!r}")
     shown = repr(str(source)) if isinstance(source, str | Path) else "the source"
-    build, backbone = builder(model), rows(model)[1]
+    build, (attention, backbone) = builder(model), rows(model)
+    own = {*backbone.options, *attention.options()}
     adaptable = {HEAD: -1} if options.get("classes") else {}
     options |= {key: tuple(value) for key, value in (("mean", mean), ("std", std)) if value is not None}
     variants = [one for one in VARIANTS if one.keys() <= {*backbone.options} and not one.keys() & options.keys()]
@@ -69,13 +78,17 @@ def convert(
     with open_tensors(source, ema=ema) as tensors:
         if "classes" not in options and (classes := count_classes(tensors.shapes)):
             options["classes"] = classes
-        for variant in variants or [{}]:
+        variants = variants or [{}]
+        for variant in variants:  # which may grow
             network = build(**options, **variant)
             try:
                 plan = load_tensors(network, tensors, dialect=dialect, shown=shown, adaptable=adaptable)
             except Mismatch as problem:
                 if best is None or problem.plan.problems < best.plan.problems:
                     best = problem
+                rounded = {**variant, **ROUNDED}
+                if _differs_in_gates(problem) and rounded.keys() <= own - options.keys() and rounded not in variants:
+                    variants.append(rounded)
                 continue
             break
         else:
@@ -93,5 +106,5 @@ def convert(
             options.get("std", backbone.std),
         )
     if out is not None:
-        save_weights(network, out, half=half, about={"model": model, "options": options})
+        save_weights(network, out, half=half, about={"model": model, "options": built_with(network) | options})
     return network

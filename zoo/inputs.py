@@ -16,18 +16,21 @@ def image_input(input_shape: Any, input_tensor: Any, default: tuple[int, int, in
     """
     if input_tensor is None:
         shape = tuple(input_shape) if input_shape is not None else default
-        _check_shape(shape)
+        check_shape(shape)
+        check_order(shape)
         return keras.Input(shape, name="image")
     if not isinstance(input_tensor, keras.KerasTensor):
         raise ValueError(f"input_tensor must be a Keras tensor, keras.Input(...). Received: {input_tensor!r}")
     shape = tuple(input_tensor.shape[1:])
     if input_shape is not None and tuple(input_shape) != shape:
         raise ValueError(f"input_shape {tuple(input_shape)} is not input_tensor's shape {shape}; give one of them.")
-    _check_shape(shape)
+    check_shape(shape)
     return input_tensor
 
 
-def _check_shape(shape: tuple[Any, ...]) -> None:
+def check_shape(shape: tuple[Any, ...]) -> None:
+    """Raise ValueError for anything but (height, width, channels), of which the first two may be None."""
+
     def positive(size: Any) -> bool:
         return isinstance(size, int) and not isinstance(size, bool) and size >= 1
 
@@ -35,6 +38,17 @@ def _check_shape(shape: tuple[Any, ...]) -> None:
         raise ValueError(
             "input_shape must be (height, width, channels): height and width at least 1 or None, channels at least 1. "
             f"Received: {shape}"
+        )
+
+
+def check_order(shape: tuple[Any, ...]) -> None:
+    """Raise ValueError for what is most likely (channels, height, width): 1, 3 or 4 rows of much wider pixels."""
+    first, *others = shape
+    if first in (1, 3, 4) and all(size is None or size > 4 for size in others):
+        meant = (*others, first)
+        raise ValueError(
+            f"input_shape is (height, width, channels). Received: {shape}, which looks like (channels, height, width): "
+            f"write input_shape={meant}. (An image that is {first} pixels high: input_tensor=keras.Input({shape}).)"
         )
 
 

@@ -26,6 +26,7 @@ STANDARD = {
     "std": ("Sequence[float] | None", None),
     "freeze": ("int | None", None),
     "cache_dir": ("str | pathlib.Path | None", None),
+    "strict_options": ("bool", True),
     "name": ("str | None", None),
 }
 STANDARD_DOC = """\
@@ -41,6 +42,8 @@ STANDARD_DOC = """\
     mean, std: Of RGB in 0-1, to normalise with. Default: the weights', else {mean} and {std}.
     freeze: With weights: the last stage, from 1, that keeps them; 0 is the stem. Default: everything is trained.
     cache_dir: Folder for fetched weights. Default: KATTN_CACHE, else the user's cache.
+    strict_options: False lets options differ from those that the weights were trained with; the log says which. Such a
+        network computes something else, and is a start for training at most.
     name: Of the model. Default: {name}."""
 PLACING_DOC = {
     "stages": "Stages (counted from 1) that get the attention; None: the paper's.",

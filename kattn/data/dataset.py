@@ -26,19 +26,28 @@ class Split:
             Arrays of other values, where they were asked for, are float32.
         labels: int32, (images,), class numbers from 0; or uint8, (images, attributes), 1 where an image has one; or
             float32, (images, values), of a regression; or int32, (images, height, width), the class of each pixel.
+        files: The file of each image, (images,), of text; None for images that are in no files of their own.
+        keys: What the name of each image's file is as a number, (images,); see `kattn.data.identity`.
     """
 
     images: np.ndarray | StoredImages
     labels: np.ndarray
+    files: np.ndarray | None = None
+    keys: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        images, labels = (f"{one.dtype} {tuple(one.shape)}" for one in (self.images, self.labels))
+        return f"Split(images: {images}, labels: {labels})"
 
     def take(self, indices: np.ndarray | slice) -> Split:
         """The split of these positions, in this order; stored images stay where they are."""
         images = self.images
         chosen = images.subset(indices) if isinstance(images, StoredImages) else images[indices]
-        return Split(chosen, self.labels[indices])
+        files, keys = (None if one is None else one[indices] for one in (self.files, self.keys))
+        return Split(chosen, self.labels[indices], files, keys)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Raw:
         mirror: Whether a mirrored image keeps its label. No for characters: flips are left out.
         channels: What to show the images as where the caller does not say: None for as they are.
         source: Anything else that says where the data came from, for the run's files.
+        files, keys: Of every part, as in `Split`; empty for images that are in no files of their own.
     """
 
     name: str
@@ -100,6 +110,8 @@ class Raw:
     mirror: bool = True
     channels: int | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    files: Mapping[str, np.ndarray] = field(default_factory=dict)
+    keys: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,14 @@ class Dataset:
     test: Split
     mirror: bool = True
     source: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        sizes = f"{len(self.train)} training, {len(self.validation)} validation, {len(self.test)} test images"
+        what = {"map": "classes a pixel"}.get(self.targets, self.targets)
+        return f"{self.name}: {sizes} of {'x'.join(map(str, self.image_shape))}, {len(self.class_names)} {what}"
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self}>"
 
     def parts(self) -> tuple[Split, Split, Split]:
         """Training, validation and test split."""

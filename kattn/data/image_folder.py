@@ -13,6 +13,7 @@ import numpy as np
 from kattn.data.dataset import Raw, Request
 from kattn.data.errors import DataError
 from kattn.data.folder_layout import labelled_parts
+from kattn.data.identity import keys_of
 from kattn.data.image_files import Found, copies, find_images
 from kattn.data.images import Notes, Reading
 from kattn.data.memory import keep_decoded
@@ -60,13 +61,19 @@ def folder(root: Path, request: Request) -> Raw:
     keep = keep_decoded(request.cache, sum(map(len, files.values())), shape)
     notes = Notes(str(root), at_once=not keep)
     read = request.reader(channels)
-    images = {}
+    parts, paths, keys = {}, {}, {}
     for name, listed in files.items():
         decode, labels = functools.partial(_decode, listed, read, notes), [label for _, label in listed]
-        images[name] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=f"{root} ({name})")
-        _check_left(folders[name], class_names, images[name][1])
+        where = f"{root} ({name})"
+        images, kept, numbers = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=where)
+        _check_left(folders[name], class_names, kept)
+        parts[name] = (images, kept)
+        chosen = [listed[number] for number in numbers]
+        paths[name] = np.array([str(file) for file, _ in chosen], object)
+        keys[name] = keys_of([_name(file, class_names[label], folders[name]) for file, label in chosen])
     notes.log()
-    return Raw(str(root), images, class_names, channels=channels, source={"path": os.path.abspath(root)})
+    source = {"path": os.path.abspath(root)}
+    return Raw(str(root), parts, class_names, channels=channels, source=source, files=paths, keys=keys)
 
 
 def _same_classes(root: Path, folders: dict[str, dict[str, Path]], on_error: str) -> list[str]:
@@ -96,6 +103,11 @@ def _filled(
     if empty:
         log.warning("%d classes without images left out: %s", len(empty), ", ".join(empty))
     return [one for one in class_names if one not in empty]
+
+
+def _name(file: Path, one: str, folders: dict[str, Path]) -> str:
+    """What tells an image of a class from all others, wherever the folder lies: "class/file"."""
+    return f"{one}/{file.relative_to(folders[one]).as_posix()}"
 
 
 def _decode(files: list[File], read: Callable[[Path], Reading], notes: Notes, number: int) -> np.ndarray:

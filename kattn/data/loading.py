@@ -21,11 +21,11 @@ import numpy as np
 
 from kattn.data.arrays import ARRAYS, DIGITS_SIZE, digits, from_arrays, received, resized, show_as_rgb
 from kattn.data.checks import Targets, check_dataset
-from kattn.data.dataset import SPLITS, Dataset, Raw, Request, Split
+from kattn.data.dataset import SPLITS, Dataset, Raw, Request
 from kattn.data.errors import DataError
 from kattn.data.image_folder import folder
 from kattn.data.resizing import check_resizing, check_size
-from kattn.data.splits import limited, split_up
+from kattn.data.splits import NAME, POSITION, WAYS, limited, split_up
 from kattn.data.stored import StoredImages
 from kattn.data.tfds.prepared import find_prepared, root_of
 from kattn.data.tfds.reading import tfds_dataset
@@ -53,6 +53,7 @@ def load(
     targets: Targets = None,
     validation: float = 0.1,
     split_seed: int = 0,
+    split_by: str = NAME,
     limit: int | None = None,
     splits: Sequence[str] = SPLITS,
     on_error: str = "raise",
@@ -83,6 +84,10 @@ def load(
             have classes or attributes only. None: rows of 0 and 1 are attributes, anything else classes.
         validation: Share of the training part that is kept for validation where the source has no such part, 0-0.9.
         split_seed: Seed of the splits, apart from the training's seed: seeds are compared on the same images.
+        split_by: "name": which part an image file of a folder goes to is drawn from its name ("class/file") and the
+            seed, so that no image moves when others are added or removed, and shares are met about. "position": drawn
+            from the place among the images of its class, as for arrays, digits and TFDS, which have no names, and as
+            folders were split by a kattn before.
         limit: At most so many images of each split, each class in proportion: for trials.
         splits: What is wanted: with ("test",) a source that keeps its parts apart reads that one only.
         on_error: "raise" stops at a file that cannot be read, and at a class that a part or a source lacks; "skip"
@@ -112,6 +117,8 @@ def load(
         raise DataError(f"split_seed is a whole number from 0. Received: split_seed={split_seed!r}")
     if data_dir is not None and not isinstance(data_dir, str | os.PathLike):
         raise DataError(f"data_dir is a folder. Received: data_dir={data_dir!r}")
+    if split_by not in WAYS:
+        raise DataError(f"split_by must be 'name' or 'position'. Received: split_by={split_by!r}")
     check_resizing(resize, interpolation)
     size = DIGITS_SIZE if image_size is None and isinstance(data, str) and data == "digits" else None
     if image_size is not None:
@@ -123,7 +130,7 @@ def load(
     at_most = None if limit is None else 20 * limit + 1000  # enough to find every class, without reading everything
     wanted = Request(size, channels, splits, on_error, data_dir, at_most, cache, max_pixels, resize, interpolation)
     raw = _read(data, wanted)
-    dataset = limited(split_up(raw, validation, split_seed, splits, classes, any_values, targets), limit)
+    dataset = limited(split_up(raw, validation, split_seed, splits, classes, any_values, targets, split_by), limit)
     if (channels or raw.channels) == 3:
         dataset = _mapped(dataset, show_as_rgb)
     if size is not None and raw.name != ARRAYS:
@@ -171,11 +178,14 @@ def local_data_dir(data: Any, *data_dirs: str | Path | None, who: str, option: s
 
 
 def stored_settings(settings: Mapping[str, Any], who: str) -> dict[str, Any]:
-    """The settings of a run as arguments of `load`, which checks their values. Raises: DataError for any others."""
+    """The settings of a run as arguments of `load`, which checks their values. Raises: DataError for any others.
+
+    A run that was trained before its way of splitting was recorded split by position.
+    """
     known = inspect.signature(load).parameters.keys() - DECIDED
     if unknown := settings.keys() - known:
         raise DataError(f"{who} has settings of its data that are not known here: {', '.join(sorted(unknown))[:200]}.")
-    return dict(settings)
+    return {"split_by": POSITION, **settings}
 
 
 def _is_folder(name: str | Path) -> bool:
@@ -229,7 +239,7 @@ def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
         raise DataError(f"{' and '.join(names)} differ in their classes: {some}. (on_error='skip' leaves them out.)")
     if differ:
         log.warning("%d classes that not every source has left out: %s", len(differ), ", ".join(differ))
-    parts = {}
+    parts, files, keys = {}, {}, {}
     for split, raw in sources.items():
         pieces = list(raw.parts.values())
         if len({images.shape[1:] for images, _ in pieces}) > 1:
@@ -237,18 +247,23 @@ def _transfer(sources: Mapping[str, Raw], on_error: str) -> Raw:
         images, labels = (np.concatenate(part) for part in zip(*pieces, strict=True))
         if raw.class_names and list(raw.class_names) != shared:  # the same number for the same class
             number = np.array([shared.index(one) if one in shared else -1 for one in raw.class_names])
-            images, labels = images[number[labels] >= 0], number[labels][number[labels] >= 0]
+            kept = np.flatnonzero(number[labels] >= 0)
+            images, labels = images[kept], number[labels[kept]]
+        else:
+            kept = np.arange(len(labels))
         parts[split] = (images, labels)
+        if raw.files:
+            files[split], keys[split] = (np.concatenate(list(of.values()))[kept] for of in (raw.files, raw.keys))
     mirror = all(raw.mirror for raw in sources.values())
     paths = [raw.source.get("path", raw.name) for raw in sources.values()]
     source = {"path": ":".join(paths)} if paths != names else {}
-    return Raw(":".join(names), parts, shared or None, mirror, first.channels, source)
+    return Raw(":".join(names), parts, shared or None, mirror, first.channels, source, files, keys)
 
 
 def _mapped(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
     """Every array of images changed; stored ones are read as they are wanted."""
     train, validation, test = (
-        part if isinstance(part.images, StoredImages) else Split(change(part.images), part.labels)
+        part if isinstance(part.images, StoredImages) else replace(part, images=change(part.images))
         for part in dataset.parts()
     )
     return replace(dataset, train=train, validation=validation, test=test)

@@ -89,8 +89,8 @@ class StoredImages:
 
 def gather(
     decode: Decode, labels: Any, shape: tuple[int, int, int] | None, *, keep: bool, on_error: str, where: str
-) -> tuple[np.ndarray | StoredImages, np.ndarray]:
-    """Images and their labels, decoded now or left on disk.
+) -> tuple[np.ndarray | StoredImages, np.ndarray, np.ndarray]:
+    """Images and their labels, decoded now or left on disk, and their numbers.
 
     Args:
         decode: Gives the uint8 pixels (height, width, channels) of an image by its number, or raises DataError.
@@ -120,10 +120,10 @@ def gather(
     if not len(numbers):
         raise DataError(f"{where} holds no readable image.")
     if not keep:
-        return StoredImages(decode, numbers, shape, where), labels[numbers]
+        return StoredImages(decode, numbers, shape, where), labels[numbers], numbers
     pixels = [image for image in images.values() if image is not None]
     chosen = _of_one_depth(pixels, on_error, where)
-    return np.stack([pixels[i] for i in chosen]), labels[numbers[chosen]]
+    return np.stack([pixels[i] for i in chosen]), labels[numbers[chosen]], numbers[chosen]
 
 
 def in_threads(function: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[Result]:

@@ -21,6 +21,7 @@ from kattn.evaluation.predictors import Predictor, open_predictor
 from kattn.facts.description import MAP, UNKNOWN, WEIGHTS
 from kattn.facts.pixels import AsInput
 from kattn.facts.stated import Stated
+from kattn.runs.data import TRAINED_ON, check_unchanged, warn_of_seen
 from kattn.runs.folder import CONFIG
 from kattn.runs.records import require
 
@@ -33,6 +34,7 @@ def evaluate(
     batch_size: int = 128,
     image_size: int | tuple[int, int] | None = None,
     split_seed: int | None = None,
+    split_by: str | None = None,
     validation: float | None = None,
     limit: int | None = None,
     on_error: str | None = None,
@@ -59,9 +61,10 @@ def evaluate(
         split: "test", "validation" or "train".
         batch_size: Images at a time; an exported file with a fixed batch sets its own.
         image_size, limit, on_error, data_dir, cache: As in `kattn.data.load`. Images are brought to the model's size.
-        split_seed, validation: As in `kattn.data.load`. None takes the run's own where a run is evaluated, else 0 and
-            0.1. A run that is evaluated on its own data takes its own limit and on_error too, so that no image that it
-            was trained on is among its test images; `limit` then takes the first of these.
+        split_seed, split_by, validation: As in `kattn.data.load`. None takes the run's own where a run is evaluated,
+            else 0, "name" and 0.1. A run that is evaluated on its own data takes its own limit and on_error too: no
+            image that it was trained on is among its test images, of which `limit` then takes the first. Where the data
+            have changed since, it goes on with a line in the log if no such image is there, and is an error else.
         weights: For a run's folder: "best" or "last"; None is what its recipe selects. For a name of the zoo: a tag,
             such as "cifar10", or a file.
         output: Name or number of the output to evaluate; None for "predictions" where there is one, else the first.
@@ -96,8 +99,9 @@ def evaluate(
     if run:
         data_dir = _where(predictor.name, spec_of(data), data_dir, settings.pop("data_dir", None), asked)
     given = {"image_size": image_size, "split_seed": split_seed, "validation": validation, "data_dir": data_dir}
-    given["on_error"] = on_error
-    settings |= {name: value for name, value in given.items() if value is not None}
+    given |= {"on_error": on_error, "split_by": split_by}
+    others = {name: value for name, value in given.items() if value is not None and value != settings.get(name)}
+    settings |= others
     settings["limit"] = own.get("limit") if own else limit
     if taken := predictor.given:
         settings |= {"resize": taken.resize.value, "interpolation": taken.interpolation.value, "any_values": True}
@@ -108,6 +112,10 @@ def evaluate(
     dataset = load(
         data, channels=predictor.channels, classes=classes, targets=targets, splits=(split,), cache=cache, **settings
     )
+    if run and own and not others.keys() - {"data_dir"} and not (resize or interpolation):
+        check_unchanged(Path(predictor.name), run, dataset, split)
+    elif run and split in TRAINED_ON:
+        warn_of_seen(Path(predictor.name), dataset, split)
     dataset = limited(dataset, limit)
     if run:
         _check_classes(run["data"]["class_names"], dataset)

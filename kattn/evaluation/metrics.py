@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kattn.files import counted
+
 CALIBRATION_BINS = 15
 ROWS = 2**23  # numbers that are looked at at once
 MATRIX_CLASSES = 300  # a matrix of 10,000 classes is a file of 550 MB
@@ -55,7 +57,8 @@ class Evaluation:
         top5 = "" if self.top5 is None else f", top-5 {self.top5:.2%}"
         first = "" if self.first_level is None else f", first level {self.first_level:.2%}"
         loss = "" if self.loss is None else f", loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
-        return f"{self.model} on {self.images} images of {self.data}: accuracy {self.top1:.2%}{top5}{first}{loss}"
+        what = f"{counted(self.images, 'image')} of {self.data}"
+        return f"{self.model} on {what}: accuracy {self.top1:.2%}{top5}{first}{loss}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class AttributeEvaluation:
     def __str__(self) -> str:
         precision = "" if self.average_precision is None else f", average precision {self.average_precision:.2%}"
         return (
-            f"{self.model} on {self.images} images of {self.data}: {self.attributes} attributes, accuracy "
+            f"{self.model} on {counted(self.images, 'image')} of {self.data}: {self.attributes} attributes, accuracy "
             f"{self.accuracy:.2%}{precision}, loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from kattn.data.checks import VOID
 from kattn.evaluation.metrics import MATRIX_CLASSES, finite, sigmoids, softmaxes
+from kattn.files import counted
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class MapEvaluation:
     def __str__(self) -> str:
         loss = "" if self.loss is None else f", loss {self.loss:.4f}"
         return (
-            f"{self.model} on {self.images} images of {self.data}: pixel accuracy {self.pixel_accuracy:.2%}, "
-            f"mean IoU {self.mean_iou:.2%}{loss}"
+            f"{self.model} on {counted(self.images, 'image')} of {self.data}: "
+            f"pixel accuracy {self.pixel_accuracy:.2%}, mean IoU {self.mean_iou:.2%}{loss}"
         )
 
 

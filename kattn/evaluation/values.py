@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kattn.evaluation.metrics import finite
+from kattn.files import counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ValueEvaluation:
     def __str__(self) -> str:
         explained = "" if self.r2 is None else f", R2 {self.r2:.4f}"
         return (
-            f"{self.model} on {self.images} images of {self.data}: mean absolute error {self.mae:.4g}, "
+            f"{self.model} on {counted(self.images, 'image')} of {self.data}: mean absolute error {self.mae:.4g}, "
             f"root mean square error {self.rmse:.4g}{explained}"
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kattn.evaluation.metrics import accuracies, calibration_error, confusion_of, finite, sigmoids
+from kattn.files import counted
 
 THRESHOLD = 0.5
 
@@ -47,7 +48,7 @@ class BinaryEvaluation:
     def __str__(self) -> str:
         area = "" if self.roc_auc is None else f", ROC AUC {self.roc_auc:.4f}"
         return (
-            f"{self.model} on {self.images} images of {self.data}: accuracy {self.accuracy:.2%}{area}, "
+            f"{self.model} on {counted(self.images, 'image')} of {self.data}: accuracy {self.accuracy:.2%}{area}, "
             f"loss {self.loss:.4f}, calibration error {self.calibration_error:.4f}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,11 @@ def parameters(layer: keras.Layer) -> list[Any]:
     """The weights of a layer or model that training changes as long as nothing is frozen: all but its statistics."""
     learned = {id(v) for inner in all_inside(layer) for v in inner._trainable_variables}  # stays when a layer is frozen
     return [weight for weight in layer.weights if id(weight) in learned]
+
+
+def count_parameters(layer: keras.Layer) -> int:
+    """How many numbers `parameters` holds."""
+    return sum(math.prod(weight.shape) for weight in parameters(layer))
 
 
 def freeze(layer: keras.Layer) -> None:

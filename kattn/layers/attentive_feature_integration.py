@@ -12,7 +12,7 @@ from keras import ops
 from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import portable
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -51,7 +51,7 @@ class AttentiveFeatureIntegration(keras.Layer):
         super().__init__(**kwargs)
         if channels is not None and channels < 1:
             raise ValueError(f"channels must be at least 1. Received: channels={channels}")
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.use_bias = use_bias
         self.channels = channels
         self.return_attention = return_attention

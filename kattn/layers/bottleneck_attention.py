@@ -9,7 +9,7 @@ from keras import ops
 
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -60,7 +60,7 @@ class BottleneckAttention(keras.Layer):
                 "dilated_convs and hidden_layers must not be negative. "
                 f"Received: dilated_convs={dilated_convs}, hidden_layers={hidden_layers}"
             )
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.dilation = dilation
         self.dilated_convs = dilated_convs
         self.hidden_layers = hidden_layers

@@ -11,7 +11,7 @@ from keras import ops
 from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import integers
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 AXES = (1, 2)
 POOLS = {
@@ -70,7 +70,7 @@ class CBAM(keras.Layer):
             raise ValueError(f"kernel_size must be odd, so that the map keeps its size. Received: {kernel_size}")
         if return_attention and not spatial:
             raise ValueError("return_attention=True returns the spatial gate, which spatial=False leaves out.")
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.pools = pools
         self.kernel_size = kernel_size
         self.spatial = spatial

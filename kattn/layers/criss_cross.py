@@ -10,7 +10,7 @@ from keras import ops
 
 from kattn.layers.pieces.attend import wide_dtype
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 def swap(x: Any) -> Any:
@@ -84,7 +84,7 @@ class CrissCrossAttention(keras.Layer):
         super().__init__(**kwargs)
         if recurrence < 1:
             raise ValueError(f"recurrence must be at least 1. Received: recurrence={recurrence}")
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.recurrence = recurrence
         self.learn_gamma = gamma
         self.return_attention = return_attention

@@ -10,7 +10,7 @@ from keras import ops
 from kattn.layers.criss_cross import CrissCrossAttention
 from kattn.layers.pieces.conv_norm import ABN_SLOPE, ConvNormActivation
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -59,7 +59,7 @@ class CrissCrossHead(keras.Layer):
         self.channels = channels
         self.fused_channels = fused_channels
         self.recurrence = recurrence
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.negative_slope = negative_slope
         self.dropout = dropout
         self.seed = seed

@@ -11,7 +11,7 @@ from kattn.layers.pieces.attend import softmax
 from kattn.layers.pieces.maps import nearest
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 LARGE_MAPS = ("resize", "patches")
 
@@ -71,7 +71,7 @@ class CrossChannelCommunication(keras.Layer):
                 "size must be one or two positive numbers or None, downsample and channel_block at least 1. Received: "
                 f"size={size}, downsample={downsample}, channel_block={channel_block}"
             )
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.size = size if isinstance(size, int) else limits or None
         self.large_maps = large_maps
         self.downsample = downsample

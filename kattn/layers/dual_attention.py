@@ -9,7 +9,7 @@ from keras import ops
 
 from kattn.layers.pieces.attend import attend, positions, softmax, wide_dtype
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -41,7 +41,7 @@ class PositionAttention(keras.Layer):
         super().__init__(**kwargs)
         if block is not None and block < 1:
             raise ValueError(f"block must be None or at least 1 query. Received: block={block}")
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.block = block
         self.return_attention = return_attention
 

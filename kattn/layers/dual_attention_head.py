@@ -9,7 +9,7 @@ import keras
 from kattn.layers.dual_attention import ChannelSelfAttention, PositionAttention
 from kattn.layers.pieces.conv_norm import ConvNormActivation
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -55,7 +55,7 @@ class DualAttentionHead(keras.Layer):
         super().__init__(**kwargs)
         self.classes = classes
         self.channels = channels
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.negate = negate
         self.auxiliary = auxiliary
         self.dropout = dropout

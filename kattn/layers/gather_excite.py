@@ -11,7 +11,7 @@ from keras import ops
 from kattn.layers.pieces.maps import nearest
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 VARIANTS = ("theta_minus", "theta", "theta_plus")
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition
@@ -61,7 +61,7 @@ class GatherExcite(keras.Layer):
             )
         self.variant = variant
         self.extent = extent
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.return_attention = return_attention
 
     def build(self, input_shape: Any) -> None:

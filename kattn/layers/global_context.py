@@ -11,7 +11,7 @@ from keras import ops
 from kattn.layers.pieces.maps import softmax_mean
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.portable import integers
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
 FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}
@@ -59,7 +59,7 @@ class GlobalContext(keras.Layer):
             raise ValueError(f"fusion must be one of {sorted(FUSIONS)}. Received: fusion={fusion!r}")
         if return_attention and context != "att":
             raise ValueError('return_attention=True needs context="att": a plain mean has no weights to return.')
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.context = context
         self.fusion = fusion
         self.epsilon = epsilon

@@ -11,7 +11,7 @@ from kattn.layers.pieces.attend import attend, positions
 from kattn.layers.pieces.maps import max_pool_2x2, to_map
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 
@@ -70,7 +70,7 @@ class NonLocal(keras.Layer):
         if inner_channels is not None and inner_channels < 1:
             raise ValueError(f"inner_channels must be at least 1, or None. Received: inner_channels={inner_channels}")
         self.mode = mode
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.inner_channels = inner_channels
         self.sub_sample = sub_sample
         self.pool_first = pool_first

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kattn.layers.pieces.residual_block import ResidualBlock, same_conv
-from kattn.layers.pieces.widths import feature_map_channels
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels
 from kattn.layers.squeeze_excite import SqueezeExcite
 
 
@@ -33,7 +33,7 @@ class ResidualChannelAttentionBlock(ResidualBlock):
 
     def __init__(self, kernel_size: int = 3, reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(kernel_size=kernel_size, **kwargs)
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
 
     def build(self, input_shape: Any) -> None:
         """Create the convolutions and the gate."""
@@ -83,7 +83,7 @@ class ResidualChannelAttentionGroup(keras.Layer):
         super().__init__(**kwargs)
         self.blocks = blocks
         self.kernel_size = kernel_size
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.use_bias = use_bias
         self.batch_norm = batch_norm
         self.residual_scale = residual_scale

@@ -13,7 +13,7 @@ from kattn.layers.pieces.maps import max_pool_3x3
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.pre_activation import PreActivationBottleneck
-from kattn.layers.pieces.widths import feature_map_channels
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels
 
 EPSILON = 1e-8  # under the roots of the channel and spatial activations: constant maps keep a finite gradient
 
@@ -90,7 +90,7 @@ class ResidualAttention(keras.Layer):
         self.pre_units = pre_units
         self.trunk_units = trunk_units
         self.mask_units = mask_units
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.return_attention = return_attention
 
     def _counts(self) -> dict[str, int]:

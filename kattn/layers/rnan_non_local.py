@@ -11,7 +11,7 @@ from kattn.layers.pieces.attend import for_gradient, positions, query_block, sof
 from kattn.layers.pieces.attend_maps import attend_maps, map_size
 from kattn.layers.pieces.maps import to_map
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 SOFTMAX_AXES = ("query", "key")
 
@@ -52,7 +52,7 @@ class RNANNonLocal(keras.Layer):
         if softmax_axis not in SOFTMAX_AXES:
             raise ValueError(f"softmax_axis must be 'query' or 'key'. Received: softmax_axis={softmax_axis!r}")
         self.softmax_axis = softmax_axis
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.inter_channels = inter_channels
         self.return_attention = return_attention
 

@@ -10,7 +10,7 @@ import keras
 from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
 from kattn.layers.pieces.pointwise import pointwise
 from kattn.layers.pieces.spectral_norm import SpectralNorm
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ class SAGANAttention(keras.Layer):
             raise ValueError(f"form must be one of {sorted(FORMS)}. Received: form={form!r}")
         defaults = FORMS[form]
         self.form = form
-        self.qk_reduction = qk_reduction
-        self.value_reduction = defaults.value_reduction if value_reduction is None else value_reduction
+        self.qk_reduction = checked_reduction(qk_reduction, "qk_reduction")
+        self.value_reduction = checked_reduction(
+            defaults.value_reduction if value_reduction is None else value_reduction, "value_reduction"
+        )
         self.project = defaults.project if project is None else project
         self.pool = defaults.pool if pool is None else pool
         self.use_bias = defaults.use_bias if use_bias is None else use_bias

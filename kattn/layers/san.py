@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kattn.layers.pieces.residual_block import ResidualBlock, same_conv
-from kattn.layers.pieces.widths import feature_map_channels
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels
 from kattn.layers.san_region_non_local import RegionNonLocal
 from kattn.layers.san_soca import SecondOrderChannelAttention
 
@@ -37,7 +37,7 @@ class LocalSourceResidualAttentionGroup(keras.Layer):
         super().__init__(**kwargs)
         self.blocks = blocks
         self.kernel_size = kernel_size
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.iterations = iterations
 
     def build(self, input_shape: Any) -> None:
@@ -118,7 +118,7 @@ class NonLocalResidualGroup(keras.Layer):
         self.groups = groups
         self.blocks = blocks
         self.kernel_size = kernel_size
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.iterations = iterations
         self.inter_channels = inter_channels
         self.regions = regions

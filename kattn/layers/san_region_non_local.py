@@ -10,7 +10,7 @@ from keras import ops
 from kattn.layers.pieces.attend_maps import attend_maps, map_size, max_pooled
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -53,7 +53,7 @@ class RegionNonLocal(keras.Layer):
         if regions < 1 or pool < 1:
             raise ValueError(f"regions and pool must be at least 1. Received: regions={regions}, pool={pool}")
         self.regions = regions
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.inter_channels = inter_channels
         self.pool = pool
         self.batch_norm = batch_norm

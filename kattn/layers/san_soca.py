@@ -9,7 +9,7 @@ from keras import ops
 
 from kattn.layers.pieces.attend import positions
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -55,7 +55,7 @@ class SecondOrderChannelAttention(keras.Layer):
         super().__init__(**kwargs)
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1. Received: iterations={iterations}")
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.iterations = iterations
         self.crop = crop
         self.return_attention = return_attention

@@ -13,7 +13,7 @@ from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
 from kattn.layers.pieces.grouped import GroupedConv2D
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels
 
 BN_MOMENTUM = 0.95  # of the authors' Caffe definition
 
@@ -81,7 +81,7 @@ class SelectiveKernel(keras.Layer):
         self.kernel_size = kernel_size if isinstance(kernel_size, int) else tuple(kernel_size)
         self.dilations = tuple(dilations)
         self.groups = groups
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.min_hidden = min_hidden
         self.split_input = split_input
         self.return_attention = return_attention

@@ -11,7 +11,7 @@ from keras import ops
 from kattn.layers.pieces.branches import as_rows, softmax_over, weighted_sum
 from kattn.layers.pieces.grouped import GroupedConv2D
 from kattn.layers.pieces.norms import batch_norm
-from kattn.layers.pieces.widths import feature_map_channels
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -70,7 +70,7 @@ class SplitAttention(keras.Layer):
         self.kernel_size = kernel_size
         self.radix = radix
         self.groups = groups
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
         self.min_hidden = min_hidden
         self.average_down = average_down
         self.use_bias = use_bias

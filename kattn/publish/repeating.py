@@ -8,7 +8,13 @@ from typing import Any
 
 from kattn.training.recipes import Recipe, load_recipe
 
-USUAL = {"image_size": None, "validation": 0.1, "split_seed": 0, "on_error": "raise"}  # settings of the data
+USUAL = {
+    "image_size": None,
+    "validation": 0.1,
+    "split_seed": 0,
+    "split_by": "name",
+    "on_error": "raise",
+}  # settings of the data
 WORDED = ("summary", "source")  # fields of a recipe that may be worded anew
 
 

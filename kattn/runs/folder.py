@@ -6,6 +6,7 @@ history.csv        one line an epoch
 best.weights.h5    weights of the epoch with the best validation accuracy
 last.weights.h5    weights of the last epoch
 state.npz          what resuming needs; removed when the run is finished
+images.npz         which images it is trained on and tested on: a number of each one's content, where these are known
 model.keras        the finished model with the weights that were evaluated
 metrics.json       the evaluation on the test images; its presence says that the run is finished
 tensorboard        where asked for: a folder with the numbers of history.csv, for TensorBoard
@@ -34,10 +35,11 @@ from kattn.runs import records
 from kattn.runs.errors import RunError as RunError
 
 CONFIG, MODEL, HISTORY, METRICS, STATE = "config.json", "model.json", "history.csv", "metrics.json", "state.npz"
+IMAGES = "images.npz"
 BEST, LAST, FINISHED = "best.weights.h5", "last.weights.h5", "model.keras"
 LOGS = "tensorboard"
 # In the order in which they are removed: never does half of a run look finished, or have a state without its weights.
-FILES = (METRICS, STATE, FINISHED, BEST, LAST, HISTORY, MODEL, CONFIG)
+FILES = (METRICS, STATE, FINISHED, BEST, LAST, HISTORY, IMAGES, MODEL, CONFIG)
 WEIGHTS = {"best": BEST, "last": LAST}
 MOST_MODEL = 16 << 20  # bytes of model.json
 READINGS = 5  # of a run whose files another training replaces meanwhile
@@ -186,11 +188,12 @@ class RunFolder:
             raise RunError(f"{file} is damaged: {error}.") from None
 
     def write_weights(self, name: str, model: Any) -> None:
-        """Write a model's weights, without its optimizer."""
+        """Write a model's weights, without its optimizer, and how the model was built where that is known."""
         from kattn.hdf5 import write_weights
+        from kattn.zoo.weights.saving import about_of
 
         with run_error():
-            write_weights(without_optimizer(model), self.path / name)
+            write_weights(without_optimizer(model), self.path / name, about_of(model))
 
     def write_model(self, model: Any) -> None:
         """Write the finished model, without its optimizer."""
@@ -201,14 +204,31 @@ class RunFolder:
 
     def write_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what resuming needs, in one file: it is there as a whole or not at all."""
-        with self.replacing(STATE) as temporary, open(temporary, "wb") as file:
+        self._write_arrays(STATE, arrays)
+
+    def read_state(self) -> dict[str, np.ndarray] | None:
+        """What write_state wrote, or None before the first epoch has ended."""
+        return self._read_arrays(STATE)
+
+    def write_images(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write what each image of each split holds, as `kattn.data.identity.contents` gives it."""
+        self._write_arrays(IMAGES, arrays)
+
+    def read_images(self) -> dict[str, np.ndarray] | None:
+        """What write_images wrote; None for a run that does not know its images."""
+        found = self._read_arrays(IMAGES)
+        if found and any(one.ndim != 1 or one.dtype != np.uint64 for one in found.values()):
+            raise RunError(f"{self.path / IMAGES} is damaged: it holds something other than a number for each image.")
+        return found
+
+    def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        with self.replacing(name) as temporary, open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
 
-    def read_state(self) -> dict[str, np.ndarray] | None:
-        """What write_state wrote, or None before the first epoch has ended."""
-        file = self.path / STATE
+    def _read_arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        file = self.path / name
         if not file.is_file():
             return None
         try:

@@ -12,6 +12,7 @@ from kattn.data.augment import Augment, Mix
 from kattn.data.batches import Batches
 from kattn.data.dataset import Dataset
 from kattn.facts.description import BINARY, CLASSES
+from kattn.files import counted
 from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
 from kattn.training import compiling
@@ -206,7 +207,7 @@ def fit(
         )
     except KeyboardInterrupt:
         done = len(checkpoint.rows)
-        print(f"\nStopped after {done} of {recipe.epochs} epochs; resume=True goes on in {folder.path}.")
+        print(f"\nStopped after {done} of {counted(recipe.epochs, 'epoch')}; resume=True goes on in {folder.path}.")
         raise
 
 

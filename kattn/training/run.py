@@ -16,13 +16,16 @@ import numpy as np
 
 from kattn.data.dataset import Dataset
 from kattn.data.loading import spec_of
+from kattn.data.splits import NAME
 from kattn.evaluation.evaluation import evaluate
 from kattn.evaluation.kinds import AnyEvaluation, from_dict
 from kattn.facts.description import RUN, VALUES
 from kattn.facts.of_model import remember
 from kattn.facts.pixels import converted
 from kattn.facts.stated import Stated
-from kattn.graph.inside import parameters
+from kattn.files import counted
+from kattn.graph.inside import count_parameters
+from kattn.runs.data import images_of
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
@@ -30,7 +33,7 @@ from kattn.training.images import facts_of, input_of, labelled, needs_conversion
 from kattn.training.kinds import class_weights, trained_as, trained_outputs
 from kattn.training.network import build_network, check_network, load_data
 from kattn.training.recipes import Recipe, load_recipe
-from kattn.training.settings import NUMERICS, as_json, check_same, default_folder
+from kattn.training.settings import NUMERICS, as_json, check_same, default_folder, split_by
 from kattn.training.tensorboard import check_tensorboard
 from kattn.version import versions
 
@@ -151,6 +154,7 @@ def train(
         used.wait("checked")
         settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
         settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
+        settings["split_by"] = split_by(folder) if resume and folder.started else NAME
         dataset = labelled(load_data(model, data, options, settings, limit, cache, given), stated.labels)
         given = settled(given, dataset, name)
         counts = class_weights(class_weight, dataset)
@@ -187,6 +191,8 @@ def train(
         if used.writes:
             folder.start(clear=overwrite and not resume)  # only now: a mistake in the call leaves everything as it was
             folder.write_json(CONFIG, config)
+            if known_images := images_of(dataset):
+                folder.write_images(known_images)
             folder.write_json(MODEL, json.loads(network.to_json()))
         used.wait("started")
         if verbose:
@@ -230,14 +236,12 @@ def open_run(path: str | Path) -> Run:
 
 
 def _announce(network: Any, name: str, dataset: Dataset, recipe: Recipe, folder: RunFolder, used: Devices) -> None:
-    sizes = f"{len(dataset.train)} training, {len(dataset.validation)} validation, {len(dataset.test)} test images"
-    shape = "x".join(str(side) for side in dataset.image_shape)
     shared = "" if used.count == 1 else f", {used.count} devices"
-    values = sum(math.prod(weight.shape) for weight in parameters(network))
-    statistics = network.count_params() - values
-    counted = f"{values:,} parameters" + (f" and {statistics:,} statistics of normalisation" if statistics else "")
-    print(f"{name}, {counted}, on the {keras.backend.backend()} backend{shared}")
-    what = {"map": "classes a pixel"}.get(dataset.targets, dataset.targets)
-    print(f"{dataset.name}: {sizes} of {shape}, {len(dataset.class_names)} {what}")
+    learned = count_parameters(network)
+    statistics = network.count_params() - learned
+    size = f"{learned:,} parameters" + (f" and {statistics:,} statistics of normalisation" if statistics else "")
+    print(f"{name}, {size}, on the {keras.backend.backend()} backend{shared}")
+    print(dataset)
     done = f", {len(rows)} done" if (rows := folder.history()) else ""
-    print(f"{recipe.epochs} epochs of {max(1, len(dataset.train) // recipe.batch_size)} steps{done}", flush=True)
+    steps = counted(max(1, len(dataset.train) // recipe.batch_size), "step")
+    print(f"{counted(recipe.epochs, 'epoch')} of {steps}{done}", flush=True)

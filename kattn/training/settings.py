@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.loading import source_names, spec_of
+from kattn.data.splits import POSITION
 from kattn.facts.stated import BYTES, INTERPOLATION, RESIZE
 from kattn.runs.folder import RunError, RunFolder
 from kattn.training.recipes import Recipe
@@ -35,6 +36,8 @@ HARMLESS = (
     "recipe.summary",
     "recipe.source",
 )
+OF_IMAGES = ("data.fingerprint", "data.images")  # what differs where images were added, removed or changed
+SPLIT_BY = "data.settings.split_by"
 # What runs were like before these things were recorded.
 RECORDED_LATER: dict[str, Any] = {
     "facts": {"value_range": list(BYTES), "resize": RESIZE, "interpolation": INTERPOLATION}
@@ -49,7 +52,7 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
     before = folder.config()
     # A run that was started before recipes had some field ran as with that field's default.
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    old = _flat(RECORDED_LATER | before | {"recipe": as_json(defaults) | before["recipe"]})
+    old = {SPLIT_BY: POSITION} | _flat(RECORDED_LATER | before | {"recipe": as_json(defaults) | before["recipe"]})
     new = _flat(config)
     if not same_numerics(folder):
         otherwise = f"The run in {folder.path} was started by a kattn that computed otherwise ({NUMERICS_CHANGES})"
@@ -57,11 +60,23 @@ def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
             raise RunError(f"{otherwise}: it cannot go on here with the same result. overwrite=True starts it anew.")
         log.warning("%s", otherwise)
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(HARMLESS)]
+    if differ and all(key.startswith(OF_IMAGES) for key in differ):
+        counts = [", ".join(f"{n} {part}" for part, n in one["data"]["images"].items()) for one in (before, config)]
+        raise RunError(
+            f"The images of {config['data']['name']} are not those that the run in {folder.path} was started with "
+            f"({counts[0]} then; {counts[1]} now): it cannot go on with other images. Make them what they were, choose "
+            "another folder, or overwrite=True starts anew."
+        )
     if differ:
         changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differ[:5])
         raise RunError(f"The run in {folder.path} has other settings: {changes}. overwrite=True starts anew.")
     if before.get("versions") != config["versions"]:
         log.warning("%s was started with %s, goes on with %s", folder.path, before.get("versions"), config["versions"])
+
+
+def split_by(folder: RunFolder) -> str:
+    """How the images of a run that was started were split: one that does not record it split by position."""
+    return str(folder.config()["data"].get("settings", {}).get("split_by", POSITION))
 
 
 def same_numerics(folder: RunFolder) -> bool:

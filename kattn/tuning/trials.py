@@ -9,7 +9,7 @@ from typing import Any
 
 import keras_tuner
 
-from kattn.files import write_json
+from kattn.files import counted, write_json
 from kattn.runs.folder import RunFolder
 from kattn.training.callbacks import TrainingDiverged
 from kattn.training.progress import Progress
@@ -98,7 +98,7 @@ def run_trial(plan: Plan, number: int, values: dict[str, Any]) -> float:
     if (folder.path / RECORD).is_file():
         return float(read_record(folder.path / RECORD, TRIAL)["accuracy"])
     recipe = plan.recipe_of(candidate, epochs)
-    plan.say(f"trial {folder.path.name}: {candidate}" + (f", {epochs} epochs" if epochs else ""))
+    plan.say(f"trial {folder.path.name}: {candidate}" + (f", {counted(epochs, 'epoch')}" if epochs else ""))
     go_on = not folder.started or same_numerics(folder)  # one that was begun by an older kattn is trained anew
     status = "completed"
     try:

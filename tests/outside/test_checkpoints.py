@@ -13,6 +13,7 @@ from support.checkpoints import SMALL, network, same
 from support.models import largest_difference, pixels, randomise
 
 import kattn
+from kattn.layers.pieces.widths import hidden_width
 from kattn.zoo.weights.foreign_files import open_tensors
 from kattn.zoo.weights.recognition import MOST_CLASSES, count_classes
 from kattn.zoo.weights.state_dict import to_state_dict
@@ -142,6 +143,43 @@ def test_more_classes_than_anybody_means_are_not_built_unasked():
     shapes = {"fc.weight": (MOST_CLASSES + 1, 4), "fc.bias": (MOST_CLASSES + 1,)}
     with pytest.raises(ValueError, match=r"100,001 classes; more than 100,000 .* classes=100001"):
         count_classes(shapes)
+
+
+# ---------------------------------------------------------------- gates
+
+
+WIDE = {"depths": (1, 1, 1, 1), "widths": (32, 64, 128, 256), "input_shape": (32, 32, 3)}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"shortcut": "D", "stem_widths": (24, 32, 64)}], ids=["seresnet18", "with a deep stem"]
+)
+def test_widths_that_were_rounded_as_timm_does_are_found(options):
+    """timm's seresnet18: hidden widths of 8, 8, 8 and 16, where 1/16 of the channels are 2, 4, 8 and 16."""
+    model = kattn.zoo.se_resnet18(divisor=8, classes=7, **WIDE, **options)
+    randomise(model)
+    hidden = [layer.reduce.filters for layer in model.layers if layer.name.endswith("squeeze_excite")]
+    assert hidden == [8, 8, 8, 16]
+    state = to_state_dict(model, "timm.resnet")
+    ours = kattn.zoo.convert(state, "se_resnet18", **WIDE)
+    x = pixels((2, 32, 32, 3))
+    assert largest_difference(ours(x), model(x)) == 0
+    again = keras.Model.from_config(ours.get_config())
+    assert {layer.divisor for layer in again.layers if layer.name.endswith("squeeze_excite")} == {8}
+
+
+def test_widths_that_were_not_rounded_stay_so_and_others_are_refused_with_the_options():
+    model = kattn.zoo.se_resnet18(classes=7, **WIDE)
+    ours = kattn.zoo.convert(to_state_dict(model, "timm.resnet"), "se_resnet18", **WIDE)
+    assert {layer.divisor for layer in ours.layers if layer.name.endswith("squeeze_excite")} == {None}
+    other = to_state_dict(kattn.zoo.se_resnet18(classes=7, reduction=2, **WIDE), "timm.resnet")
+    with pytest.raises(ValueError, match=r"other widths: see reduction, and divisor=8 of timm's SE-networks"):
+        kattn.zoo.convert(other, "se_resnet18", **WIDE)
+
+
+@pytest.mark.parametrize(("channels", "reduction", "width"), [(64, 16, 8), (320, 16, 24), (16, 16, 8), (192, 16, 16)])
+def test_rounding_is_that_of_make_divisible(channels, reduction, width):
+    assert hidden_width(channels, reduction, 8) == width
 
 
 # ---------------------------------------------------------------- what training programs put around

@@ -88,3 +88,17 @@ def test_every_row_fits_its_network(name):
     with open_tensors(theirs.state_dict()) as tensors:
         best = min(make_plan(ours, tensors, table).problems for table in dialects().values())
     assert best == 0
+
+
+@pytest.mark.parametrize("name", ["seresnet18", "seresnet34"])
+def test_rounded_widths_of_gates_are_found(name):
+    theirs = random_state(collection("timm").create_model(name, pretrained=False), name)
+    ours = kattn.zoo.convert(
+        theirs.state_dict(),
+        name.replace("seresnet", "se_resnet"),
+        input_shape=(None, None, 3),
+        include_preprocessing=False,
+        classifier_activation=None,
+    )
+    assert {layer.divisor for layer in ours.layers if layer.name.endswith("squeeze_excite")} == {8}
+    assert_same_logits(ours, theirs, *SIZES)

@@ -33,7 +33,8 @@ def make_run(*damaged):
     def make(folder):
         import numpy as np
 
-        from kattn.runs.folder import BEST, CONFIG, HISTORY, METRICS, MODEL, STATE, RunFolder
+        from kattn.runs import folder as files
+        from kattn.runs.folder import BEST, CONFIG, METRICS, MODEL, RunFolder
 
         run = RunFolder(folder / "run")
         run.path.mkdir()
@@ -52,8 +53,8 @@ def make_run(*damaged):
         run.write_weights(BEST, model)
         run.write_history([{"epoch": i, "loss": 1 / i, "val_accuracy": 0.5} for i in range(1, 5)])
         run.write_state({"history": np.array("[]"), "00000": np.arange(12.0)})
-        names = {"CONFIG": CONFIG, "METRICS": METRICS, "MODEL": MODEL, "BEST": BEST, "HISTORY": HISTORY, "STATE": STATE}
-        return run.path, [run.path / names[name] for name in damaged]
+        run.write_images({name: np.arange(8, dtype="uint64") for name in ("train", "test")})
+        return run.path, [run.path / getattr(files, name) for name in damaged]
 
     return make
 
@@ -93,6 +94,12 @@ def read_state(path):
     from kattn.runs.folder import RunFolder
 
     RunFolder(path).read_state()
+
+
+def read_images(path):
+    from kattn.runs.folder import RunFolder
+
+    RunFolder(path).read_images()
 
 
 def make_best(folder):

@@ -66,6 +66,7 @@ READERS: dict[str, Reader] = {
     "metrics.json": Reader(runs.make_run("METRICS"), runs.read_run, (RUN,), json_mutated),
     "model.json": Reader(runs.make_run("MODEL", "BEST"), runs.read_run_model, (RUN,), json_or_bytes_mutated),
     "history.csv": Reader(runs.make_run("HISTORY"), runs.read_history, (RUN,), text_mutated),
+    "images.npz": Reader(runs.make_run("IMAGES"), runs.read_images, (RUN,), zip_mutated),
     "state.npz": Reader(runs.make_run("STATE"), runs.read_state, (RUN,), zip_mutated),
     "best.json": Reader(runs.make_best, runs.read_best_file, mutate=json_mutated),
     "trial.json": Reader(runs.make_trials, runs.read_trial_records, (SEARCH,), json_mutated),

@@ -20,7 +20,7 @@ from kattn.training.run import open_run, train
 def test_a_run_leaves_all_its_files_and_learns(straight):
     files = {file.name for file in straight.path.iterdir()}
     expected = {"config.json", "model.json", "history.csv", "best.weights.h5", "last.weights.h5", "model.keras"}
-    assert files == expected | {"metrics.json"}
+    assert files == expected | {"images.npz", "metrics.json"}
     assert [row["epoch"] for row in straight.history] == [1, 2, 3, 4]
     assert straight.history[-1]["loss"] < straight.history[0]["loss"]
     assert straight.history[-1]["learning_rate"] < straight.history[1]["learning_rate"]

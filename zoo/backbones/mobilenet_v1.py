@@ -40,7 +40,7 @@ def mobilenet_v1(x: Any, sites: Sites, head: Head, *, alpha: float = 1.0) -> Any
     """Stem, thirteen pairs, head.
 
     Args:
-        alpha: Factor of all widths.
+        alpha: Factor of all widths, such as 0.25, 0.5 and 0.75 in the paper.
     """
     if alpha <= 0:
         raise ValueError(f"alpha must be above 0. Received: alpha={alpha}")

@@ -123,6 +123,11 @@ class Attention:
         return dataclasses.replace(self, **changes)
 
 
+def chosen_stages(attention: Attention, count: int) -> tuple[int, ...]:
+    """The stages of a network of so many that the attention applies to. Raises: as `only_stages`."""
+    return tuple(stage for stage in range(1, count + 1) if attention.stages(stage, count))
+
+
 def only_stages(stages: int | Iterable[int]) -> Rule:
     """A rule for these stages alone. It raises a ValueError in a network that does not have all of them."""
     chosen = {stages} if isinstance(stages, int) else set(stages)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kattn.layers.spatial_transformer import IDENTITY, SpatialTransformerSampler
-from kattn.zoo.inputs import normalise
+from kattn.zoo.inputs import check_order, check_shape, normalise
 from kattn.zoo.tables import builder, rows
 from kattn.zoo.weights.loading import load_weights
 
@@ -70,6 +70,8 @@ def spatial_transformer(
             "input_shape must be (height, width, channels), all known: the localisation network has weights for each "
             f"position. Received: input_shape={shape}"
         )
+    check_shape(shape)
+    check_order(shape)
     name = name or f"spatial_transformer_{backbone}"
     image = keras.Input(shape, name="image")
     x = normalise(image, row.mean, row.std) if include_preprocessing else image

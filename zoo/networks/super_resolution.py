@@ -20,6 +20,7 @@ from kattn.layers.pieces.residual_block import same_conv
 from kattn.layers.rcan import ResidualChannelAttentionGroup
 from kattn.layers.rnan import ResidualLocalAttentionBlock, ResidualNonLocalAttentionBlock
 from kattn.layers.san import NonLocalResidualGroup
+from kattn.zoo.inputs import check_order, check_shape
 from kattn.zoo.weights.loading import load_weights
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # of RGB in 0..1 over the 800 training images, as in all three releases
@@ -202,6 +203,8 @@ def _image(input_shape: Sequence[int | None]) -> Any:
             "input_shape must be (height, width, channels); height and width may be None. "
             f"Received: input_shape={tuple(input_shape)}"
         )
+    check_shape(tuple(input_shape))
+    check_order(tuple(input_shape))
     return keras.Input(tuple(input_shape), name="image")
 
 

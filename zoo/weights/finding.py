@@ -16,6 +16,7 @@ from kattn.facts.recorded import stated_in
 from kattn.facts.stated import Stated
 from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
+from kattn.zoo.weights.agreement import require_agreement
 from kattn.zoo.weights.download import fetch
 from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
 from kattn.zoo.weights.foreign_files import open_tensors
@@ -58,6 +59,7 @@ def find_weights(
     weights: Any,
     model: str,
     given: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Source:
     """The file behind `weights=`, fetched where it must be, and what it asks of the model.
@@ -66,6 +68,7 @@ def find_weights(
         weights: A tag or a path.
         model: Name in the zoo.
         given: Options that the user set.
+        defaults: The model's own options with their defaults, which published weights have where they say nothing.
         cache_dir: Where fetched files are kept.
 
     Raises: FileNotFoundError for a path that does not exist; ValueError for a tag that is not published, a file of
@@ -73,26 +76,33 @@ def find_weights(
     """
     if not isinstance(weights, str | os.PathLike):
         raise ValueError(f"weights must be None, a tag or a path. Received: weights={weights!r}")
-    given = given or {}
+    given, defaults = given or {}, defaults or {}
     text = str(os.fspath(weights))
     if TAG.fullmatch(text) and not text.endswith(SUFFIXES) and not Path(text).exists():
-        return _published(text, model, given, cache_dir)
+        return _published(text, model, given, defaults, cache_dir)
     path, shown = Path(text), f"weights={text!r}"
     if not path.is_file():
         raise FileNotFoundError(f"{shown}: there is no such file.")
     if not path.name.lower().endswith(SUFFIXES):
         raise ValueError(f"{shown}: a weights file ends in {', '.join(SUFFIXES)}.")
     if path.name.endswith(".weights.h5"):
-        return _own(path, shown, model, given)
+        return _own(path, shown, model, given, defaults)
     if path.suffix == ".keras" or given.get("classes"):
         return Source(shown, path)
     with open_tensors(path) as tensors:
         return Source(shown, path, count_classes(tensors.shapes))
 
 
-def _published(tag: str, model: str, given: Mapping[str, Any], cache_dir: str | os.PathLike[str] | None) -> Source:
+def _published(
+    tag: str,
+    model: str,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    cache_dir: str | os.PathLike[str] | None,
+) -> Source:
     entry = manifest.find(model, tag)
-    _require_agreement(entry.tag, model, entry.options, given)
+    recorded = {**defaults, "classifier_activation": "softmax", "mean": entry.mean, "std": entry.std, **entry.options}
+    require_agreement(entry.tag, model, recorded, given, entry.classes)
     path = fetch(entry, cache_dir)
     if entry.options:
         built = ", ".join(f"{key}={value!r}" for key, value in entry.options.items())
@@ -101,7 +111,7 @@ def _published(tag: str, model: str, given: Mapping[str, Any], cache_dir: str | 
     return Source(shown, path, entry.classes, entry.options, entry.mean, entry.std, dialect, stated)
 
 
-def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source:
+def _own(path: Path, shown: str, model: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Source:
     """A file of kattn's, and what it says of its model."""
     with open_hdf5(path, shown) as content:
         text, shapes = content.attributes().get(ABOUT), content.shapes
@@ -115,7 +125,8 @@ def _own(path: Path, shown: str, model: str, given: Mapping[str, Any]) -> Source
         raise ValueError(f"{shown} do not belong to {model}: they are of {name}.")
     classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
     _require_tensors(shown, classes, options, shapes)
-    _require_agreement(path.name, model, options, given)
+    recorded = {key: defaults.get(key) if value is None else value for key, value in options.items()}
+    require_agreement(path.name, model, {**recorded, "mean": mean, "std": std}, given, classes)
     return Source(shown, path, classes, options, mean, std, stated=stated_in(facts))
 
 
@@ -150,18 +161,6 @@ def _require_tensors(shown: str, classes: Any, options: Mapping[str, Any], shape
             raise ValueError(
                 f"{shown}: the file says that it is of a network with {key}={value!r}, but it holds {len(shapes)} "
                 f"tensors of lengths up to {largest}."
-            )
-
-
-def _require_agreement(shown: str, model: str, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    def plain(value: Any) -> Any:
-        return list(value) if isinstance(value, tuple) else value
-
-    for key, value in wanted.items():
-        if key in given and plain(given[key]) != plain(value):
-            raise ValueError(
-                f"{model}: the weights {shown} are of a network with {key}={value!r}. Received: {key}={given[key]!r}; "
-                "leave it out, or use other weights."
             )
 
 

@@ -92,6 +92,8 @@ def _hint(plan: Plan) -> str:
         return 'The file has no weights in its shortcuts: build the model with shortcut="A".'
     if any(path.startswith("stem_") for path in plan.missing):
         return "The stem is another one: see stem_widths and shortcut of the ResNets."
+    if any("squeeze_excite/" in path for path in plan.differing):
+        return "The gates have other widths: see reduction, and divisor=8 of timm's SE-networks."
     if plan.missing and all(path.startswith(f"{HEAD}/") for path in plan.missing):
         return "The file has no head of this kind: classes=... builds a new one, include_top=False none."
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,26 @@ from kattn.hdf5 import MemoryFile
 ABOUT = "kattn"  # attribute of a weights file: how the model was built, as JSON
 
 
+_built: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
+def remember_built(model: keras.Model, name: str, options: Mapping[str, Any]) -> None:
+    """Keep how a model of the zoo was built as long as it is in memory; of the options what JSON can hold."""
+    plain = {key: value for key, value in options.items() if _is_plain(value)}
+    _built[model] = {"model": name, "options": plain}
+
+
+def built_with(model: keras.Model) -> dict[str, Any]:
+    """The options of a model that a builder of the zoo gave in this process; empty for any other."""
+    return dict(_built[model]["options"]) if model in _built else {}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | bool | int | float)
+
+
 def save_weights(
     model: keras.Model, path: str | os.PathLike[str], *, half: bool = False, about: Mapping[str, Any] | None = None
 ) -> Path:
@@ -31,8 +52,9 @@ def save_weights(
         half: Store kernels as float16, which halves the file. Vectors (biases, normalisations) stay as they are: a
             variance can be too large or too small for half precision.
         about: What `weights=path` shall know: {"model": its name, "options": how it was built}; of the options,
-            "classes", "mean" and "std" are those of the training. What is known of the model's classes and of how its
-            images are resized (`kattn.describe`) is written too.
+            "classes", "mean" and "std" are those of the training. None: of a model that a builder of the zoo gave in
+            this process, its name and all its options. What is known of the model's classes and of how its images are
+            resized (`kattn.describe`) is written too.
 
     Returns: The path.
     Raises: ValueError for another suffix, or a kernel whose values half precision cannot hold; OSError where the file
@@ -47,14 +69,27 @@ def save_weights(
         whole, memory = memory, io.BytesIO()
         with h5py.File(whole, "r") as file, h5py.File(memory, "w") as copy:
             _halve(file, copy)
-    facts = recorded_of(model)
-    if about is not None or facts:
-        about = {**(about or {}), **({"facts": facts} if facts else {})}
+    if attributes := about_of(model, about):
         with h5py.File(memory, "r+") as file:
-            file.attrs[ABOUT] = json.dumps(about)
+            file.attrs.update(attributes)
     make_folder(path.parent)
     write_bytes(path, memory.getbuffer())
     return path
+
+
+def about_of(model: keras.Model, about: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The attribute of a weights file that says how its model was built, and what is known of it.
+
+    Args:
+        model: The model.
+        about: As in `save_weights`.
+
+    Returns: {name: JSON}; empty where nothing is known.
+    """
+    facts, about = recorded_of(model), _built.get(model) if about is None else about
+    if about is None and not facts:
+        return {}
+    return {ABOUT: json.dumps({**(about or {}), **({"facts": facts} if facts else {})})}
 
 
 def recorded_of(model: keras.Model) -> dict[str, Any]:

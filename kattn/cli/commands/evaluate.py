@@ -21,6 +21,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     add_data(parser, default=None)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"))
+    parser.add_argument("--split-seed", type=int, help="seed of the splits (default: the run's, else 0)")
+    parser.add_argument(
+        "--split-by",
+        choices=("name", "position"),
+        help="of a folder without parts: by file names, or as a kattn before (default: the run's, else name)",
+    )
+    parser.add_argument("--validation", type=float, help="share kept for validation (default: the run's, else 0.1)")
     add_reading(parser)
     add_trust(parser)
     add_stated(parser)
@@ -43,6 +50,9 @@ def run(arguments: argparse.Namespace) -> None:
         split=arguments.split,
         output=int(arguments.output) if (arguments.output or "").isdigit() else arguments.output,
         kind=arguments.kind,
+        split_seed=arguments.split_seed,
+        split_by=arguments.split_by,
+        validation=arguments.validation,
         on_error=arguments.on_error,
         cache=arguments.cache,
         trust=arguments.trust,

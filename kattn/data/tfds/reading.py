@@ -63,7 +63,7 @@ def tfds_dataset(name: str, request: Request) -> Raw:
         read = request.reader(channels)
         decode = functools.partial(_decode, found, split, places, read, notes, where)
         shape = (*sides, channels) if sides and channels else None
-        parts[split] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=where)
+        parts[split] = gather(decode, labels, shape, keep=keep, on_error=request.on_error, where=where)[:2]
     notes.log()
     if not parts:
         raise DataError(f"{name} has none of the splits train, validation, test. It has: {', '.join(found.shards)}.")

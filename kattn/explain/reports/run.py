@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from kattn.data.loading import load, local_data_dir, stored_settings
+from kattn.data.splits import limited
 from kattn.explain.reports.html import page
 from kattn.explain.reports.sections import FinishedRun, sections_of
 from kattn.facts.stated import INTERPOLATION, RESIZE
 from kattn.files import make_folder, write_text
+from kattn.runs.data import check_unchanged
 from kattn.runs.folder import CONFIG, HISTORY, METRICS, RunError, RunFolder
 from kattn.runs.records import require
 
@@ -80,7 +82,7 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
         return config, folder.load_model(), metrics, history
 
     config, model, metrics, history = folder.read_whole(read)
-    settings = stored_settings(config["data"]["settings"], str(path))
+    settings = stored_settings(config["data"]["settings"], str(path)) | {"limit": config["data"].get("limit")}
     own = settings.pop("data_dir", None)
     places = (own, None) if data_dir is None else (data_dir,)
     settings["data_dir"] = local_data_dir(config["data"]["spec"], *places, who=str(path))
@@ -89,7 +91,9 @@ def _opened(path: Path, limit: int | None, data_dir: str | Path | None) -> Finis
     channels = model.inputs[0].shape[-1]
     said = folder.stated()
     settings |= {"resize": said.resize or RESIZE, "interpolation": said.interpolation or INTERPOLATION}
-    dataset = load(config["data"]["spec"], channels=channels, splits=("test",), limit=limit, **settings)
+    dataset = load(config["data"]["spec"], channels=channels, splits=("test",), **settings)
+    check_unchanged(path, config, dataset, "test", way_out="")
+    dataset = limited(dataset, limit)
     return FinishedRun(
         path=path,
         config=config,

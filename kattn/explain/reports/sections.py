@@ -22,6 +22,8 @@ from kattn.explain.statistics.faithfulness import Curves, deletion_insertion
 from kattn.explain.statistics.gates import gate_statistics
 from kattn.explain.statistics.selectivity import class_selectivity
 from kattn.explain.statistics.stream import outputs_over, stream
+from kattn.files import counted
+from kattn.graph.inside import count_parameters
 from kattn.graph.opened import Graph
 from kattn.reading import Unreadable, read_json
 
@@ -71,8 +73,8 @@ def _summary(run: FinishedRun) -> Section:
         "accuracy": f"{metrics['top1']:.2%} of {metrics['images']} test images",
         "loss": f"{metrics['loss']:.4f}",
         "calibration error": f"{metrics['calibration_error']:.4f}",
-        "parameters": f"{run.model.count_params():,}",
-        "recipe": f"{config['recipe']['name']}, {config['recipe']['epochs']} epochs, seed {config['seed']}",
+        "parameters": f"{count_parameters(run.model):,}",
+        "recipe": f"{config['recipe']['name']}, {counted(config['recipe']['epochs'], 'epoch')}, seed {config['seed']}",
         "options": ", ".join(f"{k}={v}" for k, v in config["options"].items()) or "none",
         "images": f"{counts}, of {'x'.join(map(str, config['data']['image_shape']))}",
     }

@@ -185,7 +185,7 @@ def _is_pair(data: Any) -> bool:
 
 
 def _first(split: Split, limit: int | None) -> Split:
-    return split if limit is None else Split(split.images[:limit], split.labels[:limit])
+    return split if limit is None else split.take(slice(limit))
 
 
 def _class_numbers(labels: Any) -> np.ndarray:

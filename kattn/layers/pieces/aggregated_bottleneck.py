@@ -10,7 +10,7 @@ from keras import ops
 from kattn.layers.pieces.grouped import GroupedConv2D
 from kattn.layers.pieces.norms import batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.widths import feature_map_channels, hidden_width
+from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -44,7 +44,7 @@ class AggregatedBottleneck(keras.Layer):
         self.filters = filters
         self.strides = strides
         self.groups = groups
-        self.reduction = reduction
+        self.reduction = checked_reduction(reduction)
 
     def build(self, input_shape: Any) -> None:
         """Create the three convolutions, their normalisations and, where the shape changes, the shortcut."""

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import keras
 
 
-def hidden_width(channels: int, reduction: int) -> int:
-    """Width of a bottleneck: channels // reduction, at least 1, with no rounding to multiples of eight."""
-    if reduction < 1:
-        raise ValueError(f"reduction must be an integer of at least 1. Received: reduction={reduction}")
-    return max(1, channels // reduction)
+def checked_reduction(reduction: Any, name: str = "reduction") -> int:
+    """By what a width is divided, as every layer checks it when it is made.
+
+    Raises: ValueError for anything but an integer of at least 1, with what was meant.
+    """
+    if isinstance(reduction, numbers.Integral) and not isinstance(reduction, bool) and reduction >= 1:
+        return int(reduction)
+    meant = f"{name}=1 keeps the width"
+    if isinstance(reduction, numbers.Real) and not isinstance(reduction, bool) and reduction > 0:
+        divisor = reduction if reduction >= 1 else 1 / reduction
+        meant = f"for {f'a ratio of {reduction:.4g}' if reduction < 1 else reduction} write {name}={round(divisor)}"
+    raise ValueError(
+        f"{name} must be an integer of at least 1, by which the channels are divided; {meant}. "
+        f"Received: {name}={reduction!r}"
+    )
+
+
+def hidden_width(channels: int, reduction: int, divisor: int | None = None) -> int:
+    """Width of a bottleneck: channels // reduction, at least 1.
+
+    With a divisor channels / reduction is rounded to its nearest multiple, at least one, as timm's `make_divisible`
+    does: 4 of 64 channels / 16 become 8.
+    """
+    if divisor is None:
+        return max(1, channels // checked_reduction(reduction))
+    return max(1, int(channels / checked_reduction(reduction) + divisor / 2) // divisor) * divisor
 
 
 def feature_map_channels(layer: keras.Layer, shape: Any) -> int:

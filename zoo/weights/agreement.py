@@ -1,0 +1,82 @@
+"""Whether a model that is to be built computes what its weights were trained in.
+
+Many options change the function and no tensor's shape (GC's `fusion`, SE's `squeeze`, `mean`). Weights record how their
+network was built. Published ones record what is not the model's default; files of kattn record what the builder knew.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+logger = logging.getLogger("kattn")
+
+# Options that change nothing of what trained weights compute: how weights start, what flows back, what is given out
+# besides, how much memory is used.
+SAME_FUNCTION = ("zero_init_residual", "detach", "attention_map", "channel_block")
+
+
+def require_agreement(
+    shown: str, model: str, recorded: Mapping[str, Any], given: Mapping[str, Any], classes: int | None = None
+) -> None:
+    """Refuse options other than those of the network that the weights were trained in.
+
+    Args:
+        shown: What messages call the weights.
+        model: Name in the zoo.
+        recorded: Options of the trained network; None for what is not known of "mean", "std" or the activation.
+        given: What the caller set. With `strict_options=False` a difference is a line in the log.
+        classes: Of the trained network. A new head may have another activation.
+
+    Raises: ValueError for the first option that differs.
+    """
+    for key, value in recorded.items():
+        if key in SAME_FUNCTION or key not in given or _same(given[key], value):
+            continue
+        if key in ("mean", "std") and (value is None or given[key] is None):
+            continue
+        if key == "classifier_activation" and not _other_activation(value, given, classes):
+            continue
+        differs = f"{model}: the weights {shown} are of a network with {key}={value!r}. Received: {key}={given[key]!r}"
+        if given.get("strict_options", True):
+            raise ValueError(
+                f"{differs}; leave it out, or use other weights. (strict_options=False builds it, of another function.)"
+            )
+        logger.warning("%s; it is built as asked, and computes something else than what was trained", differs)
+
+
+def as_built(arguments: Mapping[str, Any], defaults: Mapping[str, Any], backbone: Any) -> dict[str, Any]:
+    """What a file of a model's weights says of it: all options that say what they compute.
+
+    Args:
+        arguments: What the model was built with; "weights" as they were found.
+        defaults: The model's own options with their defaults.
+        backbone: Its row, for the defaults of every model.
+    """
+    options = {key: arguments.get(key, value) for key, value in defaults.items() if key not in SAME_FUNCTION}
+    source = arguments.get("weights")
+
+    def chosen(key: str) -> Any:
+        return arguments.get(key) or getattr(source, key, None) or getattr(backbone, key)
+
+    if arguments.get("include_preprocessing", True):
+        options |= {key: tuple(chosen(key)) for key in ("mean", "std")}
+    if arguments.get("include_top", True):
+        activation = arguments.get("classifier_activation", "softmax")
+        options |= {"classes": chosen("classes"), "classifier_activation": activation}
+    return options
+
+
+def _other_activation(value: Any, given: Mapping[str, Any], classes: int | None) -> bool:
+    """Whether the trained head would answer otherwise; None gives its logits."""
+    new_head = given.get("classes") not in (None, classes) or not given.get("include_top", True)
+    return value is not None and given["classifier_activation"] is not None and not new_head
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
+    return math.isclose(one, other, rel_tol=1e-6) if numbers else bool(one == other)
