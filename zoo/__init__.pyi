@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     std: Sequence[float] | None
     freeze: int | None
     cache_dir: str | pathlib.Path | None
+    strict_options: bool
     name: str | None
 
 class AbnAlphaOptions(Options, total=False):
@@ -331,6 +332,7 @@ class AfiSeAlphaOptions(Options, total=False):
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiSeAlphaPaddingOptions(Options, total=False):
@@ -340,6 +342,7 @@ class AfiSeAlphaPaddingOptions(Options, total=False):
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiSeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
@@ -353,6 +356,7 @@ class AfiSeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiSeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
@@ -364,6 +368,7 @@ class AfiSeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiSeOptions(Options, total=False):
@@ -371,6 +376,7 @@ class AfiSeOptions(Options, total=False):
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiSeZeroInitResidualOptions(Options, total=False):
@@ -379,6 +385,7 @@ class AfiSeZeroInitResidualOptions(Options, total=False):
     use_bias: bool
     squeeze: str
     excitation: str
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
 
 class AfiZeroInitResidualOptions(Options, total=False):
@@ -928,6 +935,7 @@ class SeAlphaOptions(Options, total=False):
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -938,6 +946,7 @@ class SeAlphaPaddingOptions(Options, total=False):
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -952,6 +961,7 @@ class SeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, t
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -964,6 +974,7 @@ class SeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -972,6 +983,7 @@ class SeOptions(Options, total=False):
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -981,6 +993,7 @@ class SeZeroInitResidualOptions(Options, total=False):
     squeeze: str
     excitation: str
     use_bias: bool
+    divisor: int | None
     stages: collections.abc.Iterable[int] | None
     position: str
 

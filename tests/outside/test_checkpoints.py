@@ -148,33 +148,35 @@ def test_more_classes_than_anybody_means_are_not_built_unasked():
 # ---------------------------------------------------------------- gates
 
 
-WIDE = {"depths": (1, 1, 1, 1), "widths": (32, 64, 128, 256), "input_shape": (32, 32, 3)}
+WIDE = {"depths": (1, 1, 1), "widths": (32, 64, 256), "input_shape": (16, 16, 3), "classes": 7}
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"shortcut": "D", "stem_widths": (24, 32, 64)}], ids=["seresnet18", "with a deep stem"]
-)
-def test_widths_that_were_rounded_as_timm_does_are_found(options):
-    """timm's seresnet18: hidden widths of 8, 8, 8 and 16, where 1/16 of the channels are 2, 4, 8 and 16."""
-    model = kattn.zoo.se_resnet18(divisor=8, classes=7, **WIDE, **options)
+def hidden_widths(model):
+    return [layer.reduce.filters for layer in model.layers if layer.name.endswith("squeeze_excite")]
+
+
+def test_widths_that_were_rounded_as_timm_does_are_found(tmp_path):
+    """timm's SE-ResNets have hidden widths of 8, 8 and 16, where 1/16 of the channels are 2, 4 and 16."""
+    model = kattn.zoo.se_resnet20(divisor=8, **WIDE)
     randomise(model)
-    hidden = [layer.reduce.filters for layer in model.layers if layer.name.endswith("squeeze_excite")]
-    assert hidden == [8, 8, 8, 16]
+    assert hidden_widths(model) == [8, 8, 16]
+    options = {name: WIDE[name] for name in ("depths", "widths", "input_shape")}
     state = to_state_dict(model, "timm.resnet")
-    ours = kattn.zoo.convert(state, "se_resnet18", **WIDE)
-    x = pixels((2, 32, 32, 3))
-    assert largest_difference(ours(x), model(x)) == 0
-    again = keras.Model.from_config(ours.get_config())
-    assert {layer.divisor for layer in again.layers if layer.name.endswith("squeeze_excite")} == {8}
+    ours = kattn.zoo.convert(state, "se_resnet20", out=tmp_path / "m.weights.h5", **options)
+    again = kattn.zoo.se_resnet20(weights=tmp_path / "m.weights.h5")
+    assert hidden_widths(again) == [8, 8, 16] and {
+        layer.divisor for layer in again.layers if "squeeze" in layer.name
+    } == {8}
+    assert same(model, ours) and same(model, again)
 
 
 def test_widths_that_were_not_rounded_stay_so_and_others_are_refused_with_the_options():
-    model = kattn.zoo.se_resnet18(classes=7, **WIDE)
-    ours = kattn.zoo.convert(to_state_dict(model, "timm.resnet"), "se_resnet18", **WIDE)
-    assert {layer.divisor for layer in ours.layers if layer.name.endswith("squeeze_excite")} == {None}
-    other = to_state_dict(kattn.zoo.se_resnet18(classes=7, reduction=2, **WIDE), "timm.resnet")
+    model = kattn.zoo.se_resnet20(**WIDE)
+    ours = kattn.zoo.convert(to_state_dict(model, "timm.resnet"), "se_resnet20", **WIDE)
+    assert hidden_widths(ours) == [2, 4, 16]
+    other = to_state_dict(kattn.zoo.se_resnet20(reduction=2, **WIDE), "timm.resnet")
     with pytest.raises(ValueError, match=r"other widths: see reduction, and divisor=8 of timm's SE-networks"):
-        kattn.zoo.convert(other, "se_resnet18", **WIDE)
+        kattn.zoo.convert(other, "se_resnet20", **WIDE)
 
 
 @pytest.mark.parametrize(("channels", "reduction", "width"), [(64, 16, 8), (320, 16, 24), (16, 16, 8), (192, 16, 16)])

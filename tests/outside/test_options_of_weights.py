@@ -81,7 +81,6 @@ def test_a_file_without_a_record_still_loads(tmp_path):
 @pytest.mark.parametrize("option", SAME_FUNCTION)
 def test_what_is_not_compared_changes_no_answer(option):
     values = {"zero_init_residual": (False, True), "detach": (True, False), "attention_map": (False, True)}
-    values["channel_block"] = (512, 2)
     rows = {"zero_init_residual": "resnet20", "attention_map": "abn_resnet20"}
     name = rows.get(option, "c3_resnet20")
     models = [kattn.zoo.create(name, **SMALL, **{option: value}) for value in values[option]]

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.training import arrays
+from support.training import arrays, two_output_model
 
 import kattn
 from kattn.cli.commands.explain import METHODS
@@ -47,3 +47,11 @@ def test_methods_of_the_command_are_those_of_the_library():
 def test_a_command_that_starts_tensorflow_says_nothing_of_it(arguments):
     done = subprocess.run([sys.executable, "-m", "kattn", *arguments], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("resnet20")
+
+
+def test_a_network_of_two_outputs_is_compiled_and_fitted_in_two_lines():
+    model = two_output_model(classes=3)
+    images, labels = arrays(12)
+    kattn.compile_for(model, optimizer="adam", run_eagerly=True)
+    history = model.fit(images.astype("float32"), kattn.targets_for(model)(labels), verbose=0, batch_size=12).history
+    assert {"predictions_accuracy", "attention_predictions_accuracy"} <= set(history)
