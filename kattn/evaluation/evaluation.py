@@ -25,6 +25,8 @@ from kattn.runs.data import TRAINED_ON, check_unchanged, warn_of_seen
 from kattn.runs.folder import CONFIG
 from kattn.runs.records import require
 
+SPLITTING = {"split_seed", "split_by", "validation"}  # who says these wants other splits than the run's
+
 
 def evaluate(
     model: Any,
@@ -112,8 +114,9 @@ def evaluate(
     dataset = load(
         data, channels=predictor.channels, classes=classes, targets=targets, splits=(split,), cache=cache, **settings
     )
-    if run and own and not others.keys() - {"data_dir"} and not (resize or interpolation):
-        check_unchanged(Path(predictor.name), run, dataset, split)
+    if run and own and not others.keys() & SPLITTING:
+        alike = not others.keys() - {"data_dir"} and not (resize or interpolation)
+        check_unchanged(Path(predictor.name), run, dataset, split, alike=alike)
     elif run and split in TRAINED_ON:
         warn_of_seen(Path(predictor.name), dataset, split)
     dataset = limited(dataset, limit)

@@ -29,30 +29,40 @@ def images_of(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def check_unchanged(
-    path: Path, config: Mapping[str, Any], dataset: Dataset, split: str, way_out: str = OTHER_DATA
+    path: Path,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    split: str,
+    *,
+    alike: bool = True,
+    way_out: str = OTHER_DATA,
 ) -> None:
     """Compare the images of a split with those of the run. Other images are a warning where it was not trained on them.
 
     Args:
         path: The run's folder.
         config: Its config.json.
-        dataset: The run's own data, read as its settings say.
+        dataset: The run's own data.
         split: The one that is used.
+        alike: Whether the images are read as the run read them, so that fingerprints can be compared.
         way_out: What can be done beside making the data what they were or training anew, for errors.
 
     Raises: DataError where images that it was trained on are among them, or where there are more or fewer images and
         nobody knows which these are.
     """
     before = config["data"].get("fingerprint")
-    if not isinstance(before, Mapping) or split not in before or before[split] == fingerprint(getattr(dataset, split)):
+    known = isinstance(before, Mapping) and split in before
+    if not known or (alike and before[split] == fingerprint(getattr(dataset, split))):
         return
     count, counted = len(getattr(dataset, split)), config["data"].get("images", {}).get(split, "other")
     changed = f"{dataset.name} is not what {path} was trained on ({split}: {counted} images then, {count} now)"
     ways_out = f"Make the data what they were, {way_out}or train anew."
     if split not in TRAINED_ON:
-        log.warning("%s", changed)
+        log.log(logging.WARNING if alike else logging.INFO, "%s", changed)
         return
     seen = seen_by(path, dataset, split)
+    if not alike and (seen is None or not len(seen)):
+        return
     if seen is None and count != counted:
         raise DataError(f"{changed}, and which images it was trained on is not recorded. {ways_out}")
     if seen is None:  # another version of a decoder gives other pixels

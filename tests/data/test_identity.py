@@ -84,3 +84,26 @@ def test_content_is_that_of_the_file_or_of_the_pixels(tmp_path):
     assert len(set(of_file.values())) == len(of_file) - 1
     images, labels = arrays(10)
     assert len(set(contents(Split(images, labels)))) == 10
+
+
+@pytest.mark.parametrize("layout", ["{part}/{name}", "{part}/make/{name}", "{part}_set/{name}"])
+def test_validation_does_not_move_in_a_folder_with_parts(tmp_path, layout):
+    for part, count in (("train", 40), ("test", 5)):
+        for name in ("ant", "bee"):
+            write_folder(tmp_path / layout.format(part=part, name=name), classes=("",), count=count)
+    before = places(tmp_path)
+    for name in ("ant", "bee"):
+        folder = tmp_path / layout.format(part="train", name=name)
+        shutil.copy(folder / "00.png", folder / "0000.png")
+    after = places(tmp_path)
+    assert {file: after[file] for file in before} == before and len(after) == len(before) + 2
+    assert sum(part == "test" for part in after.values()) == 10
+
+
+def test_images_that_are_skipped_move_no_other(tmp_path):
+    write_folder(tmp_path, count=40)
+    before = places(tmp_path)
+    (tmp_path / "ant" / "03.png").write_bytes(b"no image")
+    after = places(tmp_path, on_error="skip")
+    assert after == {file: part for file, part in before.items() if file != "ant/03.png"}
+    assert places(tmp_path, on_error="skip", cache=False, image_size=8) == after

@@ -84,7 +84,7 @@ def test_a_run_on_some_images_is_evaluated_on_none_that_it_was_trained_on(tmp_pa
         return np.eye(2)[np.zeros(len(images), int)]
 
     evaluate(answer, str(tmp_path / "images"), on_error="skip")
-    assert len(seen) == 80 and not trained & set(seen)
+    assert 50 < len(seen) < 110 and not trained & set(seen)  # about a fifth, by the names of the files
 
 
 def test_a_run_from_one_domain_to_another_is_evaluated_on_the_other(tmp_path):

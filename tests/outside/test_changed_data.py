@@ -81,6 +81,8 @@ def test_images_under_new_names_are_known_and_refused(root):
     assert "Make the data what they were, pass data= with images that it has not seen" in str(e.value)
     assert "renamed_" in str(e.value)
     with pytest.raises(DataError, match="that it was trained on"):
+        kattn.evaluate(root / "run", on_error="skip")
+    with pytest.raises(DataError, match="that it was trained on"):
         report(root / "run", root / "report.html")
     (root / "fresh" / "test").mkdir(parents=True)
     for i in range(4):

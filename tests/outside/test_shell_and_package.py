@@ -21,7 +21,7 @@ def test_the_package_shows_what_is_public_and_nothing_else():
 
 def test_data_are_printed_as_one_line():
     data = load(arrays(60))
-    assert str(data) == "arrays: 43 training, 5 validation, 12 test images of 8x8x3, 3 classes"
+    assert str(data) == "arrays: 42 training, 6 validation, 12 test images of 8x8x3, 3 classes"
     assert repr(data) == f"<Dataset {data}>"
     assert repr(data.test) == "Split(images: uint8 (12, 8, 8, 3), labels: int32 (12,))"
 

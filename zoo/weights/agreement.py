@@ -30,7 +30,8 @@ def require_agreement(
         model: Name in the zoo.
         recorded: Options of the trained network; None for what is not known of "mean", "std" or the activation.
         given: What the caller set. With `strict_options=False` a difference is a line in the log.
-        classes: Of the trained network. A new head may have another activation.
+        classes: Of the trained network. A new head may have another activation; it is trained, so that a difference in
+            "mean" and "std" is a line in the log too.
 
     Raises: ValueError for the first option that differs.
     """
@@ -39,10 +40,12 @@ def require_agreement(
             continue
         if key in ("mean", "std") and (value is None or given[key] is None):
             continue
-        if key == "classifier_activation" and not _other_activation(value, given, classes):
+        new_head = given.get("classes") not in (None, classes)
+        logits = key == "classifier_activation" and None in (value, given[key])
+        if logits or (key == "classifier_activation" and (new_head or not given.get("include_top", True))):
             continue
         differs = f"{model}: the weights {shown} are of a network with {key}={value!r}. Received: {key}={given[key]!r}"
-        if given.get("strict_options", True):
+        if given.get("strict_options", True) and not (new_head and key in ("mean", "std")):
             raise ValueError(
                 f"{differs}; leave it out, or use other weights. (strict_options=False builds it, of another function.)"
             )
@@ -69,12 +72,6 @@ def as_built(arguments: Mapping[str, Any], defaults: Mapping[str, Any], backbone
         activation = arguments.get("classifier_activation", "softmax")
         options |= {"classes": chosen("classes"), "classifier_activation": activation}
     return options
-
-
-def _other_activation(value: Any, given: Mapping[str, Any], classes: int | None) -> bool:
-    """Whether the trained head would answer otherwise; None gives its logits."""
-    new_head = given.get("classes") not in (None, classes) or not given.get("include_top", True)
-    return value is not None and given["classifier_activation"] is not None and not new_head
 
 
 def _same(one: Any, other: Any) -> bool:
