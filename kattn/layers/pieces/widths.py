@@ -13,12 +13,13 @@ def checked_reduction(reduction: Any, name: str = "reduction") -> int:
 
     Raises: ValueError for anything but an integer of at least 1, with what was meant.
     """
-    if isinstance(reduction, numbers.Integral) and not isinstance(reduction, bool) and reduction >= 1:
+    value = float(reduction) if isinstance(reduction, numbers.Real) and not isinstance(reduction, bool) else 0.0
+    if isinstance(reduction, numbers.Integral) and value >= 1:
         return int(reduction)
     meant = f"{name}=1 keeps the width"
-    if isinstance(reduction, numbers.Real) and not isinstance(reduction, bool) and reduction > 0:
-        divisor = reduction if reduction >= 1 else 1 / reduction
-        meant = f"for {f'a ratio of {reduction:.4g}' if reduction < 1 else reduction} write {name}={round(divisor)}"
+    if 1e-6 < value < 1e6:
+        divisor = round(value if value >= 1 else 1 / value)
+        meant = f"for {f'a ratio of {value:.4g}' if value < 1 else reduction} write {name}={divisor}"
     raise ValueError(
         f"{name} must be an integer of at least 1, by which the channels are divided; {meant}. "
         f"Received: {name}={reduction!r}"
