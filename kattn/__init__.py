@@ -1,9 +1,9 @@
 """Attention for convolutional networks in Keras 3.
 
 Layers (`kattn.layers`), models (`kattn.zoo`), training (`kattn.train`, `kattn.evaluate`), export (`kattn.export`),
-search (`kattn.tune`), insertion into models that exist (`kattn.insert`) and costs (`kattn.profile`). Importing kattn
-imports nothing else: each part is loaded when it is first used. The layers are registered with Keras as soon as both
-are imported, in either order, so that `.keras` files load.
+comparisons (`kattn.compare`), search (`kattn.tune`), insertion into models that exist (`kattn.insert`) and costs
+(`kattn.profile`). Importing kattn imports nothing else: each part is loaded when it is first used. The layers are
+registered with Keras as soon as both are imported, in either order, so that `.keras` files load.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from kattn.registration import register_layers
 from kattn.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from kattn import comparison as comparison
     from kattn import data as data
     from kattn import evaluation as evaluation
     from kattn import explain as explain
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kattn import training as training
     from kattn import tuning as tuning
     from kattn import zoo as zoo
+    from kattn.comparison.comparing import compare as compare
     from kattn.evaluation.evaluation import evaluate as evaluate
     from kattn.evaluation.predicting import predict as predict
     from kattn.graph.outputs import targets_for as targets_for
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = face(
     __name__,
     {
+        "compare": "comparison.comparing",
+        "comparison": "",
         "compile_for": "training.compiling",
         "data": "",
         "describe": "runs.describing",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib.util
 import re
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,17 +135,3 @@ def joined(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return found
-
-
-def import_file(file: str) -> None:
-    """Run a Python file as a module of its name, so that what it registers is known.
-
-    Raises: ValueError for a file that is not there, or is no module.
-    """
-    path = Path(file).expanduser()
-    spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise ValueError(f"--import takes a Python file, such as my_layers.py. Received: {file!r}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    spec.loader.exec_module(module)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kattn.cli import commands
-from kattn.cli.arguments import import_file, joined
+from kattn.cli.arguments import joined
 from kattn.cli.messages import in_flags
 from kattn.files import shown
-from kattn.startup import import_keras
+from kattn.startup import import_file, import_keras
 from kattn.version import __version__
 
 ORDER = (
@@ -29,7 +29,9 @@ ORDER = (
     "export",
     "convert",
     "bench",
+    "compare",
     "tune",
+    "find-rate",
     "explain",
     "quickstart",
 )
@@ -43,6 +45,7 @@ examples:
   kattn export runs/cbam20 --to tflite onnx --precision int8
   kattn bench runs/cbam20/cbam_resnet20_int8.tflite   latency
   kattn tune se_resnet20 --space reduction=2,4,8,16 --budget parameters=280000
+  kattn compare resnet20 se_resnet20 --seeds 3        same training, several seeds: differences and their intervals
   kattn convert resnet20.th --model resnet20 --out resnet20.weights.h5
   kattn explain runs/cbam20 photos/ --method grad_cam attention
 """
@@ -93,7 +96,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in names():
-        command = importlib.import_module(f"{commands.__name__}.{name}")
+        command = importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
         sub = subparsers.add_parser(
             name,
             help=command.HELP,
@@ -122,5 +125,5 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 def names() -> list[str]:
     """The commands: those of ORDER, then all others that have a file."""
     files = [Path(file) for folder in commands.__path__ for file in os.listdir(folder)]
-    found = sorted(file.stem for file in files if file.suffix == ".py" and file.stem != "__init__")
+    found = sorted(file.stem.replace("_", "-") for file in files if file.suffix == ".py" and file.stem != "__init__")
     return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from kattn.training.devices import devices_for as devices_for
     from kattn.training.fitting import compile_for as compile_for
     from kattn.training.kinds import class_weights as class_weights
+    from kattn.training.rates import Rates as Rates
+    from kattn.training.rates import find_rate as find_rate
     from kattn.training.recipes import Recipe as Recipe
     from kattn.training.recipes import list_recipes as list_recipes
     from kattn.training.recipes import load_recipe as load_recipe
@@ -22,6 +24,7 @@ __getattr__, __dir__ = face(
     __name__,
     {
         "DevicesError": "devices",
+        "Rates": "rates",
         "Recipe": "recipes",
         "Run": "run",
         "RunError": "run",
@@ -29,6 +32,7 @@ __getattr__, __dir__ = face(
         "class_weights": "kinds",
         "compile_for": "fitting",
         "devices_for": "devices",
+        "find_rate": "rates",
         "list_recipes": "recipes",
         "load_recipe": "recipes",
         "open_run": "run",

@@ -67,6 +67,42 @@ class StopOnNaN(keras.callbacks.Callback):
         )
 
 
+class WarnOfGrowth(keras.callbacks.Callback):
+    """Print one line when the training loss grows over the first epochs, with what to do.
+
+    Args:
+        checkpoint: Knows the epochs of a run that is resumed.
+    """
+
+    EPOCHS, GROWTH = 5, 1.1  # which epochs are looked at; times the lowest loss so far
+
+    def __init__(self, checkpoint: RunCheckpoint) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Take up the epochs that are over."""
+        self.losses = [row["loss"] for row in self.checkpoint.rows if "loss" in row]
+        self.said = self._grows()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the losses so far."""
+        self.losses.append(float((logs or {}).get("loss", 0.0)))
+        if self.said or not self._grows():
+            return
+        self.said = True
+        print(
+            f"The training loss grows: {min(self.losses):.4g} at best, {self.losses[-1]:.4g} in epoch {epoch + 1}. The "
+            "learning rate is too high for these data: recipe='small_data' (or 'finetune' with trained weights), a "
+            "lower learning_rate, or clip_norm=1.0; kattn find-rate draws the loss against the rate.",
+            flush=True,
+        )
+
+    def _grows(self) -> bool:
+        seen = self.losses[: self.EPOCHS]
+        return any(loss > self.GROWTH * min(seen[: i + 1]) for i, loss in enumerate(seen))
+
+
 class RunCheckpoint(keras.callbacks.Callback):
     """Write weights, history and the state to resume from at the end of every epoch, and start from that state.
 

@@ -133,6 +133,22 @@ def devices_for(devices: str | int | None) -> Devices:
     return Devices(tuple(names[:wanted]), wanted)
 
 
+def accelerated() -> bool:
+    """Whether Keras computes on something other than a processor."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_available() or torch.backends.mps.is_available()
+    import tensorflow as tf
+
+    return backend == "tensorflow" and bool(tf.config.list_physical_devices("GPU"))
+
+
 _TENSORFLOW_HOSTS = (
     "Keras cannot fit on several hosts with TensorFlow (TF_CONFIG names more than one worker, or devices='hosts'). "
     f"Use JAX: KERAS_BACKEND=jax, {', '.join(VARIABLES)} on every host, and devices='hosts' (--devices hosts). "

@@ -17,7 +17,7 @@ from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
 from kattn.training import compiling
 from kattn.training.averaging import AveragedWeights
-from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN
+from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN, WarnOfGrowth
 from kattn.training.devices import Devices
 from kattn.training.kinds import TRAINED, Trained, recipe_for
 from kattn.training.optimizers import SGD, AdamW
@@ -60,7 +60,8 @@ def compile_for(
 
 def recipe_optimizer(model: Any, recipe: Recipe, steps: int) -> Any:
     """The recipe's optimizer for the variables of a model, of which some may learn slower; see `build_optimizer`."""
-    return build_optimizer(recipe, steps, _head_paths(model) if recipe.body_rate != 1.0 else ())
+    alike = recipe.body_rate == 1.0 and not recipe.head_epochs
+    return build_optimizer(recipe, steps, () if alike else _head_paths(model))
 
 
 def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any:
@@ -96,6 +97,7 @@ def build_optimizer(recipe: Recipe, steps: int, head: Sequence[str] = ()) -> Any
         l2=recipe.weight_decay,
         head=head,
         body_rate=recipe.body_rate,
+        head_steps=round(recipe.head_epochs * steps),
         convention=recipe.convention,
         **common,
     )
@@ -194,7 +196,7 @@ def fit(
         return
     logged = [TensorBoardLog(folder.path / LOGS, checkpoint)] if tensorboard else []
     names = {"loss": "loss", row.name: metric, "val loss": "val_loss", f"val {row.name}": f"val_{metric}"}
-    shown = [Progress(recipe.epochs, len(training), names)] if verbose else []
+    shown = [Progress(recipe.epochs, len(training), names), WarnOfGrowth(checkpoint)] if verbose else []
     try:
         model.fit(
             training,

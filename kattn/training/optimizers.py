@@ -78,6 +78,7 @@ class SGD(AveragedOptimizer, keras.optimizers.SGD):
         l2: The papers' "weight decay", such as 1e-4.
         head: Beginnings of the paths of the variables that learn at the full rate. Others learn at `body_rate` of it.
         body_rate: See head; 1.0 for all alike.
+        head_steps: Steps at the beginning in which only the variables of `head` move.
         convention: "torch", as the code of most papers since 2017, or "caffe", as that of SE, GE and SK (and Keras).
         decay_all, average: See `AveragedOptimizer`.
         learning_rate, momentum, nesterov, **kwargs: As in keras.optimizers.SGD.
@@ -94,6 +95,7 @@ class SGD(AveragedOptimizer, keras.optimizers.SGD):
         decay_all: bool = False,
         head: Sequence[str] = (),
         body_rate: float = 1.0,
+        head_steps: int = 0,
         convention: str = "torch",
         average: float = 0.0,
         **kwargs: Any,
@@ -111,13 +113,15 @@ class SGD(AveragedOptimizer, keras.optimizers.SGD):
         self.l2 = l2
         self.head = tuple(head)
         self.body_rate = body_rate
+        self.head_steps = head_steps
         self.convention = convention
 
     def build(self, variables: Any) -> None:
         """Create the momentum slots; note which variables decay and which learn slower."""
         if not self.built:
             self.decaying = [bool(self.l2) and (self.decay_all or decays(variable)) for variable in variables]
-            self.slower = [self.body_rate != 1.0 and not variable.path.startswith(self.head) for variable in variables]
+            alike = self.body_rate == 1.0 and not self.head_steps
+            self.slower = [not alike and not variable.path.startswith(self.head) for variable in variables]
         super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -128,6 +132,8 @@ class SGD(AveragedOptimizer, keras.optimizers.SGD):
             gradient = gradient + self.l2 * ops.convert_to_tensor(variable)
         if self.slower[index]:
             learning_rate = learning_rate * self.body_rate
+            if self.head_steps:
+                learning_rate = ops.where(self.iterations < self.head_steps, 0.0, learning_rate)
         if self.convention == "caffe" or not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -139,8 +145,8 @@ class SGD(AveragedOptimizer, keras.optimizers.SGD):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"l2": self.l2, "head": self.head, "body_rate": self.body_rate, "convention": self.convention}
-        return {**super().get_config(), **own}
+        names = ("l2", "head", "body_rate", "head_steps", "convention")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SGD:

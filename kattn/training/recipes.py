@@ -38,6 +38,7 @@ LIMITS: dict[str, tuple[float, float]] = (
         "weight_decay": (0, 1e6),
         "clip_norm": (0, 1e9),
         "warmup_epochs": (0, 100_000),
+        "head_epochs": (0, 100_000),
         "patience": (0, 100_000),
         "factor": (0, 1000),
         "mixup": (0, 1000),
@@ -72,6 +73,8 @@ class Recipe:
             the learning rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.
         body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
+        head_epochs: Epochs at the beginning in which the classifier alone learns (normalisations go on with their
+            statistics). With trained weights: the noise of a new classifier does not reach the layers below.
         schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.training.schedules).
         warmup_epochs: Epochs of linear rise to the peak; with "cosine" and about a third of the epochs: one-cycle.
         milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
@@ -110,6 +113,7 @@ class Recipe:
     weight_decay: float = 0.0
     decay_all: bool = False
     body_rate: float = 1.0
+    head_epochs: float = 0.0
     schedule: str = "cosine"
     warmup_epochs: float = 0.0
     milestones: tuple[float, ...] = ()
@@ -141,10 +145,12 @@ class Recipe:
             self._within(name, *LIMITS[name])
         if len(self.milestones) > 1000 or any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones are shares of the run between 0 and 1. Received: {list(self.milestones)}")
-        if self.body_rate != 1.0 and self.optimizer != "sgd":
-            raise ValueError(f"body_rate works with optimizer='sgd'. Received: optimizer={self.optimizer!r}")
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
-            raise ValueError(f"{self.warmup_epochs} epochs of warm-up do not fit into {self.epochs} epochs.")
+        for name in ("body_rate", "head_epochs"):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default and self.optimizer != "sgd":
+                raise ValueError(f"{name} works with optimizer='sgd'. Received: optimizer={self.optimizer!r}")
+        for name, what in (("warmup_epochs", "warm-up"), ("head_epochs", "the classifier alone")):
+            if (length := getattr(self, name)) and length >= self.epochs:
+                raise ValueError(f"{length} epochs of {what} do not fit into {self.epochs} epochs.")
 
     @property
     def peak(self) -> float:
@@ -186,7 +192,8 @@ def list_recipes() -> dict[str, str]:
 def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe by name, from a TOML file, from a mapping or as it is, with some fields replaced.
 
-    Where `epochs` is overridden and the warm-up is not, the warm-up keeps its share of the run.
+    Where `epochs` is overridden, the warm-up and the classifier's epochs keep their shares of the run unless they are
+    overridden too.
 
     Args:
         recipe: "quick" or another of `list_recipes()`, the path of a .toml file, {field: value}, or a Recipe.
@@ -197,9 +204,10 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapp
     """
     fields = _fields_of(recipe)
     changes = dict(overrides or {})
-    if "epochs" in changes and "warmup_epochs" not in changes and fields.get("warmup_epochs") and fields.get("epochs"):
-        before = _build(fields)
-        changes["warmup_epochs"] = before.warmup_epochs * _typed("epochs", "int", changes["epochs"]) / before.epochs
+    lengths = [name for name in ("warmup_epochs", "head_epochs") if name not in changes and fields.get(name)]
+    if "epochs" in changes and lengths and fields.get("epochs"):
+        before, epochs = _build(fields), _typed("epochs", "int", changes["epochs"])
+        changes |= {name: getattr(before, name) * epochs / before.epochs for name in lengths}
     return _build(fields | changes)
 
 

@@ -6,7 +6,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,18 @@ from kattn.data.loading import spec_of
 from kattn.data.splits import NAME
 from kattn.evaluation.evaluation import evaluate
 from kattn.evaluation.kinds import AnyEvaluation, from_dict
-from kattn.facts.description import RUN, VALUES
-from kattn.facts.of_model import remember
 from kattn.facts.pixels import converted
 from kattn.facts.stated import Stated
 from kattn.files import counted
 from kattn.graph.inside import count_parameters
 from kattn.runs.data import images_of
 from kattn.runs.folder import CONFIG, METRICS, MODEL, WEIGHTS, RunError, RunFolder, without_optimizer
+from kattn.training.choosing import AUTO
 from kattn.training.devices import Devices, devices_for
 from kattn.training.fitting import fit
-from kattn.training.images import facts_of, input_of, labelled, needs_conversion, settled
-from kattn.training.kinds import class_weights, trained_as, trained_outputs
-from kattn.training.network import build_network, check_network, load_data
+from kattn.training.images import facts_of, needs_conversion
+from kattn.training.kinds import class_weights
+from kattn.training.preparing import check_task, load_task
 from kattn.training.recipes import Recipe, load_recipe
 from kattn.training.settings import NUMERICS, as_json, check_same, default_folder, split_by
 from kattn.training.tensorboard import check_tensorboard
@@ -102,7 +101,8 @@ def train(
             (or for classes, where the labels are class numbers), a softmax over maps for the class of every pixel.
         data: "digits", a TFDS name, a folder of images, arrays: see kattn.data.load, also for image_size, validation,
             split_seed, limit, on_error, data_dir and cache.
-        recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.training.Recipe.
+        recipe: A committed recipe's name, the path of a .toml file, a mapping or a kattn.training.Recipe. "auto" takes
+            "finetune" where options have weights, "small_data" for fewer than 1000 training images, else "quick".
         out: The run's folder; None is runs/<model>-<data>-<recipe>-<seed>.
         seed: Of the initial weights, the order of the images, augmentation and dropout. The splits do not depend on it.
         options: For a name: passed on to kattn.zoo.create, such as {"reduction": 8} or {"weights": "cifar10"}.
@@ -138,28 +138,39 @@ def train(
         DevicesError) when another process is gone.
     """
     used = devices_for(devices)  # first of all: several processes have to meet before anything is computed
-    chosen = load_recipe(recipe, overrides)
-    used.check(chosen.batch_size)
+    if recipe != AUTO:
+        used.check(load_recipe(recipe, overrides).batch_size)
     if tensorboard:
         check_tensorboard()
-    name = check_network(model, options, precision)
-    options = dict(options or {})
     stated = Stated(value_range, preprocess, resize, interpolation, labels)
-    given = input_of(model, stated)
+    name, _ = check_task(model, options, precision, stated)
+    settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
+    settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error, "split_by": NAME}
+    load = functools.partial(
+        load_task, model, data, options, stated, settings, precision=precision, limit=limit, cache=cache
+    )
+    # Where the data decide the recipe, its name is part of the default folder's.
+    task = load() if recipe == AUTO and out is None else None
+    why = ""
+    if task:
+        recipe, _, why = task.recipe(recipe, overrides)
     folder = RunFolder(out or default_folder(name, data, recipe, seed))
     used.wait("begin")
     with folder.locked(used.writes):
         folder.check(resume=resume, overwrite=overwrite)
         used.wait("checked")
-        settings: dict[str, Any] = {"image_size": image_size, "validation": validation, "split_seed": split_seed}
-        settings |= {"data_dir": None if data_dir is None else str(data_dir), "on_error": on_error}
-        settings["split_by"] = split_by(folder) if resume and folder.started else NAME
-        dataset = labelled(load_data(model, data, options, settings, limit, cache, given), stated.labels)
-        given = settled(given, dataset, name)
+        by = split_by(folder) if resume and folder.started else NAME
+        if task is None or by != settings["split_by"]:
+            settings["split_by"] = by
+            task = load()
+        recipe, chosen, reason = task.recipe(recipe, overrides)
+        why = why or reason
+        used.check(chosen.batch_size)
+        dataset, given = task.dataset, task.given
         counts = class_weights(class_weight, dataset)
         config = {
             "model": name,
-            "options": as_json(options),
+            "options": as_json(task.options),
             "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
             "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
             "class_weight": counts,
@@ -178,13 +189,7 @@ def train(
                     folder.remove_state()  # of a run that was stopped between its last file and this
                 return open_run(folder.path)
         weights = None if counts is None else np.array(list(counts.values()), "float32")
-        keras.utils.set_random_seed(seed)
-        network = build_network(model, options, dataset, precision, chosen.zero_init_residual)
-        row = trained_as(network, dataset)
-        known = Stated(given.value_range.value, given.preprocess.value, given.resize.value, given.interpolation.value)
-        kinds = dict.fromkeys(trained_outputs(network), row.kind)
-        labels = None if row.kind == VALUES else dataset.class_names
-        remember(network, replace(known, labels=labels, kinds=kinds), RUN, str(folder.path))
+        network, row, kinds = task.build(chosen, seed, precision, str(folder.path))
         config["facts"]["kinds"] = kinds
         verbose = verbose and used.writes
         if used.writes:
@@ -196,6 +201,8 @@ def train(
         used.wait("started")
         if verbose:
             _announce(network, name, dataset, chosen, folder, used)
+            if why:
+                print(f"recipe {recipe}: {why} (recipe= or --recipe takes another)", flush=True)
         feed = functools.partial(converted, given=given, model=name) if needs_conversion(given) else None
         with used.naming_lost_processes(), used.training(network) as trained:
             logs = tensorboard and used.writes

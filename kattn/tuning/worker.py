@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from pathlib import Path
+
+from kattn.children import leave_with
 
 
 def main() -> int:
     """Do this process's part of the search. Returns: the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    leave_with(parent)
     from kattn.tuning.plan import SETTINGS, Settings
     from kattn.tuning.records import SearchError
     from kattn.tuning.search import take_part
@@ -28,13 +28,6 @@ def main() -> int:
         print(str(error).replace("\n", " "), flush=True)
         return FAILED
     return 0
-
-
-def _leave_with(parent: int) -> None:
-    """End this process when the one that started it ends, even by a kill."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def run() -> None:

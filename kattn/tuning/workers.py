@@ -7,13 +7,12 @@ it left, and goes on with it.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+from kattn.children import Children, stop
 from kattn.tuning.plan import Plan
 from kattn.tuning.records import SearchError
 from kattn.tuning.results import read_trials
@@ -22,7 +21,6 @@ from kattn.tuning.space import written
 COMMAND = (sys.executable, "-m", "kattn.tuning.worker")
 LOGS = "logs"
 FAILED = 3  # exit status of a worker whose trial ended with an error: starting it again would not help
-DEATHS = 5  # of one worker, while no worker finishes a trial
 PERIOD = 0.2  # seconds between looks
 HOST = "127.0.0.1"  # the protocol has no password: nobody outside may reach the port
 
@@ -36,10 +34,10 @@ def run_workers(plan: Plan, count: int) -> None:
     try:
         processes.run()
     finally:
-        processes.stop()
+        stop([processes.chief, *processes.workers.values()])
 
 
-class Processes:
+class Processes(Children):
     """The chief and the workers of a search, each a child process.
 
     Args:
@@ -48,36 +46,21 @@ class Processes:
     """
 
     def __init__(self, plan: Plan, count: int) -> None:
+        names = [f"worker{i}" for i in range(1, count + 1)]
+        super().__init__(names, plan.path / LOGS, SearchError, "a trial", plan.say)
         self.plan = plan
-        self.logs = plan.path / LOGS
-        shutil.rmtree(self.logs, ignore_errors=True)
-        if self.logs.is_symlink():
-            self.logs.unlink()
-        self.logs.mkdir(parents=True)
         with socket.socket() as free:
             free.bind((HOST, 0))
             self.port = free.getsockname()[1]
-        self.deaths = {f"worker{i}": 0 for i in range(1, count + 1)}
         self.chief = self.start("chief")
-        self.workers = {name: self.start(name) for name in self.deaths}
+        self.workers = {name: self.start(name) for name in names}
         self.seen = read_trials(plan.trials)
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a child under this id; its output goes to its log."""
+        """Start a child under this id."""
         own = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(self.port)}
-        environment = {**os.environ, **own, "no_grpc_proxy": HOST, "PYTHONUNBUFFERED": "1"}
-        with open(self.log(name), "a") as log:
-            return subprocess.Popen(
-                [*COMMAND, str(self.plan.path), str(os.getpid())],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def log(self, name: str) -> Path:
-        """The file with a child's output."""
-        return self.logs / f"{name}.txt"
+        command = [*COMMAND, str(self.plan.path), str(os.getpid())]
+        return self.launch(name, command, {**own, "no_grpc_proxy": HOST})
 
     def run(self) -> None:
         """Watch until all workers have ended because no trial is left, or the chief because the search is over.
@@ -96,7 +79,7 @@ class Processes:
                 self.plan.say(
                     f"trial {trial}: {values}: validation accuracy {record['accuracy']:.4f}, {record['status']}"
                 )
-                self.deaths = dict.fromkeys(self.deaths, 0)
+                self.got_on()
             self.seen = trials
             if self.chief.poll() not in (None, 0):
                 raise SearchError(f"The search's chief ended: {self.last_line('chief')} resume=True goes on.")
@@ -106,24 +89,5 @@ class Processes:
         """Start a dead worker again, under its id."""
         if status == FAILED:
             raise SearchError(self.last_line(name))
-        self.deaths[name] += 1
-        if self.deaths[name] >= DEATHS:
-            raise SearchError(
-                f"{name} ended {DEATHS} times in a row without a trial, the last time with status {status}: "
-                f"{self.last_line(name)} Its output is in {self.log(name)}; resume=True goes on."
-            )
-        self.plan.say(f"{name} ended with status {status}; started again")
+        self.count_death(name, status)
         return self.start(name)
-
-    def last_line(self, name: str) -> str:
-        """The last line of a child's output."""
-        lines = self.log(name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it printed nothing."
-
-    def stop(self) -> None:
-        """End the children that still run."""
-        running = [child for child in (self.chief, *self.workers.values()) if child.poll() is None]
-        for child in running:
-            child.kill()  # their files are whole at every moment
-        for child in running:
-            child.wait()

@@ -19,7 +19,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--from", dest="source", metavar="BEST", help="the best.json of kattn tune; options here go before"
     )
     add_data(parser, default=None, shown="digits")
-    parser.add_argument("--recipe", help="name of a recipe or a .toml file (default: quick)")
+    parser.add_argument(
+        "--recipe",
+        help="name of a recipe or a .toml file; auto: finetune with weights, small_data for fewer than 1000 images, "
+        "else quick (default: auto)",
+    )
     parser.add_argument("--out", help="folder of the run (default: runs/<model>-<data>-<recipe>-<seed>)")
     parser.add_argument("--seed", type=int, help="default: 0")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
@@ -85,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
     """What to train on what: the defaults, then what --from says, then what the command line says."""
-    chosen: dict[str, Any] = {"model": None, "options": {}, "recipe": "quick", "seed": 0, "data": "digits"}
+    chosen: dict[str, Any] = {"model": None, "options": {}, "recipe": "auto", "seed": 0, "data": "digits"}
     if arguments.source:
         from kattn.tuning.results import read_best
 
