@@ -107,7 +107,7 @@ def compare(
         where runs failed (those that diverged are part of the results).
     """
     entries, given = entries_of(models, options, weights)
-    spec = spec_of(data)
+    spec, numbers = spec_of(data), _seeds(seeds)
     exports = [_export(each) for each in export]
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is a share between 0 and 1, such as 0.95. Received: confidence={confidence!r}")
@@ -121,7 +121,7 @@ def compare(
     here = cluster is None and workers is None and (spec is None or accelerated())
     settings = Settings(
         models=[asdict(entry) for entry in entries],
-        seeds=_seeds(seeds),
+        seeds=numbers,
         data=spec,
         reading=as_json(reading),
         recipe=str(recipe) if isinstance(recipe, str | Path) else None,

@@ -77,18 +77,21 @@ def entries_of(
 def parse(text: str) -> tuple[str, dict[str, Any]]:
     """Name and options in "name:option=value,option=value". Raises: ValueError for what cannot be read so."""
     name, _, rest = text.partition(":")
-    try:
-        call = ast.parse(f"f({rest})", mode="eval").body
-        assert isinstance(call, ast.Call) and not call.args
-        return name, {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, AssertionError, ValueError):
+    pairs = [part.partition("=") for part in re.split(r",(?=\w+=)", rest) if part]
+    if bad := [key for key, equals, _ in pairs if not equals or not key.isidentifier()]:
         raise ValueError(
-            f"Options are name:option=value,option=value, such as se_resnet20:reduction=8. Received: {text!r}"
-        ) from None
+            "Options are name:option=value,option=value, such as se_resnet20:reduction=8. "
+            f"Received: {text!r}, where {bad[0]!r} has no value"
+        )
+    return name, {key: _value(value) for key, _, value in pairs}
 
 
-def _value(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+def _value(text: str) -> Any:
+    """A Python literal where the text is one, else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _named(name: Any, own: dict[str, Any], common: Mapping[str, Any]) -> Entry:

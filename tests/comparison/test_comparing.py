@@ -115,9 +115,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_tried_again(tmp_path, 
         return train(model, out=out, **options)
 
     monkeypatch.setattr("kattn.comparison.jobs.train", failing)
-    with pytest.raises(
-        ComparisonError, match=r"1 of 4 runs failed: one, seed 0: RuntimeError: no luck.*again"
-    ):
+    with pytest.raises(ComparisonError, match=r"1 of 4 runs failed: one, seed 0: RuntimeError: no luck.*again"):
         run(tmp_path / "c")
     broken[0] = False
     assert all(row.status == "finished" for row in run(tmp_path / "c").runs)

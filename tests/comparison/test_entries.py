@@ -1,5 +1,7 @@
 """The models of a comparison, as they may be given, and the command that repeats one."""
 
+import dataclasses
+
 import pytest
 from support.comparing import made_up_plan
 from support.training import tiny_model
@@ -15,14 +17,14 @@ from kattn.comparison.repeating import command
         ("se_resnet20", {}),
         ("se_resnet20:reduction=8", {"reduction": 8}),
         ("se_resnet20:stages=(2, 3),position=inner,x=None", {"stages": (2, 3), "position": "inner", "x": None}),
-        ("se_resnet20:weights='a,b=c.h5'", {"weights": "a,b=c.h5"}),
+        ("se_resnet20:weights=/some/where.weights.h5", {"weights": "/some/where.weights.h5"}),
     ],
 )
 def test_options_stand_behind_a_name(text, options):
     assert parse(text) == ("se_resnet20", options)
 
 
-@pytest.mark.parametrize("text", ["se_resnet20:reduction", "se_resnet20:8", "se_resnet20:a=b(c)", "se_resnet20:a=)"])
+@pytest.mark.parametrize("text", ["se_resnet20:reduction", "se_resnet20:8", "se_resnet20:=8"])
 def test_other_text_is_refused(text):
     with pytest.raises(ValueError, match="Options are name:option=value"):
         parse(text)
@@ -77,15 +79,15 @@ def test_the_command_says_what_differs_from_the_recipe_and_the_usual(tmp_path):
     plan = made_up_plan(tmp_path, {"resnet20": [0.9], "se_resnet20": [0.9]})
     assert command(plan.settings) == "kattn compare resnet20 se_resnet20 --data digits --recipe quick --seeds 0"
     entries, _ = entries_of(["resnet20", "se_resnet20:reduction=8"], {"widths": (8, 8, 16)}, "cifar10")
-    changes = {
-        "models": [vars(entry) for entry in entries],
-        "fields": {**plan.settings.fields, "epochs": 2, "warmup_epochs": 0.5, "clip_norm": 1.0},
-        "reading": {"limit": 64, "validation": 0.2, "labels": ["a", "b"]},
-        "precision": "mixed_bfloat16",
-        "export": ["onnx:float32"],
-    }
-    said = command(made_up_plan(tmp_path, {"resnet20": [0.9]}, **{"export": [], **changes}).settings)
-    assert said == (
+    settings = dataclasses.replace(
+        plan.settings,
+        models=[vars(entry) for entry in entries],
+        fields={**plan.settings.fields, "epochs": 2, "warmup_epochs": 0.5, "clip_norm": 1.0},
+        reading={"limit": 64, "validation": 0.2, "labels": ["a", "b"]},
+        precision="mixed_bfloat16",
+        export=["onnx:float32"],
+    )
+    assert command(settings) == (
         "kattn compare resnet20 se_resnet20:reduction=8 --set 'widths=[8, 8, 16]' --weights cifar10 --data digits "
         "--recipe quick --epochs 2 --set recipe.clip_norm=1.0 --seeds 0 --validation 0.2 --limit 64 --labels a,b "
         "--precision mixed_bfloat16 --export onnx:float32"
