@@ -1,13 +1,29 @@
 """Made-up comparisons: runs that were never trained, as a comparison's folder has them."""
 
 import json
+import sys
+import time
 
 import numpy as np
 
 from kattn.comparison.entries import Entry
 from kattn.comparison.plan import OUTCOME, Plan
-from kattn.comparison.settings import Settings
+from kattn.comparison.settings import FILE, Settings
 from kattn.training.recipes import load_recipe
+from support import TESTS
+
+# A worker whose runs are pretended; it needs no TensorFlow.
+PRETENDING = f"""
+import os, sys
+os.environ["KERAS_BACKEND"] = "numpy"
+sys.path.insert(0, {str(TESTS)!r})
+from support.comparing import pretended
+from kattn.comparison import jobs, worker
+jobs.do_job = pretended
+worker.main()
+"""
+PRETENDED_WORKER = (sys.executable, "-c", PRETENDING)
+SECONDS = 0.5  # that a pretended run takes
 
 
 def made_up_plan(path, values, *, export=(), confidence=0.95, **changes):
@@ -69,3 +85,22 @@ def finish(plan, job, accuracy):
     else:
         (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / OUTCOME).write_text(json.dumps(outcome))
+
+
+def begun(plan):
+    """The same comparison, with its settings on the disk as its workers read them."""
+    plan.path.mkdir(parents=True, exist_ok=True)
+    (plan.path / FILE).write_text(json.dumps(plan.settings.as_dict()))
+    return plan
+
+
+def pretended(plan, job):
+    """In place of training: a run whose accuracy follows from its model and seed."""
+    print(f"begins {job.name}", flush=True)
+    time.sleep(SECONDS)
+    finish(plan, job, pretended_accuracy(job.entry.label, job.seed))
+
+
+def pretended_accuracy(label, seed):
+    """The accuracy of a pretended run."""
+    return 0.9 + 0.01 * (len(label) % 5) + 0.001 * seed**2
