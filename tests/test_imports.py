@@ -27,8 +27,20 @@ HEAVY = ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "keras_tuner", "tensorf
 ALLOWED = {"keras_tuner": "kattn/tuning/"}  # modules there that nothing reaches before a search is started
 BACKENDS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 PARTS = {"data": "load", "evaluation": "evaluate", "insertion": "insert", "training": "open_run", "tuning": "tune"}
-PUBLIC = ["compile_for", "describe", "evaluate", "insert", "predict", "profile", "targets_for", "train", "tune"]
-PUBLIC += [*PARTS, "explain", "export", "layers", "zoo"]
+PARTS |= {"comparison": "compare"}
+PUBLIC = [
+    "compare",
+    "compile_for",
+    "describe",
+    "evaluate",
+    "insert",
+    "predict",
+    "profile",
+    "targets_for",
+    "train",
+    "tune",
+]
+PUBLIC += [*PARTS, "compare", "explain", "export", "layers", "zoo"]
 
 
 def python(code: str, *arguments: str) -> None:
@@ -124,6 +136,7 @@ def test_after_import_kattn_every_part_is_reached_lazily():
         "assert {name for name in sys.modules if name.startswith('kattn')} <= light\n"
         "assert not {'keras', 'numpy'} & set(sys.modules)\n"
         f"assert dir(kattn) == sorted({PUBLIC!r}), dir(kattn)\n"
+        "kattn.comparison\n"
         "kattn.export, kattn.zoo, kattn.explain, kattn.training, kattn.tuning, kattn.evaluation, kattn.insertion\n"
         "assert 'keras' not in sys.modules\n"
         f"for part, name in {PARTS!r}.items():\n"

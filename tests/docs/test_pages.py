@@ -47,6 +47,20 @@ ENTRIES = {
         },
     ),
     "android.md": Page(before=MODEL + "picture = images[0].astype('uint8')\n"),
+    "compare.md": Page(
+        before=DATA + "photos()\n",
+        replaced={
+            "--data digits --seeds 3": "--limit 40 --epochs 1 --seeds 1",
+            "limit=128, epochs=2": "limit=40, epochs=1",
+            "cbam_resnet20 --data photos": "--image-size 32 --epochs 1 --data photos",
+            "--weights cifar10 --seeds 3": "--weights cifar10 --seeds 1",
+        },
+        left_out={
+            "dask scheduler": "does not end; tests/comparison/test_killed.py has a cluster",
+            "from dask_jobqueue": "needs a cluster with SLURM",
+            "kattn compare resnet20 se_resnet20 cbam_resnet20 bam_resnet20": "trains for hours",
+        },
+    ),
     "describe.md": Page(before=DATA + "photos()\n", printed=True),
     "explain.md": Page(
         before=DATA

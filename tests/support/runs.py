@@ -44,7 +44,9 @@ def run(out, *, model=None, recipe=RECIPE, **options):
     from kattn.training.run import train
 
     keras.utils.set_random_seed(11)  # the initial weights of a model that is passed in are the caller's
-    return train(model or tiny_model(classes=3), data=arrays(60), recipe=recipe, out=out, verbose=False, **options)
+    return train(
+        model or tiny_model(classes=3), data=arrays(60), recipe=recipe, out=out, **{"verbose": False, **options}
+    )
 
 
 def same_result(one, other):

@@ -31,6 +31,17 @@ def test_sgd_decays_under_the_momentum_as_the_papers_do(decay_all, nesterov):
         np.testing.assert_allclose(end[k], value, atol=1e-5)
 
 
+def test_in_its_first_steps_the_head_moves_alone():
+    def moved(count):
+        optimizer = SGD(0.1, momentum=0.9, head=["kernel"], head_steps=3, body_rate=0.5)
+        start, _, end = stepped(optimizer, count)
+        return [not np.allclose(a, b) for a, b in zip(start, end, strict=True)]
+
+    assert moved(3) == [True, False, False]
+    assert moved(4) == [True, True, True]
+    assert SGD.from_config(SGD(head_steps=3).get_config()).head_steps == 3
+
+
 def test_adamw_spares_biases_and_scales():
     start, _, decayed = stepped(AdamW(learning_rate=0.1, weight_decay=0.5))
     _, _, plain = stepped(AdamW(learning_rate=0.1, weight_decay=0.0))

@@ -77,6 +77,7 @@ def test_a_recipe_of_ones_own_comes_from_a_file(tmp_path):
 def test_fewer_epochs_keep_the_warm_ups_share():
     assert load_recipe("quick", {"epochs": 4}).warmup_epochs == pytest.approx(1.0)
     assert load_recipe("quick", {"epochs": 4, "warmup_epochs": 2}).warmup_epochs == 2
+    assert load_recipe("finetune", {"epochs": 10}).head_epochs == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,8 @@ def test_fewer_epochs_keep_the_warm_ups_share():
         ("quick", {"learning_rate": -1}, "learning_rate must be at least"),
         ("quick", {"warmup_epochs": 12}, "12.0 epochs of warm-up do not fit into 12 epochs"),
         ("adamw", {"body_rate": 0.1}, "body_rate works with optimizer='sgd'"),
+        ("adamw", {"head_epochs": 2}, "head_epochs works with optimizer='sgd'"),
+        ("quick", {"head_epochs": 12}, "12.0 epochs of the classifier alone do not fit into 12 epochs"),
         ({"epochs": 3}, {}, "needs the field 'batch_size'"),
         ("nowhere.toml", {}, r"nowhere\.toml cannot be read"),
     ],
