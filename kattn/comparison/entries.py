@@ -6,7 +6,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,18 @@ def _functional(model: Any) -> tuple[Entry, Any]:
             "A model is a name of the zoo, (name, options), a .keras file or a functional Keras model. Received: "
             f"{type(model).__name__}"
         )
-    digest = hashlib.sha256(network.to_json().encode())
+    entry = Entry(label, "", digest=_digest(network))
+    return replace(entry, model=f"{MODELS}/{entry.slug}.keras"), network
+
+
+def _digest(network: Any) -> str:
+    """Of a model's architecture and weights, whatever its layers are called: Keras counts names on in a process."""
+    from kattn.graph.inside import all_layers
+
+    text = network.to_json()
+    for number, layer in enumerate([network, *all_layers(network)]):
+        text = text.replace(f'"{layer.name}"', f'"{number}"')
+    digest = hashlib.sha256(text.encode())
     for value in network.get_weights():
         digest.update(value.tobytes())
-    entry = Entry(label, "", digest=digest.hexdigest()[:16])
-    return Entry(label, f"{MODELS}/{entry.slug}.keras", digest=entry.digest), network
+    return digest.hexdigest()[:16]
