@@ -83,7 +83,7 @@ ENTRIES = {
             "mechanism=se,eca,none stages=[2,3],[3]": "mechanism=se,none stages=[3]",
             "--max-trials 20": "--max-trials 4",
             "max_trials=20,": "max_trials=2,",
-            "max_trials=4,": "max_trials=2,",
+            "max_trials=4)": "max_trials=2)",
         },
         left_out={"KERASTUNER_TUNER_ID=chief": "needs two hosts; tests/tuning/test_workers.py has several processes"},
     ),
