@@ -43,7 +43,7 @@ def contents(split: Split) -> np.ndarray | None:
         return np.fromiter(in_threads(_of_file, split.files), "uint64", len(split))
     if not isinstance(split.images, np.ndarray):
         return None
-    return np.fromiter((_number(np.ascontiguousarray(image)) for image in split.images), "uint64", len(split))
+    return np.fromiter((_number(image.tobytes()) for image in split.images), "uint64", len(split))
 
 
 def _of_file(file: str) -> int:
@@ -54,5 +54,5 @@ def _of_file(file: str) -> int:
         return _number(file.encode("utf-8", "surrogateescape"))
 
 
-def _number(content: bytes | np.ndarray) -> int:
+def _number(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")

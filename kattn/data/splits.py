@@ -88,12 +88,14 @@ def carve(split: Split, fraction: float, seed: int, stage: int) -> tuple[Split, 
     Of a class of one image nothing is taken, of any other at least one image and never all. By position the share is
     exact (rounded); by name each image is taken with this probability, whatever the others are.
     """
-    apart = _by_position(split, fraction, seed, stage) if split.keys is None else _by_name(split, fraction, seed, stage)
+    if split.keys is None:
+        apart = _by_position(split, fraction, seed, stage)
+    else:
+        apart = _by_name(split, draws(split.keys, seed, stage), fraction)
     return split.take(np.flatnonzero(~apart)), split.take(np.flatnonzero(apart))
 
 
-def _by_name(split: Split, fraction: float, seed: int, stage: int) -> np.ndarray:
-    drawn = draws(split.keys, seed, stage)
+def _by_name(split: Split, drawn: np.ndarray, fraction: float) -> np.ndarray:
     apart = drawn < fraction
     for members in _classes(split):
         if len(members) > 1 and not apart[members].any():
