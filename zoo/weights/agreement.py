@@ -16,7 +16,7 @@ logger = logging.getLogger("kattn")
 # Options that change nothing of what trained weights compute: how weights start, what flows back, what is given out
 # besides.
 SAME_FUNCTION = ("zero_init_residual", "detach", "attention_map")
-# How many tensors there are, and their sizes, say these: loading compares them.
+# How many tensors there are, and their sizes, say these: loading compares them where nothing is recorded.
 IN_TENSORS = ("depths", "widths")
 
 
@@ -36,7 +36,7 @@ def require_agreement(
     Raises: ValueError for the first option that differs.
     """
     for key, value in recorded.items():
-        if key in (*SAME_FUNCTION, *IN_TENSORS) or key not in given or _same(given[key], value):
+        if key in SAME_FUNCTION or key not in given or _same(given[key], value):
             continue
         if key in ("mean", "std") and (value is None or given[key] is None):
             continue

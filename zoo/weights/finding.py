@@ -16,7 +16,7 @@ from kattn.facts.recorded import stated_in
 from kattn.facts.stated import Stated
 from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
-from kattn.zoo.weights.agreement import require_agreement
+from kattn.zoo.weights.agreement import IN_TENSORS, require_agreement
 from kattn.zoo.weights.download import fetch
 from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
 from kattn.zoo.weights.foreign_files import open_tensors
@@ -101,6 +101,7 @@ def _published(
     cache_dir: str | os.PathLike[str] | None,
 ) -> Source:
     entry = manifest.find(model, tag)
+    defaults = {key: value for key, value in defaults.items() if key not in IN_TENSORS}
     recorded = {**defaults, "classifier_activation": "softmax", "mean": entry.mean, "std": entry.std, **entry.options}
     require_agreement(entry.tag, model, recorded, given, entry.classes)
     path = fetch(entry, cache_dir)
