@@ -18,7 +18,6 @@ Aims: ratio at most 1.5 at float32, 2.0 at int8.
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import importlib
 import os
@@ -34,6 +33,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from turns import Talk, in_turns, ratios
+
+from kattn.files import write_csv
 
 MODELS = ("resnet20", "resnet50", "mobilenet_v2")
 FORMS = ("tflite float32", "tflite int8", "onnx float32", "onnx int8")
@@ -203,10 +204,7 @@ def main() -> None:
         for form in chosen.forms:
             rows.append(measure(name, form, chosen.rounds))
             print(*rows[-1].values(), sep=" | ", flush=True)
-            with chosen.out.open("w", newline="") as file:
-                table = csv.DictWriter(file, COLUMNS)
-                table.writeheader()
-                table.writerows(rows)
+            write_csv(chosen.out, rows, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,15 @@
-"""Work that may end the process that does it, done by a child that is watched: converters, calibrators, runtimes."""
+"""Export's work in the child that is watched (`kattn.apart`): its errors are export's, and arrays travel as files."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import importlib
-import inspect
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kattn import apart
 from kattn.export.errors import ExportError, ExportInputError
-
-LAST_CHARACTERS = 500
-SHOWN_AFTER = 3.0  # seconds that a piece of work takes before its progress is shown
-IDLE = 120  # seconds without a task after which a child ends, and gives its memory back
-ITSELF = "status 0"  # how it ends then
-RAISED = {kind.__name__: kind for kind in (ExportError, ExportInputError, OSError)}
 
 
 class ChildEnded(ExportError):
@@ -35,106 +19,23 @@ class ChildEnded(ExportError):
         how: "signal SIGSEGV" or "status 1".
     """
 
-    def __init__(self, what: str, how: str, printed: str = "") -> None:
-        self.how = how
-        said = f" It had printed: {printed}" if printed else ""
-        super().__init__(f"{what} ended the process that it ran in ({how}), a child of this one.{said}")
-
-
-class _Child:
-    """A process that works through tasks, one at a time. It ends with this one, or when it has had none for a while."""
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "CUDA_VISIBLE_DEVICES": "-1",  # the graphics processor's memory is the parent's
-            "KERAS_BACKEND": "tensorflow",
-        }
-        self.printed = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the child lives)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kattn.export.child", str(IDLE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.printed,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,  # an interrupt from the keyboard is the parent's, which then ends the child
-        )
-
-    @property
-    def usable(self) -> bool:
-        return self.owner == os.getpid() and self.process.poll() is None
-
-    def send(self, message: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-
-    def receive(self) -> dict[str, Any] | None:
-        """The next message; None where the child has ended."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        return json.loads(line) if line.endswith("\n") else None
-
-    def last_words(self) -> str:
-        """The end of what it wrote to its error stream."""
-        self.printed.seek(0)
-        lines = self.printed.read().decode(errors="replace").strip().splitlines()
-        return "\n".join(line for line in lines if not line.startswith(("I0000", "WARNING", "INFO")))[-LAST_CHARACTERS:]
-
-    def stop(self) -> None:
-        if self.owner != os.getpid():
-            return
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.printed):
-            with contextlib.suppress(OSError):  # what was written and not sent
-                pipe.close()  # type: ignore[union-attr]
-
-
-_lock = threading.RLock()
-_child: _Child | None = None
-
-
-def prepare_child(*packages: str) -> None:
-    """Start the child where there is none, and let it import packages while this process does something else."""
-    if sys.executable:
-        with _lock, contextlib.suppress(OSError):
-            _running_child().send({"import": packages})
+    def __init__(self, ended: apart.ChildEnded) -> None:
+        self.how = ended.how
+        super().__init__(str(ended))
 
 
 def run_apart(task: str, what: str, **arguments: Any) -> Any:
-    """Call a function in the child and wait for what it returns.
-
-    Args:
-        task: "module:function". Where it takes `progress`, a function of (done, of) is passed, and a bar shown at a
-            terminal.
-        what: Subject of sentences about it: "TensorFlow Lite's converter".
-        arguments: Its own, and what it returns: whatever JSON holds.
+    """As `kattn.apart.run_apart`.
 
     Raises: ChildEnded, an ExportError, if the child died; what the function raises, as ExportError, ExportInputError or
-        OSError. An interrupt ends the child.
+        OSError.
     """
-    if not sys.executable:  # an embedded interpreter has no name to start another by
-        return call(task, arguments, lambda done, of: None)
-    with _lock:
-        try:
-            return _ask({"task": task, "arguments": arguments}, what)
-        except ChildEnded as error:
-            if error.how != ITSELF:  # it had no task for a while and ended just now
-                raise
-            return _ask({"task": task, "arguments": arguments}, what)
-
-
-def call(task: str, arguments: dict[str, Any], progress: Callable[[int, int], None]) -> Any:
-    """Call "module:function", with `progress` where it takes that."""
-    module, _, name = task.partition(":")
-    function = getattr(importlib.import_module(module), name)
-    extra = {"progress": progress} if "progress" in inspect.signature(function).parameters else {}
-    return function(**arguments, **extra)
+    try:
+        return apart.run_apart(task, what, errors=(ExportError, ExportInputError), **arguments)
+    except apart.ChildEnded as error:
+        raise ChildEnded(error) from None
+    except apart.UnforeseenError as error:
+        raise ExportError(str(error)) from None
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
@@ -149,70 +50,3 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """What `save_arrays` wrote."""
     with np.load(path) as file:
         return {str(name): file[str(i)] for i, name in enumerate(file["names"])}
-
-
-def stop_child() -> None:
-    """End the child, whatever it does."""
-    global _child
-    if _child is not None:
-        _child.stop()
-    _child = None
-
-
-def _ask(message: dict[str, Any], what: str) -> Any:
-    child = _running_child()
-    try:
-        child.send(message)
-        return _answer(child, what)
-    except BrokenPipeError:
-        raise _ended(child, what) from None
-    except (ExportError, OSError):
-        raise
-    except BaseException:
-        stop_child()
-        raise
-
-
-def _running_child() -> _Child:
-    global _child
-    if _child is None or not _child.usable:
-        stop_child()
-        _child = _Child()
-    return _child
-
-
-def _answer(child: _Child, what: str) -> Any:
-    bar = None
-    try:
-        while True:
-            message = child.receive()
-            if message is None:
-                raise _ended(child, what)
-            if "progress" in message:
-                done, of = message["progress"]
-                bar = bar or _bar(what, of)
-                bar.update(done - bar.n)
-            elif "error" in message:
-                kind, text, number = message["error"]
-                raise OSError(number, text) if kind == "OSError" else RAISED[kind](text)
-            else:
-                return message["result"]
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def _bar(what: str, of: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=of, desc=what, delay=SHOWN_AFTER, disable=None, leave=False)
-
-
-def _ended(child: _Child, what: str) -> ChildEnded:
-    status = child.process.wait()
-    printed = child.last_words()
-    stop_child()
-    return ChildEnded(what, f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}", printed)
-
-
-atexit.register(stop_child)

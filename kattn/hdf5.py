@@ -1,7 +1,8 @@
 """Keras's files of weights and models, whose values are HDF5: written whole, and read without trusting them.
 
 They are written in memory first and reach the disk in one plain write, because the HDF5 library ends the whole process
-when the disk is full. Reading follows no link, visits no object twice, and stops at the limits below.
+when the disk is full. Reading follows no link, visits no object twice, and stops at the limits below. The library
+crashes on some damaged files and never comes back from others: every file is read in a child first (`kattn.apart`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import io
 import math
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ from typing import Any
 import h5py
 import numpy as np
 
+from kattn.apart import ChildEnded, UnforeseenError, run_apart
 from kattn.files import naming, write_bytes
 
 EXPANSION = 16  # a file's content may take so many times the file's size in memory
 ALLOWANCE = 64 << 20  # and so many bytes more
 MOST_OBJECTS = 200_000  # groups and tensors in one file
 DEEPEST = 64  # groups within groups
+SECONDS, SPEED = 8.0, 20 << 20  # what reading a file may take: so long, and the time for its bytes a second
 NUMBERS = "biufV"  # kinds of NumPy types that a tensor may have; V is how bfloat16 is stored
 
 
@@ -79,7 +83,9 @@ class Hdf5:
     def __init__(self, file: h5py.File, name: str, size: int) -> None:
         self._file, self._name = file, name
         with self._readable():
-            self.shapes = {path: tuple(tensor.shape) for path, tensor in _tensors(file, largest_content(size))}
+            objects = dict(_objects(file, largest_content(size)))
+            self.shapes = {path: tuple(one.shape) for path, one in objects.items() if isinstance(one, h5py.Dataset)}
+            self._groups = objects.keys() - self.shapes.keys()
 
     def read(self, path: str) -> np.ndarray:
         """The values of a tensor; those that Keras stored as bfloat16, which NumPy does not know, as float32."""
@@ -90,6 +96,16 @@ class Hdf5:
 
                 value = value.view(ml_dtypes.bfloat16).astype("float32")
             return value
+
+    def read_structure(self) -> None:
+        """Read all that is not plain numbers in a row: attributes, and tensors in chunks, which may be compressed."""
+        for path in ("/", *self._groups, *self.shapes):
+            self.attributes(path)
+        for path in self.shapes:
+            with self._readable():
+                chunked = self._file[path].chunks is not None
+            if chunked:
+                self.read(path)
 
     def attributes(self, path: str = "/") -> dict[str, Any]:
         """The attributes of a group or tensor; empty where there is no such group."""
@@ -118,6 +134,13 @@ def open_hdf5(source: Path | io.BytesIO, name: str = "") -> Iterator[Hdf5]:
     Raises: UnreadableFile, a ValueError, for any other file.
     """
     name = name or repr(str(source))
+    _read_apart(source, name)
+    with _opened(source, name) as content:
+        yield content
+
+
+@contextlib.contextmanager
+def _opened(source: Path | io.BytesIO, name: str) -> Iterator[Hdf5]:
     try:
         file = h5py.File(source, "r")
     except Exception as problem:
@@ -127,8 +150,68 @@ def open_hdf5(source: Path | io.BytesIO, name: str = "") -> Iterator[Hdf5]:
         yield Hdf5(file, name, size)
 
 
-def _tensors(file: h5py.File, allowed: int) -> Iterator[tuple[str, h5py.Dataset]]:
-    """All tensors by path. Raises: UnreadableFile, whose message goes on after the file's name."""
+_read: set[tuple[int, ...]] = set()  # the files that were read apart and have not changed since
+
+
+def _read_apart(source: Path | io.BytesIO, name: str) -> None:
+    """Have a child read a file first, as far as the library could fail in it. Raises: UnreadableFile."""
+    with contextlib.ExitStack() as stack:
+        if not isinstance(source, Path):
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "a.h5")
+            path.write_bytes(source.getbuffer())
+            source = path
+        try:
+            about = source.stat()
+        except OSError:  # there is none: opening it says so
+            return
+        mark = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+        if mark in _read:
+            return
+        try:
+            run_apart(
+                f"{__name__}:read_structure",
+                "The HDF5 library",
+                errors=(UnreadableFile,),
+                seconds=SECONDS + about.st_size / SPEED,
+                path=str(source.absolute()),
+                name=name,
+            )
+        except (ChildEnded, UnforeseenError) as problem:
+            raise UnreadableFile(f"{name} is not a readable HDF5 file. {problem} Get it anew.") from None
+        except OSError:  # no child can be started; a file that cannot be opened is said to be one by who opens it
+            return
+        _read.add(mark)
+
+
+def read_structure(path: str, name: str) -> None:
+    """The task of the child. Raises: UnreadableFile."""
+    with memory_limited(largest_content(os.stat(path).st_size)), _opened(Path(path), name) as content:
+        content.read_structure()
+
+
+@contextlib.contextmanager
+def memory_limited(more: int) -> Iterator[None]:
+    """Let this process take so many bytes more, where the system can limit it."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + more + ALLOWANCE
+    if before[1] != resource.RLIM_INFINITY:
+        limit = min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _objects(file: h5py.File, allowed: int) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    """All groups and tensors by path. Raises: UnreadableFile, whose message goes on after the file's name."""
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = {_address(file)}
     left = allowed
@@ -149,6 +232,7 @@ def _tensors(file: h5py.File, allowed: int) -> Iterator[tuple[str, h5py.Dataset]
                 )
             if isinstance(item, h5py.Group):
                 waiting.append((f"{where}/", item))
+                yield where, item
                 continue
             left -= _bytes(item, where)
             if left < 0:

@@ -19,7 +19,7 @@ def _seeded():
 @pytest.fixture(scope="session", autouse=True)
 def _one_child():
     """The process in which converters run is kept for the whole session: starting TensorFlow takes seconds."""
-    from kattn.export import apart
+    from kattn import apart
 
     apart.IDLE = 3600
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kattn import hdf5
+from kattn.apart import run_apart
 from kattn.hdf5 import MemoryFile, UnreadableFile, open_hdf5, write_model, write_weights
 
 
@@ -172,3 +173,35 @@ def test_a_damaged_file_is_one_kind_of_error():
                     content.read(path)
         except UnreadableFile:
             pass
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("read_and_die", r"ended the process that it ran in \(signal SIGABRT\)"),
+        ("read_for_ever", "took too long and was stopped"),
+        ("read_into_much_memory", "MemoryError"),
+    ],
+)
+def test_what_the_library_does_to_its_process_it_does_to_a_child(tmp_path, monkeypatch, task, message):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = np.ones(3)
+    monkeypatch.setattr(hdf5, "run_apart", lambda _, *a, **options: run_apart(f"support.tasks:{task}", *a, **options))
+    monkeypatch.setattr(hdf5, "SECONDS", 0.2 if task == "read_for_ever" else 60)
+    with pytest.raises(UnreadableFile, match=message), open_hdf5(tmp_path / "a.h5"):
+        pass
+
+
+def test_texts_in_a_heap_without_end_are_an_error(tmp_path, monkeypatch):
+    """The HDF5 library goes round in it for ever."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = np.ones(3)
+        file.attrs["names"] = ["x" * 20]
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    first = content.index(b"GCOL") + 16
+    free = first + 16 + -(-int.from_bytes(content[first + 8 : first + 16], "little") // 8) * 8
+    content[free : free + 16] = bytes(16)  # free space of no bytes
+    (tmp_path / "a.h5").write_bytes(content)
+    monkeypatch.setattr(hdf5, "SECONDS", 0.5)
+    with pytest.raises(UnreadableFile, match="took too long"), open_hdf5(tmp_path / "a.h5"):
+        pass

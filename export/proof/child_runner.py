@@ -1,4 +1,4 @@
-"""A new artefact run in a child (`kattn.export.apart`): runtimes die of files that they cannot work with."""
+"""A new artefact run in a child (`kattn.apart`): runtimes die of files that they cannot work with."""
 
 from __future__ import annotations
 

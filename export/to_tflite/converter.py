@@ -1,4 +1,4 @@
-"""What the child does for TFLite (`kattn.export.apart`): TensorFlow's converter and calibrator, and the first runs.
+"""What the child does for TFLite (`kattn.apart`): TensorFlow's converter and calibrator, and the first runs.
 
 All of it may end the process: the calibrator does where a loop keeps a state, kernels do on scales that they cannot
 work with. Arguments and results are what JSON holds; arrays go by files.

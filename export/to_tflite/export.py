@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from kattn.export.apart import prepare_child, run_apart, save_arrays
+from kattn.apart import prepare_child
+from kattn.export.apart import run_apart, save_arrays
 from kattn.export.errors import ExportInputError
 from kattn.export.formats import FORMATS
 from kattn.export.pipeline import CHANGE, Job, export_model, refuse

@@ -12,8 +12,10 @@ import time
 import numpy as np
 import pytest
 
-from kattn.export import ExportError, ExportInputError, apart
-from kattn.export.apart import ChildEnded, load_arrays, run_apart, save_arrays, stop_child
+from kattn import apart
+from kattn.apart import stop_child
+from kattn.export import ExportError, ExportInputError
+from kattn.export.apart import ChildEnded, load_arrays, run_apart, save_arrays
 
 TASKS = "support.tasks"
 

@@ -1,4 +1,4 @@
-"""Tasks for the child of `kattn.export.apart`, some of which end it."""
+"""Tasks for the child of `kattn.apart`, some of which end it."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ def leave_once(left):
     if not os.path.exists(left):
         open(left, "w").close()
         os._exit(0)
+
+
+def read_and_die(path, name):
+    die()
+
+
+def read_for_ever(path, name):
+    time.sleep(600)
+
+
+def read_into_much_memory(path, name):
+    from kattn import hdf5
+
+    with hdf5.memory_limited(hdf5.ALLOWANCE):
+        bytearray(1 << 30)

@@ -1,4 +1,4 @@
-"""The child of `kattn.export.apart`: python -m kattn.export.child SECONDS, tasks in at its input, results out."""
+"""The child of `kattn.apart`: python -m kattn.child SECONDS, tasks in at its input, results out at its output."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from kattn.export.apart import call
-from kattn.export.errors import ExportError
+from kattn.apart import call
 
 
 def main(idle: float) -> None:
@@ -31,18 +30,17 @@ def main(idle: float) -> None:
             message = messages.get(timeout=idle)
         except queue.Empty:
             return
-        for package in message.get("import", ()):
+        for package in (*message.get("import", ()), *message.get("task", "").split(":")[:1]):
             with contextlib.suppress(Exception):  # the task that needs it says so
                 importlib.import_module(package)
         if "task" in message:
+            answer(begins=True)
             try:
                 result = call(message["task"], message["arguments"], lambda done, of: answer(progress=[done, of]))
-            except ExportError as error:
-                answer(error=[type(error).__name__, str(error), 0])
-            except OSError as error:
-                answer(error=["OSError", error.strerror or str(error), error.errno])
             except Exception as error:
-                answer(error=["ExportError", f"{type(error).__name__}: {error}", 0])
+                names = [kind.__name__ for kind in type(error).__mro__]
+                text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+                answer(error=[names, text, getattr(error, "errno", None) or 0])
             else:
                 answer(result=result)
 
