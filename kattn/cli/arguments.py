@@ -135,3 +135,9 @@ def joined(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def class_weight(text: str) -> Any:
+    """--class-weight: a word, or CLASS=WEIGHT,CLASS=WEIGHT as a mapping."""
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return {name: float(weight) for name, _, weight in pairs} if "=" in text else text

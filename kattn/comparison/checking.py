@@ -54,6 +54,8 @@ def check_models(
             costs[entry.label] = {"parameters": cost.parameters, "macs": cost.macs}
         except (ValueError, TypeError) as problem:
             problems.append(f"{entry.label}: {problem}")
+            if not read:  # perhaps it is the data: another model would not get further
+                break
     if problems:
         raise ValueError(f"Nothing was trained, because not every model fits. {' '.join(problems)}")
     assert chosen is not None

@@ -22,6 +22,7 @@ from kattn.comparison.times import time_images
 from kattn.comparison.workers import run_workers
 from kattn.data.loading import source_names, spec_of
 from kattn.export.formats import FORMATS
+from kattn.facts.stated import read_labels
 from kattn.suggest import unknown
 from kattn.training.devices import accelerated
 from kattn.training.recipes import Recipe
@@ -113,7 +114,8 @@ def compare(
         raise ValueError(f"confidence is a share between 0 and 1, such as 0.95. Received: confidence={confidence!r}")
     _check_processes(workers, threads, cluster, spec)
     reading = {"image_size": image_size, "validation": validation, "split_seed": split_seed, "limit": limit}
-    reading |= {"on_error": on_error, "data_dir": None if data_dir is None else str(data_dir)}
+    reading |= {"on_error": on_error, "data_dir": None if data_dir is None else os.path.abspath(data_dir)}
+    labels = None if labels is None else read_labels(labels)
     said = {"value_range": value_range, "resize": resize, "interpolation": interpolation, "labels": labels}
     reading |= {name: value for name, value in said.items() if value is not None}
     changes = {**(overrides or {}), **({} if epochs is None else {"epochs": epochs})}
@@ -157,9 +159,7 @@ def compare(
             run_cluster(plan, cluster, reporter.look)
         else:
             run_workers(plan, count, reporter.look)
-        found = collect(plan)
-        write(plan, found)
-        found = replace(found, times=time_images(plan))
+        found = replace(reporter.results(), times=time_images(plan))
     failed = [f"{row.model}, seed {row.seed}: {row.why}" for row in found.runs if row.status == FAILED]
     if failed:
         raise ComparisonError(
@@ -176,7 +176,7 @@ class _Reporter:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.seen = {job.name for job in plan.jobs if plan.over(job)}
-        self.fresh = bool(self.seen)
+        self.found: Comparison | None = None
 
     def look(self) -> bool:
         """Report the runs that have ended since the last look. Returns: whether there were any."""
@@ -184,7 +184,7 @@ class _Reporter:
         ended = [job for job in plan.jobs if job.name not in self.seen and plan.over(job)]
         if not ended:
             return False
-        found = collect(plan)
+        found = self.found = collect(plan)
         for job in ended:
             self.seen.add(job.name)
             row = next(row for row in found.runs if (row.model, row.seed) == (job.entry.label, job.seed))
@@ -193,6 +193,14 @@ class _Reporter:
             plan.say(f"{len(self.seen)} of {len(plan.jobs)}: {job}: {said}")
         write(plan, found)
         return True
+
+    def results(self) -> Comparison:
+        """The results of all runs, written too where no run has ended since this object was made."""
+        self.look()
+        if self.found is None:
+            self.found = collect(self.plan)
+            write(self.plan, self.found)
+        return self.found
 
 
 def _default_folder(first: str, spec: str | None, recipe: str | None) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,7 +99,10 @@ def _named(name: Any, own: dict[str, Any], common: Mapping[str, Any]) -> Entry:
     if not isinstance(name, str):
         raise ValueError(f"Options go with a name of the zoo, not with {type(name).__name__}.")
     said = ", ".join(f"{key}={value}" for key, value in own.items())
-    return Entry(f"{name} ({said})" if own else name, name, as_json({**common, **own}))
+    options = {**common, **own}
+    if Path(str(options.get("weights") or "")).expanduser().is_file():  # a worker may run elsewhere
+        options["weights"] = os.path.abspath(Path(options["weights"]).expanduser())
+    return Entry(f"{name} ({said})" if own else name, name, as_json(options))
 
 
 def _functional(model: Any) -> tuple[Entry, Any]:

@@ -41,12 +41,14 @@ def _facts(plan: Plan) -> dict[str, str]:
     settings, about = plan.settings, plan.settings.about
     images = ", ".join(f"{count:,} {part}" for part, count in about["images"].items())
     recipe = settings.recipe or "own fields"
+    given = any(each["digest"] for each in settings.models)
     steps = max(1, about["images"]["train"] // settings.fields["batch_size"]) * settings.fields["epochs"]
     return {
         "data": f"{about['name']}: {images}; {'x'.join(map(str, about['image_shape']))}, {about['classes']} classes",
         "recipe": f"{recipe}: {settings.fields['summary']}",
         "training": f"{settings.fields['epochs']} epochs, {steps:,} steps of {settings.fields['batch_size']} images",
         "seeds": ", ".join(map(str, settings.seeds)),
+        "start": "functional models start from the weights that they were given, with every seed" if given else "",
         "precision": settings.precision,
         "backend": settings.backend,
         "versions": ", ".join(f"{name} {version}" for name, version in settings.versions.items()),

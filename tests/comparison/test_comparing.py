@@ -25,19 +25,24 @@ def run(out, **options):
     return compare(**{**given, **options})
 
 
+def quickly(patch):
+    """Training untraced, nothing timed, no picture drawn: test_results.py has these."""
+    patch.setattr(keras.Model, "run_eagerly", EAGER)
+    patch.setattr("kattn.comparison.comparing.time_images", lambda plan: {})
+    patch.setattr("kattn.comparison.results.encoded", lambda figure, form: b"a picture")
+    patch.setattr("kattn.comparison.results.draw", lambda found, data: None)
+
+
 @pytest.fixture(autouse=True)
-def untraced(monkeypatch):
-    monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
-    monkeypatch.setattr("kattn.comparison.comparing.time_images", lambda plan: {})
+def quick(monkeypatch):
+    quickly(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setattr(keras.Model, "run_eagerly", EAGER)
-    patch.setattr("kattn.comparison.comparing.time_images", lambda plan: {})
-    yield run(tmp_path_factory.mktemp("comparisons") / "straight")
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        quickly(patch)
+        return run(tmp_path_factory.mktemp("comparisons") / "straight")
 
 
 def test_every_run_is_an_ordinary_run(straight):

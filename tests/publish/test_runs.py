@@ -71,7 +71,6 @@ def test_a_run_becomes_a_row_its_history_and_weights_that_load(run, package):
         (("data", "limit"), 100, "limit=100"),
         (("data", "spec"), None, "data=None"),
         (("data", "settings", "validation"), 0.5, "validation=0.5"),
-        (("precision",), "mixed_bfloat16", "precision='mixed_bfloat16'"),
     ],
 )
 def test_a_run_that_no_command_repeats_is_refused(run, path, value, message):
@@ -83,6 +82,11 @@ def test_a_run_that_no_command_repeats_is_refused(run, path, value, message):
     inner[path[-1]] = value
     with pytest.raises(ValueError, match=message):
         command(config)
+
+
+def test_the_command_says_the_precision(run):
+    assert "--precision" not in command(run.config)
+    assert "--precision mixed_bfloat16" in command({**run.config, "precision": "mixed_bfloat16"})
 
 
 def test_a_folder_without_a_finished_run_is_refused_before_anything_is_written(run, package, tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kattn.cli.arguments import add_data, add_set, add_stated, data_of, options_of, stated_of
+from kattn.cli.arguments import add_data, add_set, add_stated, class_weight, data_of, options_of, stated_of
 
 HELP = "train models alike with several seeds, and compare them"
 EXAMPLE = (
@@ -38,7 +38,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split-seed", type=int, default=0, help="seed of the splits (default: 0)")
     parser.add_argument("--on-error", choices=("raise", "skip"), default="raise", help="as for kattn train")
     parser.add_argument(
-        "--class-weight", help="what images of each class count in the loss: balanced (default: all the same)"
+        "--class-weight",
+        type=class_weight,
+        metavar="WEIGHTS",
+        help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
     )
     parser.add_argument(
         "--precision",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kattn.cli.arguments import add_data, add_reading, add_set, add_stated, data_of, options_of, stated_of
+from kattn.cli.arguments import add_data, add_reading, add_set, add_stated, class_weight, data_of, options_of, stated_of
 
 HELP = "train a model by a recipe"
 EXAMPLE = "kattn train se_resnet20 --data cifar10 --set reduction=8\n  kattn train --from runs/search/best.json"
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
     parser.add_argument(
         "--class-weight",
-        type=_class_weight,
+        type=class_weight,
         metavar="WEIGHTS",
         help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
     )
@@ -55,11 +55,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_stated(parser, leave_out=("value_range",))  # networks of the zoo take raw pixels
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
     parser.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
-
-
-def _class_weight(text: str) -> Any:
-    pairs = [part.rpartition("=") for part in text.split(",")]
-    return {name: float(weight) for name, _, weight in pairs} if "=" in text else text
 
 
 def run(arguments: argparse.Namespace) -> None:
