@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from support.comparing import pretended_train
 from support.training import EAGER, arrays, tiny_model
 
 import kattn
@@ -78,7 +79,15 @@ def test_a_stopped_comparison_goes_on_and_ends_with_the_same_bytes(straight, tmp
     assert len(calls) == 5 and str(again) == str(straight)
 
 
-def test_a_later_call_adds_seeds_and_other_settings_are_refused(tmp_path):
+@pytest.fixture
+def pretended(monkeypatch):
+    """Nothing is trained. Gives the names of the runs."""
+    done = []
+    monkeypatch.setattr("kattn.comparison.jobs.train", pretended_train(done))
+    return done
+
+
+def test_a_later_call_adds_seeds_and_other_settings_are_refused(pretended, tmp_path):
     first = run(tmp_path / "c", seeds=1)
     assert first.models[1].difference_low is None
     with pytest.raises(ComparisonError, match=r"another comparison: fields was \{'epochs': 2\}, is \{'epochs': 3\}"):
@@ -89,41 +98,41 @@ def test_a_later_call_adds_seeds_and_other_settings_are_refused(tmp_path):
         run(tmp_path / "c", models=changed)
     with pytest.raises(ComparisonError, match="holds a comparison"):
         run(tmp_path / "c", resume=False)
-    written = (tmp_path / "c" / "runs" / "one-0" / "metrics.json").stat().st_mtime_ns
     assert len(run(tmp_path / "c", seeds=2).runs) == 4
-    assert (tmp_path / "c" / "runs" / "one-0" / "metrics.json").stat().st_mtime_ns == written
+    assert pretended == ["one-0", "two-0", "one-1", "two-1"]
+    assert len(run(tmp_path / "c", seeds=2, overwrite=True).runs) == 4 and len(pretended) == 8
 
 
-def test_a_run_that_diverges_is_a_row_and_is_not_repeated(tmp_path, monkeypatch):
-    train, calls = kattn.comparison.jobs.train, []
+def failing(train, name, error):
+    """Training that ends with this error for the run of a name."""
 
-    def diverging(model, *, out, **options):
-        calls.append(out.name)
-        if out.name == "two-1":
-            raise kattn.training.TrainingDiverged("The loss became nan in epoch 1.")
-        return train(model, out=out, **options)
+    def fail(model, *, out, **options):
+        run = train(model, out=out, **options)
+        if out.name == name:
+            raise error
+        return run
 
-    monkeypatch.setattr("kattn.comparison.jobs.train", diverging)
+    return fail
+
+
+def test_a_run_that_diverges_is_a_row_and_is_not_repeated(pretended, tmp_path, monkeypatch):
+    error = kattn.training.TrainingDiverged("The loss became nan in epoch 1.")
+    monkeypatch.setattr("kattn.comparison.jobs.train", failing(pretended_train(pretended), "two-1", error))
     found = run(tmp_path / "c")
     assert [(row.status, row.value is None) for row in found.runs][3] == ("diverged", True)
     assert (found.models[1].runs, found.models[1].diverged, found.models[1].pairs) == (1, 1, 1)
     run(tmp_path / "c")
-    assert len(calls) == 4
+    assert len(pretended) == 4
 
 
-def test_a_run_that_fails_does_not_stop_the_others_and_is_tried_again(tmp_path, monkeypatch):
-    train, broken = kattn.comparison.jobs.train, [True]
-
-    def failing(model, *, out, **options):
-        if out.name == "one-0" and broken[0]:
-            raise RuntimeError("no luck")
-        return train(model, out=out, **options)
-
-    monkeypatch.setattr("kattn.comparison.jobs.train", failing)
+def test_a_run_that_fails_does_not_stop_the_others_and_is_tried_again(pretended, tmp_path, monkeypatch):
+    train = pretended_train(pretended)
+    monkeypatch.setattr("kattn.comparison.jobs.train", failing(train, "one-0", RuntimeError("no luck")))
     with pytest.raises(ComparisonError, match=r"1 of 4 runs failed: one, seed 0: RuntimeError: no luck.*again"):
         run(tmp_path / "c")
-    broken[0] = False
+    monkeypatch.setattr("kattn.comparison.jobs.train", train)
     assert all(row.status == "finished" for row in run(tmp_path / "c").runs)
+    assert pretended == ["one-0", "two-0", "one-1", "two-1", "one-0"]
 
 
 def test_a_model_that_does_not_fit_is_refused_before_any_training(tmp_path, monkeypatch):
