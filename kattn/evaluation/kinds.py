@@ -184,7 +184,7 @@ def kind_by_targets(targets: str, shape: Sequence[int | None], whole: bool = Fal
 
 
 def from_dict(content: dict[str, Any]) -> AnyEvaluation:
-    """What `to_dict` of an evaluation gave."""
+    """What `to_dict` of an evaluation gave. Raises: TypeError for anything else."""
     marks: dict[str, Callable[..., AnyEvaluation]] = {
         "per_attribute": AttributeEvaluation,
         "roc_auc": BinaryEvaluation,
@@ -192,4 +192,7 @@ def from_dict(content: dict[str, Any]) -> AnyEvaluation:
         "mean_iou": MapEvaluation,
         "per_class": Evaluation,
     }
-    return next(made for mark, made in marks.items() if mark in content)(**content)
+    known = [made for mark, made in marks.items() if mark in content]
+    if not known:
+        raise TypeError(f"it has none of {', '.join(marks)}")
+    return known[0](**content)

@@ -118,6 +118,12 @@ def test_metrics_with_another_value_are_one_clear_error(run, field, value):
             use(run.path)
 
 
+def test_metrics_of_no_kind_are_one_clear_error(run):
+    (run.path / METRICS).write_text(json.dumps({key: value for key, value in ANSWERS.items() if key != "per_class"}))
+    with pytest.raises(RunError, match=r"metrics\.json is damaged: it has none of .*per_class"):
+        open_run(run.path)
+
+
 @pytest.mark.parametrize("field", ["model", "seed", "data.image_shape", "data.images", "recipe.epochs"])
 def test_a_report_names_what_a_run_lacks(run, field):
     changed(run, CONFIG, field, ...)
