@@ -113,7 +113,12 @@ def compare(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is a share between 0 and 1, such as 0.95. Received: confidence={confidence!r}")
     _check_processes(workers, threads, cluster, spec)
-    reading = {"image_size": image_size, "validation": validation, "split_seed": split_seed, "limit": limit}
+    reading: dict[str, Any] = {
+        "image_size": image_size,
+        "validation": validation,
+        "split_seed": split_seed,
+        "limit": limit,
+    }
     reading |= {"on_error": on_error, "data_dir": None if data_dir is None else os.path.abspath(data_dir)}
     labels = None if labels is None else read_labels(labels)
     said = {"value_range": value_range, "resize": resize, "interpolation": interpolation, "labels": labels}
@@ -209,11 +214,11 @@ def _default_folder(first: str, spec: str | None, recipe: str | None) -> Path:
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    found = list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
-    whole = isinstance(found, Sequence) and all(type(seed) is int and seed >= 0 for seed in found)
+    found = list(range(seeds) if isinstance(seeds, int) else seeds)
+    whole = not isinstance(seeds, bool) and all(type(seed) is int and seed >= 0 for seed in found)
     if not whole or not found or len(set(found)) < len(found):
         raise ValueError(f"seeds is a number of at least 1, or a list of whole numbers from 0. Received: {seeds!r}")
-    return list(found)
+    return found
 
 
 def _export(text: str) -> str:

@@ -79,11 +79,11 @@ def _train(plan: Plan, job: Job, folder: RunFolder) -> Any:
     settings = plan.settings
     go_on = not folder.started or folder.finished or same_numerics(folder)  # else begun by an older kattn
     model = model_of(plan, job.entry)
-    committed = settings.recipe in recipe_files()
+    committed = settings.recipe if settings.recipe in recipe_files() else None
     return train(
         model,
         data=plan.data,
-        recipe=settings.recipe if committed else settings.fields,
+        recipe=committed or settings.fields,
         overrides=settings.fields if committed else None,
         out=folder.path,
         seed=job.seed,

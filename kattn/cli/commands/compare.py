@@ -84,19 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
     from kattn.comparison.comparing import compare
 
     of_recipe = [setting for setting in arguments.set if setting.startswith(RECIPE)]
-    names = (
-        "recipe",
-        "seeds",
-        "epochs",
-        "weights",
-        "validation",
-        "split_seed",
-        "on_error",
-        "class_weight",
-        "precision",
-    )
-    names += ("precision", "export", "confidence", "out", "workers", "threads", "cluster", "resume", "overwrite")
-    given: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    names = "recipe seeds epochs weights validation split_seed on_error class_weight precision export confidence out"
+    names += " workers threads cluster resume overwrite"
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in names.split()}
     found = compare(
         arguments.models,
         options=options_of([each for each in arguments.set if each not in of_recipe]),
