@@ -149,7 +149,7 @@ def compare(
     with held_folder(plan, given, resume=resume, overwrite=overwrite):
         reporter = _Reporter(plan)
         count = min(workers or max(1, _cores() // threads), len(plan.jobs))
-        where = "in this process" if here else "on the cluster" if cluster is not None else f"{count} workers"
+        where = "in this process" if here else "on the cluster" if cluster is not None else f"in {count} processes"
         plan.say(f"{len(entries)} models, {len(plan.jobs)} runs on {dataset.name}, {where}, in {path}")
         if why:
             plan.say(f"recipe {recipe}: {why} (recipe= or --recipe takes another)")
