@@ -12,6 +12,7 @@ from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegrati
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
 from kattn.layers.cbam import CBAM as CBAM
 from kattn.layers.context_encoding import ContextEncoding as ContextEncoding
+from kattn.layers.coordinate_attention import CoordinateAttention as CoordinateAttention
 from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
 from kattn.layers.criss_cross_head import CrissCrossHead as CrissCrossHead
 from kattn.layers.cross_channel import CrossChannelCommunication as CrossChannelCommunication
@@ -19,7 +20,10 @@ from kattn.layers.dual_attention import ChannelSelfAttention as ChannelSelfAtten
 from kattn.layers.dual_attention import PositionAttention as PositionAttention
 from kattn.layers.dual_attention_head import DualAttentionHead as DualAttentionHead
 from kattn.layers.eca import EfficientChannelAttention as EfficientChannelAttention
+from kattn.layers.effective_squeeze_excite import EffectiveSqueezeExcite as EffectiveSqueezeExcite
 from kattn.layers.encoding import Encoding as Encoding
+from kattn.layers.frequency_channel_attention import FrequencyChannelAttention as FrequencyChannelAttention
+from kattn.layers.gated_channel_transformation import GatedChannelTransformation as GatedChannelTransformation
 from kattn.layers.gather_excite import GatherExcite as GatherExcite
 from kattn.layers.global_context import GlobalContext as GlobalContext
 from kattn.layers.non_local import NonLocal as NonLocal
@@ -53,6 +57,8 @@ from kattn.layers.san import NonLocalResidualGroup as NonLocalResidualGroup
 from kattn.layers.san_region_non_local import RegionNonLocal as RegionNonLocal
 from kattn.layers.san_soca import SecondOrderChannelAttention as SecondOrderChannelAttention
 from kattn.layers.selective_kernel import SelectiveKernel as SelectiveKernel
+from kattn.layers.shuffle_attention import ShuffleAttention as ShuffleAttention
+from kattn.layers.simam import SimAM as SimAM
 from kattn.layers.simplified_non_local import SimplifiedNonLocal as SimplifiedNonLocal
 from kattn.layers.spatial_transformer import SpatialTransformer as SpatialTransformer
 from kattn.layers.spatial_transformer import SpatialTransformerSampler as SpatialTransformerSampler
@@ -60,6 +66,8 @@ from kattn.layers.split_attention import SplitAttention as SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
 from kattn.layers.style_attention import StyleAttention as StyleAttention
 from kattn.layers.style_attention_levels import MultiLevelStyleAttention as MultiLevelStyleAttention
+from kattn.layers.style_recalibration import StyleRecalibration as StyleRecalibration
+from kattn.layers.triplet_attention import TripletAttention as TripletAttention
 
 LAYERS: dict[str, type[keras.Layer]] = {
     "abn": AttentionBranch,
@@ -70,12 +78,16 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "ccnet": CrissCrossAttention,
     "ccnet_head": CrissCrossHead,
     "context_encoding": ContextEncoding,
+    "coord": CoordinateAttention,
     "danet": DualAttentionHead,
     "danet_channel": ChannelSelfAttention,
     "danet_position": PositionAttention,
     "eca": EfficientChannelAttention,
     "encoding": Encoding,
+    "ese": EffectiveSqueezeExcite,
+    "fca": FrequencyChannelAttention,
     "gc": GlobalContext,
+    "gct": GatedChannelTransformation,
     "ge": GatherExcite,
     "lsrag": LocalSourceResidualAttentionGroup,
     "nl": NonLocal,
@@ -94,17 +106,21 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "rl_nl": RegionNonLocal,
     "rnab": ResidualNonLocalAttentionBlock,
     "rnan_nl": RNANNonLocal,
+    "sa": ShuffleAttention,
     "sagan": SAGANAttention,
     "san": NonLocalResidualGroup,
     "sanet": StyleAttention,
     "sanet_multi": MultiLevelStyleAttention,
     "se": SqueezeExcite,
+    "simam": SimAM,
     "sk": SelectiveKernel,
     "snl": SimplifiedNonLocal,
     "soca": SecondOrderChannelAttention,
     "splat": SplitAttention,
+    "srm": StyleRecalibration,
     "stn": SpatialTransformer,
     "stn_sampler": SpatialTransformerSampler,
+    "triplet": TripletAttention,
 }
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.portable import integers
+from kattn.layers.pieces.pooled_conv import conv_of_pooled
 from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
 AXES = (1, 2)
@@ -113,32 +113,9 @@ class CBAM(keras.Layer):
         if not self.spatial:
             return x
         pooled = [ops.max(x, axis=-1, keepdims=True), ops.mean(x, axis=-1, keepdims=True)]
-        if integers():
-            gate = self._each_by_itself(pooled)
-        else:
-            gate = self.spatial_conv(ops.concatenate(pooled, axis=-1))
-            if self.spatial_norm:
-                gate = self.norm(gate, training=training)
-        gate = ops.sigmoid(gate)
+        norm = self.norm if self.spatial_norm else None
+        gate = ops.sigmoid(conv_of_pooled(pooled, self.spatial_conv, norm, training))
         return (x * gate, gate) if self.return_attention else x * gate
-
-    def _each_by_itself(self, pooled: Sequence[Any]) -> Any:
-        """The spatial gate's logits by one convolution a pooled map, each with a range of its own when quantised.
-
-        Next to each other in one tensor both have the range of the maximum, in which 8 bits leave a few levels of the
-        mean, often a hundred times smaller. TensorFlow Lite even cuts the map that they are of down to that range.
-        """
-        kernels = ops.split(ops.convert_to_tensor(self.spatial_conv.kernel), 2, axis=2)
-        shift = None
-        if self.spatial_norm:
-            scale = self.norm.gamma * ops.rsqrt(self.norm.moving_variance + self.norm.epsilon)
-            kernels = [kernel * scale for kernel in kernels]
-            shift = self.norm.beta - self.norm.moving_mean * scale
-        first, second = (
-            ops.conv(x, kernel, padding="same", data_format="channels_last")
-            for x, kernel in zip(pooled, kernels, strict=True)
-        )
-        return first + second if shift is None else first + shift + second
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the gate's where it is returned."""

@@ -22,7 +22,8 @@ class EfficientChannelAttention(keras.Layer):
     """Channel gate from a short convolution along the channels.
 
     z = mean of x over height and width
-    y = x * sigmoid(conv1d(z)), one kernel for all channels, zeros beyond the first and the last channel
+    y = x * sigmoid(conv1d(z)), one kernel for all channels, zeros beyond the first and the last channel or, with
+        `circular`, the channels at the other end
 
     Args:
         kernel_size: Odd width of the kernel; None takes the paper's rule int(|log2 C + b| / gamma), made odd:
@@ -31,10 +32,11 @@ class EfficientChannelAttention(keras.Layer):
         b: Offset of the rule.
         use_bias: Whether the convolution has a bias; the authors' has none.
         return_attention: Also return the gate, (batch, 1, 1, channels).
+        circular: Close the channels to a ring, as timm's `CecaModule` does; the rule's size is then at least 3.
 
     Shapes: (batch, height, width, channels) in and out; `kernel_size` parameters.
-    Raises: ValueError for an even or non-positive kernel size, a gamma of 0 or below, or an input that is no feature
-        map.
+    Raises: ValueError for an even or non-positive kernel size, a gamma of 0 or below, a kernel that goes round the ring
+        twice (above 2 * channels + 1), or an input that is no feature map.
     Paper: Wang, Wu, Zhu, Li, Zuo, Hu. ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks.
         CVPR 2020. arXiv:1910.03151
     Code: BangguWu/ECANet, whose layer takes the size as an argument (3 unless told). The published 80 parameters for
@@ -49,6 +51,7 @@ class EfficientChannelAttention(keras.Layer):
         b: float = 1,
         use_bias: bool = False,
         return_attention: bool = False,
+        circular: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,29 +64,39 @@ class EfficientChannelAttention(keras.Layer):
         self.b = b
         self.use_bias = use_bias
         self.return_attention = return_attention
+        self.circular = circular
 
     def build(self, input_shape: Any) -> None:
         """Create the convolution along the channels."""
         channels = feature_map_channels(self, input_shape)
-        size = self.kernel_size or adaptive_kernel_size(channels, self.gamma, self.b)
+        size = self.kernel_size or max(adaptive_kernel_size(channels, self.gamma, self.b), 3 if self.circular else 1)
+        self.wrapped = size // 2 if self.circular else 0
+        if self.wrapped > channels:
+            raise ValueError(
+                f"A circular kernel must not be wider than 2 * channels + 1. Received: kernel_size={size}, "
+                f"channels={channels}"
+            )
         self.conv = keras.layers.Conv2D(
             1,
             (1, size),
-            padding="same",
+            padding="valid" if self.circular else "same",
             use_bias=self.use_bias,
             activation="sigmoid",
             data_format="channels_last",
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.conv.build((None, 1, channels, 1))
+        self.conv.build((None, 1, channels + 2 * self.wrapped, 1))
 
     def call(self, x: Any) -> Any:
         """Gate every channel of x."""
         channels = x.shape[-1]
         squeezed = ops.mean(x, axis=(1, 2), keepdims=True)
         # The channels lie along the width of a one-channel map: a 1-D convolution that stays of rank 4.
-        gate = ops.reshape(self.conv(ops.reshape(squeezed, (-1, 1, channels, 1))), (-1, 1, 1, channels))
+        row = ops.reshape(squeezed, (-1, 1, channels, 1))
+        if self.wrapped:
+            row = ops.concatenate([row[:, :, -self.wrapped :], row, row[:, :, : self.wrapped]], axis=2)
+        gate = ops.reshape(self.conv(row), (-1, 1, 1, channels))
         return (x * gate, gate) if self.return_attention else x * gate
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -100,4 +113,5 @@ class EfficientChannelAttention(keras.Layer):
             "b": self.b,
             "use_bias": self.use_bias,
             "return_attention": self.return_attention,
+            "circular": self.circular,
         }

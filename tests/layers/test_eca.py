@@ -56,3 +56,21 @@ def test_a_channel_hears_its_neighbours_only():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         EfficientChannelAttention(**options)
+
+
+def test_circular_channels_have_no_ends(check_layer):
+    check_layer(EfficientChannelAttention(circular=True, return_attention=True), image(2, 6, 5, 8))
+
+
+@pytest.mark.parametrize(("channels", "kernel_size"), [(10, 9), (6, 3), (2, 5), (3, 1)])
+def test_a_circular_gate_moves_round_with_the_channels(channels, kernel_size):
+    x = image(2, 3, 3, channels)
+    layer = EfficientChannelAttention(kernel_size, circular=True, return_attention=True)
+    gate = run(layer, x)[1]
+    np.testing.assert_allclose(run(layer, np.roll(x, 1, axis=-1))[1], np.roll(gate, 1, axis=-1), atol=1e-6)
+
+
+def test_a_circular_kernel_is_at_least_3_wide_and_goes_round_once():
+    assert parameters(build(EfficientChannelAttention(circular=True), image(1, 1, 1, 2))) == 3
+    with pytest.raises(ValueError, match=r"not be wider than 2 \* channels \+ 1"):
+        EfficientChannelAttention(7, circular=True).build((None, 4, 4, 2))
