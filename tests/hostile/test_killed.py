@@ -10,7 +10,7 @@ import sys
 import pytest
 from support import TESTS
 
-COMMANDS = ("convert", "convert back", "train", "tflite", "onnx", "saved_model", "tune")
+COMMANDS = ("convert", "convert back", "train", "tflite", "onnx", "saved_model", "tune", "compare")
 TRIES = 30
 
 

@@ -26,6 +26,8 @@ NETWORK = {"depths": "(1, 1, 1)", "widths": "(4, 4, 8)", "reduction": "2"}
 SET = [f"--set={name}={value}" for name, value in NETWORK.items()]
 SPACE = ["depths=[1,1,1]", "widths=[4,4,8]", "reduction=2,4"]
 SEARCH = ("tune", "se_resnet20", "--data=digits", "--limit=12", "--epochs=1", "--space", *SPACE)
+COMPARE = ("compare", "resnet20", "se_resnet20:reduction=2", "--set=depths=[1,1,1]", "--set=widths=[4,4,8]")
+COMPARE += ("--data=digits", "--limit=12", "--epochs=1", "--seeds=1", "--workers=1")
 RECIPE = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "shift": 0.125, "flip": True}
 
 
@@ -96,6 +98,7 @@ RUN = ("history.csv", "*.weights.h5", "state.npz", "events.*")
 COMMANDS = {
     "train": Command(own=lambda inputs, out: train(inputs / "data", out / "run", resume=True), growing=RUN),
     "tune": Command((*SEARCH, "--out", "{out}/search", "--resume"), (*RUN, "costs.json")),
+    "compare": Command((*COMPARE, "--out", "{out}/comparison"), (*RUN, "comparison.*", "runs.csv")),
     "tflite": Command(("export", "{inputs}/model.keras", "--to", "tflite", "--out", "{out}")),
     "onnx": Command(("export", "{inputs}/model.keras", "--to", "onnx", "--out", "{out}")),
     "saved_model": Command(("export", "{inputs}/model.keras", "--to", "saved_model", "--out", "{out}")),
@@ -169,7 +172,7 @@ def digest(path: Path) -> str:
 
 def _parts(path: Path) -> Iterator[bytes]:
     content = path.read_bytes()
-    if "tfevents" in path.name:
+    if "tfevents" in path.name or path.name == "times.csv":
         return
     if path.suffix in (".keras", ".npz"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
