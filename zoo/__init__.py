@@ -1,7 +1,8 @@
 """The model zoo: `kattn.zoo.se_resnet50(...)`, `create`, `list_models`, `info`, `features`.
 
 A name is `<attention>_<backbone>`; the backbone's name alone is the plain network; combinations join
-(`afi_se_mobilenet_v2`). Each name stands for a row of `attentions/table.py` and a row of `backbones/table.py`.
+(`afi_se_mobilenet_v2`). `attention=` puts a layer of your own into any of them, and `register` gives it a name.
+Attentions are the rows of `attentions/table.py`, backbones those of `backbones/table.py`.
 `list_models` and `info` read `models.csv` and import no Keras.
 
 Whole networks around one block have functions of their own: `rcan`, `san`, `rnan` (super-resolution); `psa`,
@@ -25,6 +26,7 @@ from kattn.zoo.catalog import list_models as list_models
 # Functions that import Keras, by the module that defines them. __init__.pyi tells type checkers of them and of all
 # builders.
 FUNCTIONS = {
+    "Attention": "grammar.sites",
     "convert": "converting",
     "criss_cross": "networks.segmentation.heads",
     "dilate": "output_stride",
@@ -34,6 +36,7 @@ FUNCTIONS = {
     "object_context": "networks.segmentation.heads",
     "psa": "networks.segmentation.heads",
     "rcan": "networks.super_resolution",
+    "register": "tables",
     "rnan": "networks.super_resolution",
     "sagan_discriminator": "networks.sagan",
     "sagan_generator": "networks.sagan",
@@ -74,7 +77,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"{absent}. {ELSEWHERE[name]}")
     if importlib.util.find_spec(f"{__name__}.{name}"):
         return importlib.import_module(f"{__name__}.{name}")
-    from kattn.zoo.tables import NoPlace, builder
+    from kattn.zoo.grammar.combining import NoPlace
+    from kattn.zoo.tables import builder
 
     try:
         return builder(name)

@@ -10,6 +10,7 @@ import keras
 from kattn.zoo.catalog import info as info
 from kattn.zoo.catalog import list_models as list_models
 from kattn.zoo.converting import convert as convert
+from kattn.zoo.grammar.sites import Attention as Attention
 from kattn.zoo.levels import features as features
 from kattn.zoo.networks.sagan import sagan_discriminator as sagan_discriminator
 from kattn.zoo.networks.sagan import sagan_generator as sagan_generator
@@ -24,12 +25,15 @@ from kattn.zoo.networks.super_resolution import rcan as rcan
 from kattn.zoo.networks.super_resolution import rnan as rnan
 from kattn.zoo.networks.super_resolution import san as san
 from kattn.zoo.output_stride import dilate as dilate
+from kattn.zoo.tables import register as register
 from kattn.zoo.weights.saving import save_weights as save_weights
 from kattn.zoo.weights.state_dict import to_state_dict as to_state_dict
 
 def create(name: str, **options: Any) -> keras.Model: ...
 
 class Options(TypedDict, total=False):
+    attention: Any
+    start: str | None
     weights: str | pathlib.Path | None
     include_top: bool
     input_shape: tuple[int | None, int | None, int] | None
@@ -117,24 +121,24 @@ class AfiAlphaPaddingOptions(Options, total=False):
 
 class AfiCbamAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiCbamAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiCbamDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -143,45 +147,45 @@ class AfiCbamDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Optio
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiCbamDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiCbamOptions(Options, total=False):
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiCbamZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
     spatial: bool
     spatial_norm: bool
-    stages: collections.abc.Iterable[int] | None
 
 class AfiDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -207,20 +211,20 @@ class AfiEcaAlphaOptions(Options, total=False):
     alpha: float
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiEcaAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiEcaDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -231,10 +235,10 @@ class AfiEcaDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Option
     zero_init_residual: bool
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiEcaDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -243,44 +247,44 @@ class AfiEcaDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiEcaOptions(Options, total=False):
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiEcaZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
     reduction: int
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     kernel_size: int | None
     gamma: float
     b: float
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -289,37 +293,37 @@ class AfiGeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeOptions(Options, total=False):
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiGeZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int
+    reduction: int | None
     use_bias: bool
+    stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
-    stages: collections.abc.Iterable[int] | None
 
 class AfiOptions(Options, total=False):
     reduction: int
@@ -328,22 +332,22 @@ class AfiOptions(Options, total=False):
 
 class AfiSeAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiSeAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiSeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -352,41 +356,41 @@ class AfiSeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiSeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiSeOptions(Options, total=False):
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiSeZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int
-    use_bias: bool
+    reduction: int | None
+    use_bias: bool | None
+    stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
-    stages: collections.abc.Iterable[int] | None
 
 class AfiZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool

@@ -10,60 +10,121 @@ from typing import Any
 import keras
 
 from kattn.facts.description import WEIGHTS
-from kattn.facts.of_model import remember
+from kattn.facts.of_model import known_of, remember
+from kattn.zoo.attentions.named import Named, known, settled
+from kattn.zoo.attentions.recorded import of_record, record_of
+from kattn.zoo.attentions.table import ATTENTIONS
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.freezing import freeze as freeze_up_to
+from kattn.zoo.freezing import unfreeze_all_but
 from kattn.zoo.grammar.assembly import Head
+from kattn.zoo.grammar.combining import AnyAttention, NoPlace, combined
 from kattn.zoo.grammar.initial_weights import started_by
 from kattn.zoo.grammar.placing import Sites
 from kattn.zoo.grammar.sites import Attention, chosen_stages
 from kattn.zoo.inputs import image_input, normalise
 from kattn.zoo.options import STANDARD, check_classifier, check_options, docstring_of, signature_of
+from kattn.zoo.starting import IDENTITY, check_start, model_name, suggesting_start, take_over
 from kattn.zoo.weights.agreement import as_built
-from kattn.zoo.weights.finding import Source, find_weights
+from kattn.zoo.weights.finding import Source, find_weights, is_of
 from kattn.zoo.weights.loading import load_weights
-from kattn.zoo.weights.saving import remember_built
+from kattn.zoo.weights.saving import built_with, remember_built
 
 
 @functools.cache
-def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callable[..., keras.Model]:
-    """The function behind `kattn.zoo.<name>`, with a signature and a docstring of its own."""
+def make_builder(
+    name: str,
+    attention: AnyAttention,
+    backbone: Backbone,
+    plain: str = "",
+    named: Named = (),
+    in_order: bool = False,
+) -> Callable[..., keras.Model]:
+    """The function behind `kattn.zoo.<name>`, with a signature and a docstring of its own.
+
+    Args:
+        name: Of the network.
+        attention: What stands in it.
+        backbone: Its row.
+        plain: Name of the network without attention.
+        named: The attentions that `attention` joins.
+        in_order: Whether their order says more than the name does.
+    """
 
     of_backbone, of_attention = backbone.user_options(), attention.options()
     own = of_backbone | of_attention
-    defaults = {key: option.default for key, option in own.items()}
-    if "stages" in own:
-        defaults["stages"] = chosen_stages(attention, backbone.stages)
+    # An option without a default, or with a different one in each attention, says nothing of what is built.
+    defaults = {key: option.default for key, option in own.items() if option.default is not option.empty}
+    if "stages" in own and (stages := chosen_stages(attention, backbone.stages)):
+        defaults["stages"] = stages
+    record = record_of(named)
+    if not in_order and all(text in ATTENTIONS for text in record):
+        record = ()  # the name says it all
+    stored = plain if record else name  # what weights are called
 
     def builder(**arguments: Any) -> keras.Model:
+        if arguments.get("attention") is not None:
+            added, ordered = settled(arguments.pop("attention"))
+            return with_attention((*named, *added), plain, backbone, ordered=ordered or bool(named))(**arguments)
+        arguments.pop("attention", None)
         check_options(name, arguments, own)
         if arguments.get("stages") is not None:
             arguments["stages"] = chosen_stages(attention.bind(stages=arguments["stages"]), backbone.stages)
-        cache_dir = arguments.pop("cache_dir", None)
-        if arguments.get("weights") is None:
+        weights, start = arguments.get("weights"), arguments.get("start")
+        check_start(name, start, attention, plain)
+        if weights is None:
+            arguments.pop("cache_dir", None)
             return of_options(arguments)
-        source = find_weights(arguments["weights"], name, arguments, defaults, cache_dir)
+        given = {**arguments, **({"attention": record} if record else {})}
+        if start is not None and not is_of(weights, stored, record):
+            return from_plain(arguments)
+        cache_dir = arguments.pop("cache_dir", None)
+        with suggesting_start(name, plain, attention):
+            source = find_weights(weights, stored, given, defaults, cache_dir)
+        options = dict(source.options)
+        recorded = options.pop("attention", ())
+        if recorded and recorded != record:
+            there = of_record(recorded, source.shown)
+            return with_attention(there, plain, backbone, ordered=True)(**arguments, cache_dir=cache_dir)
         try:
-            check_options(name, source.options, own)
-            return of_options({**source.options, **arguments, "weights": source})
+            check_options(name, options, own)
+            return of_options({**options, **arguments, "weights": source})
         except (TypeError, AttributeError, IndexError, KeyError, ArithmeticError) as problem:
-            if not source.options:
+            if not options:
                 raise
             raise ValueError(
                 f"{source.shown}: the file says that it is of a network with options that do not fit {name}, "
-                f"{dict(source.options)}: {problem}"
+                f"{options}: {problem}"
             ) from problem
 
     def of_options(arguments: dict[str, Any]) -> keras.Model:
         standard: dict[str, Any] = {
             key: arguments.get(key, default)
             for key, (_, default) in STANDARD.items()
-            if key not in ("cache_dir", "strict_options")
+            if key not in ("attention", "cache_dir", "strict_options")
         }
         bound = attention.bind(**{key: value for key, value in arguments.items() if key in of_attention})
         network = {key: value for key, value in arguments.items() if key in of_backbone}
-        model = build(standard.pop("name") or name, bound, backbone, network, **standard)
-        remember_built(model, name, as_built(arguments, defaults, backbone))
+        with suggesting_start(name, plain, attention):
+            model = build(standard.pop("name") or name, bound, backbone, network, **standard)
+        said = {key: None for key in arguments if key in own or (key == "start" and arguments[key])}
+        built = as_built(arguments, said | defaults, backbone)
+        remember_built(model, stored, built | ({"attention": record} if record else {}))
+        return model
+
+    def from_plain(arguments: dict[str, Any]) -> keras.Model:
+        """The network around the weights of the plain one, with gates that change nothing."""
+        freeze, shown = arguments.pop("freeze", None), arguments.pop("name", None)
+        shared = {key: value for key, value in arguments.items() if key in STANDARD or key in of_backbone}
+        before = make_builder(plain, Attention(), backbone, plain)(**{**shared, "start": None})
+        arguments = {key: value for key, value in arguments.items() if key not in ("weights", "cache_dir")}
+        model = of_options({**built_with(before), **arguments, "name": shown})
+        take_over(model, before)
+        if known := known_of(before):
+            remember(model, known.stated, known.origin, known.detail)
+        if freeze is not None:
+            freeze_up_to(model, freeze, backbone.stages)
+            unfreeze_all_but(model, before)
         return model
 
     builder.__name__ = builder.__qualname__ = name
@@ -73,13 +134,40 @@ def make_builder(name: str, attention: Attention, backbone: Backbone) -> Callabl
     return builder
 
 
+def with_attention(named: Named, plain: str, backbone: Backbone, *, ordered: bool) -> Callable[..., keras.Model]:
+    """The function that builds a plain network with attentions.
+
+    Raises: NoPlace for attentions that have no place in it, or none beside each other.
+    """
+    labels = [label for label, _ in named]
+    try:
+        attention, in_order = combined(named, ordered=False), False
+        labels.sort()  # the order of mechanisms at different sites means nothing: one network, one name
+        named = tuple(sorted(named, key=lambda pair: pair[0]))
+    except NoPlace:
+        attention, in_order = combined(named, ordered=ordered), True
+    name = model_name("_".join(labels) or "none", plain)
+    if taken := sorted(STANDARD.keys() & attention.options().keys()):
+        raise ValueError(
+            f"{name}: {', '.join(taken)} is an option of every model, and of the attention too. Give a function of "
+            "name that sets it, or call it otherwise."
+        )
+    if missing := backbone.missing(attention):
+        reasons = "; ".join(f"{site}: {backbone.why_not(site)}" for site in missing)
+        raise NoPlace(f"{'_'.join(labels)} has no place in {plain}: {reasons}")
+    registered = known()
+    listed = not in_order and all(registered.get(label) == one for label, one in named)
+    return (make_builder if listed else make_builder.__wrapped__)(name, attention, backbone, plain, named, in_order)
+
+
 def build(
     name: str,
-    attention: Attention,
+    attention: AnyAttention,
     backbone: Backbone,
     options: dict[str, Any],
     *,
     weights: Source | None,
+    start: str | None,
     include_top: bool,
     input_shape: Any,
     input_tensor: Any,
@@ -114,11 +202,10 @@ def build(
         x = normalise(image, mean, std)
     classes = classes or (weights.classes if weights else None) or backbone.classes
     head = Head(classes, classifier_activation, include_top, pooling)
-    sites = Sites(attention, backbone.stages)
+    sites = Sites(attention, backbone.stages, neutral=start == IDENTITY)
     with started_by(backbone.initial):
         outputs = backbone.network(x, sites, head, **options)
-    if not sites.placed and {*attention.used_sites()} - {"tail"}:
-        places = ", ".join(attention.used_sites())
+    if places := ", ".join(sites.unplaced()):
         raise ValueError(f"{name}: the chosen stages have no place for the attention ({places}). Choose other stages.")
     source = keras.utils.get_source_inputs(input_tensor) if input_tensor is not None else image
     model = keras.Model(source, outputs, name=name)

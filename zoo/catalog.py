@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TABLE = "models.csv"
 PUBLISHED = "published.csv"
+REPLACING = {"afi", "sk", "splat"}  # attentions that take the place of convolutions; tests compare it with their sites
 
 
 def _rows(name: str) -> csv.DictReader[str]:
@@ -58,6 +59,15 @@ class ModelInfo:
     papers: tuple[str, ...]
     weights: dict[str, dict[str, Any]]
 
+    @property
+    def identity_weights(self) -> tuple[str, ...]:
+        """Tags of the plain twin's published weights that `start="identity"` takes; none without gates of its own."""
+        if not self.attention or REPLACING & {*self.attention.split("_")}:
+            return ()
+        if self.name not in _table() and not _tables().neutral(self.name):
+            return ()
+        return tuple(manifest.tags(self.backbone))
+
     def __str__(self) -> str:
         rows = {
             "attention": self.attention or "none",
@@ -72,6 +82,9 @@ class ModelInfo:
         lines += [f"  {'paper':<11}{paper}" for paper in self.papers]
         for tag, facts in self.weights.items():
             lines.append(f"  {'weights':<11}{tag}: {facts['metric']} ({facts['metric_source']}), {facts['source']}")
+        if tags := self.identity_weights:
+            rows_of = f"{', '.join(tags)} of {self.backbone}, with gates that change nothing until they are trained"
+            lines.append(f'  {"start":<11}start="identity": weights {rows_of}')
         for result in published_results(self.name):
             lines.append(f"  {'printed':<11}{result.top1} % {result.dataset} top-1: {result.call}, {result.source}")
         return "\n".join(lines)
@@ -123,7 +136,7 @@ def described(name: str, cost: Profile) -> ModelInfo:
         matmul_macs=cost.matmul_macs,
         input_shape=backbone.input_shape,
         classes=backbone.classes,
-        papers=tuple(filter(None, (backbone.paper, attention.paper))),
+        papers=tuple(dict.fromkeys(filter(None, (backbone.paper, *(part.paper for part in attention.parts))))),
         weights=_weights(name),
     )
 

@@ -29,3 +29,11 @@ def freeze(model: keras.Model, last: int, stages: int) -> None:
     # Only the layers that lead to the end of the stage: neither ABN's branch nor anything behind it.
     for layer in keras.Model(model.inputs, end).layers:
         layer.trainable = False
+
+
+def unfreeze_all_but(model: keras.Model, kept: keras.Model) -> None:
+    """Make the layers trainable that another model does not have: new gates in frozen stages."""
+    names = {layer.name for layer in kept.layers}
+    for layer in model.layers:
+        if layer.name not in names:
+            layer.trainable = True

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from kattn.zoo.backbones.row import Backbone
+from kattn.zoo.grammar.combining import AnyAttention
 from kattn.zoo.grammar.factories import unwrapped
-from kattn.zoo.grammar.sites import Attention
 
 # Options of every model, with their types and defaults.
 STANDARD = {
+    "attention": ("Any", None),
+    "start": ("str | None", None),
     "weights": ("str | pathlib.Path | None", None),
     "include_top": ("bool", True),
     "input_shape": ("tuple[int | None, int | None, int] | None", None),
@@ -30,6 +32,10 @@ STANDARD = {
     "name": ("str | None", None),
 }
 STANDARD_DOC = """\
+    attention: More attention: a layer class, a function of name that makes a layer, a `kattn.zoo.Attention` of sites, a
+        name, or a tuple of these. A layer stands at the end of each residual branch; its options are this function's.
+    start: "identity": the network gives what the plain one gives until it is trained, and weights= is of the plain one.
+        What each attention changes is added by a learned scale that starts at zero. None: as the papers start it.
     weights: None (random), the tag of published weights ("imagenet"; `kattn.zoo.info` lists them), or a path:
         .weights.h5, .keras, or a file of another collection (.safetensors, torch's .pth, the .h5 of Keras 2).
     include_top: False leaves pooling and classifier out.
@@ -86,12 +92,13 @@ def arguments_of(function: Any) -> dict[str, str]:
     return {name: " ".join(text.split()) for names, text in found for name in names.split(", ")}
 
 
-def docstring_of(name: str, attention: Attention, backbone: Backbone) -> str:
+def docstring_of(name: str, attention: AnyAttention, backbone: Backbone) -> str:
     """The docstring of a builder."""
     lines = [f"{name}: a functional Keras model.", "", "Args:"]
     facts = {key: getattr(backbone, key) for key in ("input_shape", "classes", "mean", "std")}
     lines.append(STANDARD_DOC.format(name=name, **facts))
-    parts = [unwrapped(backbone.network), *(unwrapped(getattr(attention, site)) for site in attention.used_sites())]
+    factories = [factory for site in attention.used_sites() for factory in attention.standing(site)]
+    parts = [unwrapped(backbone.network), *map(unwrapped, factories)]
     known = {key: text for part in reversed(parts) for key, text in arguments_of(part).items()} | PLACING_DOC
     for key, option in (backbone.user_options() | attention.options()).items():
         text = known.get(key, "Of the mechanism." if key in attention.options() else "Of the backbone.")

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        if arguments.needs_keras:
+        if arguments.needs_keras or arguments.imports:
             import_keras()
         for file in arguments.imports or ():
             import_file(file)
@@ -107,16 +107,13 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         sub.set_defaults(run=command.run, needs_keras=getattr(command, "KERAS", True), parser=sub)
         # Also behind the command; absent there, it must not undo the one in front.
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        if getattr(command, "KERAS", True):
-            sub.add_argument(
-                "--import",
-                dest="imports",
-                action="append",
-                metavar="FILE",
-                help="run a Python file first, such as one that registers layers of your own; repeatable",
-            )
-        else:
-            sub.set_defaults(imports=())
+        sub.add_argument(
+            "--import",
+            dest="imports",
+            action="append",
+            metavar="FILE",
+            help="run a Python file first, such as one that registers layers or attention of your own; repeatable",
+        )
         if only in (None, name):
             command.add(sub)
     return parser

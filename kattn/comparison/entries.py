@@ -98,6 +98,14 @@ def _value(text: str) -> Any:
 def _named(name: Any, own: dict[str, Any], common: Mapping[str, Any]) -> Entry:
     if not isinstance(name, str):
         raise ValueError(f"Options go with a name of the zoo, not with {type(name).__name__}.")
+    attention = common.get("attention", own.get("attention"))
+    given = attention if isinstance(attention, tuple | list) else [attention]
+    if not all(isinstance(one, str | None) for one in given):
+        raise ValueError(
+            f"{name}: the runs of a comparison are of other processes, which know attention by its name. Register it in "
+            'a file, kattn.zoo.register("mygate", MyGate), compare "mygate_resnet20", and give imports=["that file"] '
+            "(--import)."
+        )
     said = ", ".join(f"{key}={value}" for key, value in own.items())
     options = {**common, **own}
     if Path(str(options.get("weights") or "")).expanduser().is_file():  # a worker may run elsewhere

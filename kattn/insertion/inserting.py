@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
 from kattn.graph.calls import Call, free_name
 from kattn.graph.copies import copy_model
@@ -14,10 +13,9 @@ from kattn.graph.inside import all_inside, freeze
 from kattn.insertion.blocks import Blocks, Mechanism
 from kattn.insertion.levels import Place
 from kattn.insertion.places import Where, find_places
-from kattn.layers import ReZero
+from kattn.layers.pieces.rezero import ReZero, is_identity
 
 STARTS = ("identity", "paper")
-PROBES = 4  # random maps on which a mechanism must change nothing to count as an identity
 
 
 def insert(
@@ -122,7 +120,7 @@ class _Insertion:
         if not isinstance(y, keras.KerasTensor) or tuple(y.shape) != tuple(x.shape):
             given = keras.tree.map_structure(lambda t: tuple(t.shape), y)
             raise ValueError(f"{title} does not fit {call.name}: of {tuple(x.shape)} it makes {given}.")
-        if self.start == "paper" or _is_identity(layer, x):
+        if self.start == "paper" or is_identity(layer, x):
             return y
         return ReZero(name=self.free(f"{base}_scale"), dtype=dtype)([x, y])
 
@@ -130,11 +128,3 @@ class _Insertion:
         """A name that no layer has."""
         self.names.add(found := free_name(name, self.names))
         return found
-
-
-def _is_identity(layer: keras.Layer, x: Any) -> bool:
-    """Whether a block, as it is initialised, gives what it takes: then a scale at zero would hold it there for ever."""
-    shape = tuple(8 if n is None else n for n in x.shape[1:])
-    maps = np.random.default_rng(0).standard_normal((PROBES, *shape)).astype("float32")
-    x = keras.ops.cast(maps, layer.compute_dtype)
-    return bool(keras.ops.all(keras.ops.equal(layer(x, training=False), x)))

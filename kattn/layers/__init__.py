@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from typing import Any
 
 import keras
@@ -143,3 +144,10 @@ def get(name: str, **options: Any) -> keras.Layer:
         hint = f" Closest: {', '.join(close)}." if close else ""
         raise ValueError(f"Unknown layer {name!r}.{hint} All names: {', '.join(names())}.")
     return LAYERS[name](**options)
+
+
+def __getattr__(name: str) -> Any:
+    """`check`, which stands on the exporters, as these stand on the layers: it is imported when it is asked for."""
+    if name == "check":
+        return importlib.import_module("kattn.layer_checks.checking").check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -31,7 +31,7 @@ from kattn.training.images import facts_of, needs_conversion
 from kattn.training.kinds import class_weights
 from kattn.training.preparing import check_task, load_task
 from kattn.training.recipes import Recipe, load_recipe
-from kattn.training.settings import NUMERICS, as_json, check_same, default_folder, split_by
+from kattn.training.settings import NUMERICS, as_json, check_same, default_folder, recorded_options, split_by
 from kattn.training.tensorboard import check_tensorboard
 from kattn.version import versions
 
@@ -170,7 +170,7 @@ def train(
         counts = class_weights(class_weight, dataset)
         config = {
             "model": name,
-            "options": as_json(task.options),
+            "options": recorded_options(task.options),
             "data": {"spec": spec_of(data), "settings": as_json(settings), "limit": limit, **dataset.describe()},
             "recipe": {"name": recipe if isinstance(recipe, str) else "own", **chosen.as_dict()},
             "class_weight": counts,

@@ -91,6 +91,17 @@ def default_folder(model: str, data: Any, recipe: Any, seed: int) -> Path:
     return Path("runs") / "-".join([model, sources, recipe_name, str(seed)])
 
 
+def recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a network of the zoo as JSON holds them; attention of one's own by the names of its classes."""
+    found = as_json(options)
+    if options.get("attention") is not None:
+        from kattn.zoo.attentions.named import settled
+        from kattn.zoo.attentions.recorded import record_of
+
+        found["attention"] = list(record_of(settled(options["attention"])[0]))
+    return found
+
+
 def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one: {"recipe.epochs": 3, ...}."""
     if not isinstance(content, Mapping):

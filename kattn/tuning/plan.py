@@ -17,7 +17,7 @@ from kattn.tuning.space import Candidate, Space, written
 
 SETTINGS = "search.json"
 STRATEGIES = ("grid", "random", "bayesian", "hyperband")
-HARMLESS = ("data_dir", "version")  # may differ when a search is resumed
+HARMLESS = ("data_dir", "version", "imports")  # may differ when a search is resumed
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Settings:
         data: Name or path; None for arrays.
         fingerprint: Of the images, by split.
         version: Of kattn, when the search was started.
+        imports: Files that workers run first. Searches of before have none.
     """
 
     model: str
@@ -46,13 +47,14 @@ class Settings:
     data_dir: str | None
     fingerprint: dict[str, str]
     version: str
+    imports: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def read(cls, file: Path) -> Settings:
         """The settings in a search.json. Raises: SearchError for a damaged file."""
         content = read_record(file)
         fields = {field.name for field in dataclasses.fields(cls)}
-        if wrong := sorted(fields ^ content.keys()):
+        if wrong := sorted(fields ^ {"imports", *content}):
             raise SearchError(f"{file} is damaged: {', '.join(wrong)} is missing or unknown.")
         return cls(**content)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ def tune(
     limit: int | None = None,
     data_dir: str | Path | None = None,
     workers: int = 1,
+    imports: Sequence[str | Path] = (),
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
@@ -72,6 +74,7 @@ def tune(
         out: The search's folder; None is runs/tune-<model>-<data>-<seed>.
         seed: Of the search, and of every trial.
         workers: Processes that train at the same time, on this machine.
+        imports: Python files that workers run first, such as one that registers attention of yours.
         resume: Go on with the same search in `out`, or start it where there is none.
         overwrite: Start anew in a folder that holds a search.
         verbose: Print the trials, the networks over budget, and the table.
@@ -108,6 +111,7 @@ def tune(
         data_dir=None if data_dir is None else str(data_dir),
         fingerprint=dataset.describe()["fingerprint"],
         version=__version__,
+        imports=[os.path.abspath(file) for file in imports],
     )
     path = out or Path("runs") / f"tune-{model}-{Path(spec or 'arrays').name}-{seed}"
     plan = Plan(settings, data, dataset, path, verbose)

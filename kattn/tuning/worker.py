@@ -17,13 +17,17 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     leave_with(parent)
+    from kattn.startup import import_file
     from kattn.tuning.plan import SETTINGS, Settings
     from kattn.tuning.records import SearchError
     from kattn.tuning.search import take_part
     from kattn.tuning.workers import FAILED
 
     try:
-        take_part(Settings.read(folder / SETTINGS), folder)
+        settings = Settings.read(folder / SETTINGS)
+        for file in settings.imports:
+            import_file(file)
+        take_part(settings, folder)
     except SearchError as error:
         print(str(error).replace("\n", " "), flush=True)
         return FAILED

@@ -1,4 +1,4 @@
-"""The table of attentions: which factory stands at which site. A combination is a row, not code.
+"""The table of attentions: which factory stands at which site. Combinations are names joined: afi_se, abn_se_gc.
 
 A new attention is a row here. Models, options, listing, features, weights, training and export follow from it.
 """
@@ -91,11 +91,9 @@ ATTENTIONS: dict[str, Attention] = {
     # The authors give two places. The printed sizes and the reference's counts fit the first of them: the end of the
     # residual branch of each stage's first block. The other is position="stage_input".
     "c3": Attention(residual=c3, blocks=first, paper=C3_PAPER),
-    "afi": Attention(first_conv=AFIConv, paper=AFI_PAPER),
     # The AFI paper's Table 9: the second mechanism stands on the result R of every AFI module.
-    "afi_se": Attention(first_conv=AFIConv, integrated=SqueezeExcite, paper=AFI_PAPER),
-    "afi_cbam": Attention(first_conv=AFIConv, integrated=CBAM, paper=AFI_PAPER),
-    "afi_eca": Attention(first_conv=AFIConv, integrated=EfficientChannelAttention, paper=AFI_PAPER),
-    "afi_ge": Attention(first_conv=AFIConv, integrated=GatherExcite, paper=AFI_PAPER),
+    "afi": Attention(first_conv=AFIConv, partners=(("residual", "integrated"),), paper=AFI_PAPER),
     "abn": Attention(tail=attention_branch, paper=ABN_PAPER),
 }
+# Combinations that papers print, which the catalogue lists; any other is built by its name all the same.
+PRINTED = ("afi_se", "afi_cbam", "afi_eca", "afi_ge")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kattn.zoo.grammar.combining import AnyAttention
 from kattn.zoo.grammar.factories import factory_options
 from kattn.zoo.grammar.initial_weights import RESNET, InitialWeights
-from kattn.zoo.grammar.sites import SITES, Attention
+from kattn.zoo.grammar.sites import SITES
 
 # Why a network lacks a site, where the backbone gives no reason of its own.
 NO_SITE = {
@@ -57,7 +58,7 @@ class Backbone:
     reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
     initial: InitialWeights = RESNET
 
-    def missing(self, attention: Attention) -> list[str]:
+    def missing(self, attention: AnyAttention) -> list[str]:
         """The sites that the attention stands at and the network does not have."""
         return [site for site in attention.used_sites() if site not in self.sites]
 

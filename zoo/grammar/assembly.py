@@ -146,7 +146,7 @@ def assemble(
         return widen(_mark_level(finish(x), strides * last.strides))
 
     # The tail is given the last stage as a function: ABN builds it twice.
-    return sites.attention.tail(x, last_stage, dataclasses.replace(head, finish=finished))
+    return sites.tail(x, last_stage, dataclasses.replace(head, finish=finished))
 
 
 def _mark_level(x: Any, strides: int) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from kattn.graph.copies import accepted, copy_layer
+from kattn.layers.pieces.rezero import ReZero, is_identity
 from kattn.zoo.grammar.convolutions import conv_bn
 
 # Called with a mechanism's options and a name; gives a callable on tensors, such as a layer.
@@ -74,7 +76,41 @@ def unwrapped(factory: Factory) -> Factory:
 
 def layer_name(factory: Factory) -> str:
     """How the layers that a factory makes end their names: SqueezeExcite gives "squeeze_excite"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", unwrapped(factory).__name__).lower()
+    name = getattr(unwrapped(factory), "__name__", "")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() if name.isidentifier() else "attention"
+
+
+def made(factory: Factory, name: str) -> Any:
+    """What a factory makes, with this name: also of one that takes no name, or gives a layer that stands elsewhere."""
+    if accepted(factory, ("name",)):
+        return factory(name=name)
+    layer = factory()
+    if isinstance(layer, keras.Layer):
+        layer = copy_layer(layer) if layer.built else layer
+        layer.name = name  # weights take it into their paths when they are created
+    return layer
+
+
+def check_shape(factory: Factory, name: str, x: Any, y: Any) -> None:
+    """Raise ValueError for attention at a site that does not give what it takes: a map of the same shape."""
+    if not isinstance(y, keras.KerasTensor) or tuple(y.shape) != tuple(x.shape):
+        given = keras.tree.map_structure(lambda t: tuple(getattr(t, "shape", ())), y)
+        raise ValueError(
+            f"{getattr(unwrapped(factory), '__name__', factory)} cannot stand at {name}: attention at a site gives a "
+            f"map of the shape that it takes. Of {tuple(x.shape)} it makes {given}."
+        )
+
+
+def neutral(layer: Any, x: Any, y: Any, name: str) -> Any:
+    """x, and what a layer changes of it by a learned scale that starts at zero.
+
+    Args:
+        layer: That made y of x. One that is an identity at its own start needs no scale, which would hold it there.
+        name: Of the scale.
+    """
+    if isinstance(layer, keras.Layer) and is_identity(layer, x):
+        return y
+    return ReZero(name=name)([x, y])
 
 
 def factory_options(factory: Factory) -> list[inspect.Parameter]:

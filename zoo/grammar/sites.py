@@ -53,6 +53,7 @@ class Attention:
         tail: Once: (x, last_stage, head, **options) to the network's outputs; `last_stage` is a function.
         stages: In which stages the sites apply.
         blocks: In which blocks of a stage the per-block sites apply.
+        partners: (site, another): what other mechanisms have at the site stands at the other one beside this mechanism.
         paper: Where the mechanism was published.
     """
 
@@ -69,7 +70,17 @@ class Attention:
     tail: Factory = plain_tail
     stages: Rule = every
     blocks: Rule = every
+    partners: tuple[tuple[str, str], ...] = ()
     paper: str = ""
+
+    @property
+    def parts(self) -> tuple[Attention, ...]:
+        """This attention alone: what a combination has several of."""
+        return (self,)
+
+    def standing(self, site: str) -> list[Factory]:
+        """What stands at a site: its factory, or nothing in the plain network."""
+        return [] if getattr(self, site) is SITES[site] else [getattr(self, site)]
 
     def used_sites(self) -> tuple[str, ...]:
         """Names of the sites that are not the plain network's."""
@@ -123,9 +134,19 @@ class Attention:
         return dataclasses.replace(self, **changes)
 
 
-def chosen_stages(attention: Attention, count: int) -> tuple[int, ...]:
-    """The stages of a network of so many that the attention applies to. Raises: as `only_stages`."""
-    return tuple(stage for stage in range(1, count + 1) if attention.stages(stage, count))
+def replaces_convolutions(sites: Iterable[str]) -> bool:
+    """Whether attention at these sites takes the place of convolutions: the plain network's weights are not its."""
+    return any(SITES[site] is plain_conv for site in sites)
+
+
+def chosen_stages(attention: Any, count: int) -> tuple[int, ...]:
+    """The stages of a network of so many that all parts of an attention apply to; empty where these differ.
+
+    Raises: as `only_stages`.
+    """
+    placed = [part for part in attention.parts if part.used_sites() != ("tail",)]
+    found = {tuple(stage for stage in range(1, count + 1) if part.stages(stage, count)) for part in placed}
+    return found.pop() if len(found) == 1 else ()
 
 
 def only_stages(stages: int | Iterable[int]) -> Rule:
@@ -145,6 +166,8 @@ def only_stages(stages: int | Iterable[int]) -> Rule:
 SITES: Mapping[str, Factory] = {
     field.name: field.default  # type: ignore[misc]
     for field in dataclasses.fields(Attention)
-    if field.name not in ("stages", "blocks", "paper")
+    if field.name not in ("stages", "blocks", "partners", "paper")
 }
+# Sites that hold one thing only, in place of the plain network's.
+REPLACED = tuple(site for site, factory in SITES.items() if factory is not identity)
 POSITIONS = ("input", "inner", "residual", "shortcut", "output", "stage_input", "between_stages")

@@ -13,6 +13,11 @@ from typing import Any
 
 logger = logging.getLogger("kattn")
 
+
+class OtherNetwork(ValueError):
+    """Weights of another network than the one that is to have them."""
+
+
 # Options that change nothing of what trained weights compute: how weights start, what flows back, what is given out
 # besides.
 SAME_FUNCTION = ("zero_init_residual", "detach", "attention_map")
@@ -33,8 +38,14 @@ def require_agreement(
         classes: Of the trained network. A new head may have another activation; it is trained, so that a difference in
             "mean" and "std" is a line in the log too.
 
-    Raises: ValueError for the first option that differs.
+    Raises: OtherNetwork, a ValueError, for another attention; ValueError for the first option that differs.
     """
+    was, asked = tuple(recorded.get("attention", ())), tuple(given.get("attention", recorded.get("attention", ())))
+    if was != asked:
+        told = [
+            f"attention {', '.join(one)}" if one else "no attention beside what its name says" for one in (was, asked)
+        ]
+        raise OtherNetwork(f"{model}: the weights {shown} are of a network with {told[0]}. Received: {told[1]}.")
     for key, value in recorded.items():
         if key in SAME_FUNCTION or key not in given or _same(given[key], value):
             continue

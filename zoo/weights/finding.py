@@ -16,7 +16,7 @@ from kattn.facts.recorded import stated_in
 from kattn.facts.stated import Stated
 from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
-from kattn.zoo.weights.agreement import IN_TENSORS, require_agreement
+from kattn.zoo.weights.agreement import IN_TENSORS, OtherNetwork, require_agreement
 from kattn.zoo.weights.download import fetch
 from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
 from kattn.zoo.weights.foreign_files import open_tensors
@@ -100,7 +100,10 @@ def _published(
     defaults: Mapping[str, Any],
     cache_dir: str | os.PathLike[str] | None,
 ) -> Source:
-    entry = manifest.find(model, tag)
+    try:
+        entry = manifest.find(model, tag)
+    except ValueError as problem:
+        raise OtherNetwork(str(problem)) from None
     defaults = {key: value for key, value in defaults.items() if key not in IN_TENSORS}
     recorded = {**defaults, "classifier_activation": "softmax", "mean": entry.mean, "std": entry.std, **entry.options}
     require_agreement(entry.tag, model, recorded, given, entry.classes)
@@ -110,6 +113,20 @@ def _published(
         logger.info("%s: weights %s are of a network with %s; built so", model, entry.tag, built)
     shown, dialect, stated = f"weights={tag!r}", entry.dialect or None, Stated(labels=entry.labels)
     return Source(shown, path, entry.classes, entry.options, entry.mean, entry.std, dialect, stated)
+
+
+def is_of(weights: Any, model: str, attention: tuple[str, ...]) -> bool:
+    """Whether weights are a file of this very model, with `start="identity"`, and not of its plain twin."""
+    path = Path(weights) if isinstance(weights, str | os.PathLike) else Path()
+    if not path.name.endswith(".weights.h5") or not path.is_file():
+        return False
+    with open_hdf5(path, f"weights={str(path)!r}") as content:
+        text = content.attributes().get(ABOUT)
+    try:
+        name, options, _ = _read_about(text)
+    except (ValueError, TypeError, RecursionError):  # reading it as the plain network's says what is wrong
+        return False
+    return name == model and options.get("start") is not None and options.get("attention", ()) == attention
 
 
 def _own(path: Path, shown: str, model: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Source:
@@ -123,7 +140,9 @@ def _own(path: Path, shown: str, model: str, given: Mapping[str, Any], defaults:
     except (ValueError, TypeError, RecursionError) as problem:
         raise ValueError(f"{shown}: what the file says of its model is damaged: {problem}. Get it anew.") from None
     if name not in (None, model):
-        raise ValueError(f"{shown} do not belong to {model}: they are of {name}.")
+        own = ", ".join(map(str, options.get("attention", ())))
+        raise OtherNetwork(f"{shown} do not belong to {model}: they are of {name}{f' with {own}' if own else ''}.")
+    options.setdefault("attention", ())
     classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
     _require_tensors(shown, classes, options, shapes)
     recorded = {key: defaults.get(key) if value is None else value for key, value in options.items()}

@@ -18,6 +18,7 @@ import h5py
 import keras
 
 from kattn.hdf5 import MemoryFile, largest_content, open_hdf5
+from kattn.zoo.weights.agreement import OtherNetwork
 from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.finding import Source, find_weights
 from kattn.zoo.weights.keras_files import weights_of_archive
@@ -106,7 +107,7 @@ def _load(model: keras.Model, file: Path | MemoryFile, shown: str, name: str, in
         lines += listing("of another shape", shapes, most=5)
         if 2 * len(missing) > len(wanted):
             lines.append(f"Weights of another collection: kattn.zoo.convert(file, {name!r}).")
-        raise ValueError("\n  ".join(lines))
+        raise OtherNetwork("\n  ".join(lines))
     groups = {
         key.rpartition("/")[0] for key in differing
     }  # a group holds one layer's variables; it stays new as a whole

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from kattn.zoo.weights.agreement import OtherNetwork
 from kattn.zoo.weights.dialects import SUFFIXES, Dialect, Name
 from kattn.zoo.weights.foreign_files import Tensors
 from kattn.zoo.weights.layouts import Shape, axes_to_ours, count_parts, differs_only_in
@@ -67,7 +68,7 @@ class Plan:
         return len(self.missing) + len(self.unexpected) + len(self.differing)
 
 
-class Mismatch(ValueError):
+class Mismatch(OtherNetwork):
     """The file is of another network; `plan` tells how far the best table went."""
 
     def __init__(self, shown: str, model: str, plan: Plan) -> None:

@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         seed=arguments.seed,
         workers=arguments.workers,
+        imports=arguments.imports or (),
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         **data_of(arguments),

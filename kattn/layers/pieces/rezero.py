@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+
+PROBES = 4  # random maps on which a layer must change nothing to count as an identity
 
 
 @keras.saving.register_keras_serializable("kattn")
@@ -48,3 +51,16 @@ class ReZero(keras.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "start": self.start}
+
+
+def is_identity(layer: keras.Layer, x: Any) -> bool:
+    """Whether a layer, as it is initialised, gives what it takes: then a scale at zero would hold it there for ever.
+
+    Args:
+        layer: Built.
+        x: A tensor of the shape that it takes.
+    """
+    shape = tuple(8 if n is None else n for n in x.shape[1:])
+    maps = np.random.default_rng(0).standard_normal((PROBES, *shape)).astype("float32")
+    probe = keras.ops.cast(maps, layer.compute_dtype)
+    return bool(keras.ops.all(keras.ops.equal(layer(probe, training=False), probe)))
