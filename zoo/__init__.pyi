@@ -215,6 +215,7 @@ class AfiEcaAlphaOptions(Options, total=False):
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiEcaAlphaPaddingOptions(Options, total=False):
     alpha: float
@@ -225,6 +226,7 @@ class AfiEcaAlphaPaddingOptions(Options, total=False):
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiEcaDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -239,6 +241,7 @@ class AfiEcaDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Option
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiEcaDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     depths: Sequence[int]
@@ -251,6 +254,7 @@ class AfiEcaDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiEcaOptions(Options, total=False):
     reduction: int
@@ -259,6 +263,7 @@ class AfiEcaOptions(Options, total=False):
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiEcaZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
@@ -268,6 +273,7 @@ class AfiEcaZeroInitResidualOptions(Options, total=False):
     kernel_size: int | None
     gamma: float
     b: float
+    circular: bool
 
 class AfiGeAlphaOptions(Options, total=False):
     alpha: float
@@ -673,6 +679,7 @@ class EcaAlphaOptions(Options, total=False):
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -683,6 +690,7 @@ class EcaAlphaPaddingOptions(Options, total=False):
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -697,6 +705,7 @@ class EcaDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options, 
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -709,6 +718,7 @@ class EcaDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -717,6 +727,7 @@ class EcaOptions(Options, total=False):
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 
@@ -726,6 +737,7 @@ class EcaZeroInitResidualOptions(Options, total=False):
     gamma: float
     b: float
     use_bias: bool
+    circular: bool
     stages: collections.abc.Iterable[int] | None
     position: str
 

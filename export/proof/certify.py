@@ -118,6 +118,8 @@ def certify(
         delegates=contents.delegates,
         versions=versions((*PACKAGES, *contents.packages)),
         facts=record_of(source.description),
+        model=source.reference.name,
+        blocks=source.blocks,
     )
 
 

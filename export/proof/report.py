@@ -79,6 +79,8 @@ class Report:
         seconds: The export took.
         facts: What is known of the model: value range, resizing, labels, kinds of outputs, each with its origin.
         proven: Every output was judged, on images that tell a right artefact from a wrong one.
+        model: Name of the exported model.
+        blocks: Layers of the model that are not Keras's own, such as its attention: registered name to how many.
     """
 
     path: str
@@ -103,6 +105,8 @@ class Report:
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     proven: bool = True
+    model: str = ""
+    blocks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""
@@ -139,6 +143,8 @@ class Report:
             lines.insert(0, f"warning: {self.path} is not proven: {self.warnings[0]}")
             lines.append(f"  {compared} ({self.images}), which proves nothing")
             warnings = self.warnings[1:]
+        if self.blocks:
+            lines.append(f"  of {self.model}: {', '.join(f'{count} {name}' for name, count in self.blocks.items())}")
         lines += [f"  ok: {name}: {found}" for name, found in self.checks.items()]
         return "\n".join([*lines, *(f"  note: {warning}" for warning in warnings)])
 

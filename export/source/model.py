@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import fnmatch
 import functools
 import re
@@ -70,6 +71,13 @@ class Source:
     def kinds(self) -> dict[str, str]:
         """Output to its kind, as in `kattn.facts`."""
         return {name: output.kind.value for name, output in self.description.outputs.items()}
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The layers that are not Keras's own: registered name to how many."""
+        kinds = [type(layer) for layer in all_layers(self.reference)]
+        own = [keras.saving.get_registered_name(kind) for kind in kinds if kind.__module__.partition(".")[0] != "keras"]
+        return dict(collections.Counter(own))
 
     @property
     def first(self) -> Taken:

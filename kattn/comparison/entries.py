@@ -102,8 +102,8 @@ def _named(name: Any, own: dict[str, Any], common: Mapping[str, Any]) -> Entry:
     given = attention if isinstance(attention, tuple | list) else [attention]
     if not all(isinstance(one, str | None) for one in given):
         raise ValueError(
-            f"{name}: the runs of a comparison are of other processes, which know attention by its name. Register it in "
-            'a file, kattn.zoo.register("mygate", MyGate), compare "mygate_resnet20", and give imports=["that file"] '
+            f"{name}: the runs of a comparison are of other processes, which know attention by its name. Register it: "
+            'kattn.zoo.register("mygate", MyGate) in a file, compare "mygate_resnet20", and give imports=["that file"] '
             "(--import)."
         )
     said = ", ".join(f"{key}={value}" for key, value in own.items())

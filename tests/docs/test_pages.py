@@ -70,6 +70,13 @@ ENTRIES = {
     ),
     "export.md": Page(before=MODEL + "image = images[0].astype('uint8')\n"),
     "insertion.md": Page(replaced={"MobileNetV2()": "MobileNetV2(weights=None)"}),
+    "own_attention.md": Page(
+        replaced={
+            "mechanism=mygate,se factor=0.5,1.0": "mechanism=mygate,se factor=0.5 --limit 60 --epochs 1",
+            "--data digits --seeds 3": "--data digits --limit 60 --epochs 1 --seeds 2",
+            "--data digits --out runs/mygate": "--data digits --epochs 1 --out runs/mygate",
+        }
+    ),
     "server.md": Page(left_out={"python server.py": "does not end; tests/docs/test_serving.py"}),
     "training.md": Page(
         before=DATA + "cifar10()\n",
@@ -91,6 +98,7 @@ ENTRIES = {
         before=DATA + "saved_weights()\n",
         replaced={
             'se_resnet50(weights="imagenet"': 'se_resnet20(weights="cifar10"',
+            'se_mobilenet_v2(weights="imagenet"': 'se_resnet20(weights="cifar10"',
             'resnet50(weights="imagenet.timm_d"': 'resnet20(weights="cifar10.kattn"',
             "(224, 224, 4)": "(32, 32, 4)",
             "resnet20.th": "published.safetensors",

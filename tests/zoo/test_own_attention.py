@@ -153,7 +153,7 @@ def test_combinations_at_several_sites_are_one_network_in_any_order(tmp_path):
     one, other = (create(f"{name}_resnet20", **SHORT) for name in ("abn_se", "se_abn"))
     assert one.name == other.name == "abn_se_resnet20" and one.count_params() == other.count_params()
     path = save_weights(one, tmp_path / "one.weights.h5")
-    assert largest_difference(create("se_abn_resnet20", weights=path)(X), one(X)) == 0
+    assert largest_difference(create("se_abn_resnet20", weights=path, input_shape=(8, 8, 3))(X), one(X)) == 0
 
 
 def test_options_with_several_defaults_are_each_attentions_own(tmp_path):
@@ -184,9 +184,7 @@ def test_weights_record_it_and_build_it_again(tmp_path):
 def test_a_name_and_its_class_are_one_network(mygate, tmp_path):
     path = save_weights(create("mygate_resnet20", **SHORT), tmp_path / "own.weights.h5")
     assert create("resnet20", attention=MyGate, weights=path).name == create("resnet20", weights=path).name
-    with pytest.raises(
-        ValueError, match=r"attention residual=own_tests>MyGate. Received: .*no attention|do not belong"
-    ):
+    with pytest.raises(ValueError, match=r"attention residual=own_tests>MyGate. Received: attention residual="):
         create("resnet20", attention=Nameless, weights=path)
 
 

@@ -42,9 +42,7 @@ def require_agreement(
     """
     was, asked = tuple(recorded.get("attention", ())), tuple(given.get("attention", recorded.get("attention", ())))
     if was != asked:
-        told = [
-            f"attention {', '.join(one)}" if one else "no attention beside what its name says" for one in (was, asked)
-        ]
+        told = [f"attention {', '.join(one)}" if one else "no attention but what its name says" for one in (was, asked)]
         raise OtherNetwork(f"{model}: the weights {shown} are of a network with {told[0]}. Received: {told[1]}.")
     for key, value in recorded.items():
         if key in SAME_FUNCTION or key not in given or _same(given[key], value):
