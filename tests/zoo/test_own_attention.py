@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 from support.models import largest_difference, layers_of, pixels, randomise
 
@@ -214,7 +213,6 @@ def test_insert_takes_what_the_zoo_takes(given):
 def test_weights_without_the_gate_are_not_taken_for_a_gate_without_weights(tmp_path):
     path = save_weights(create("resnet20", **SHORT), tmp_path / "plain.weights.h5")
     with pytest.raises(
-        ValueError, match=r'no attention but what its name says.*Weights of resnet20 go into .*start="identity"'
-    ) as got:
+        ValueError, match=r'(?s)no attention but what its name says.*Weights of resnet20 go into .*start="identity"'
+    ):
         create("resnet20", attention=Nameless, weights=path)
-    assert np.isfinite(len(str(got.value)))
