@@ -40,7 +40,7 @@ PUBLIC = [
     "train",
     "tune",
 ]
-PUBLIC += [*PARTS, "compare", "explain", "export", "layers", "zoo"]
+PUBLIC += [*PARTS, "explain", "export", "layers", "zoo"]
 
 
 def python(code: str, *arguments: str) -> None:
