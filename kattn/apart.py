@@ -161,12 +161,13 @@ def _ask(message: dict[str, Any], what: str, errors: Sequence[type[Exception]], 
 
     clock = threading.Timer(seconds or 0, stop)
     clock.daemon = True
+    tasks: tuple[type[Exception], ...] = (*errors, OSError, UnforeseenError)  # after which the child is well
     try:
         child.send(message)
         return _answer(child, what, errors, clock.start if seconds else lambda: None)
     except (BrokenPipeError, _NoAnswer):
         raise _ended(child, what, TIME if stopped.is_set() else "") from None
-    except (*errors, OSError, UnforeseenError):
+    except tasks:
         raise
     except BaseException:
         stop_child()
