@@ -203,7 +203,7 @@ def build(
     classes = classes or (weights.classes if weights else None) or backbone.classes
     head = Head(classes, classifier_activation, include_top, pooling)
     sites = Sites(attention, backbone.stages, neutral=start == IDENTITY)
-    with started_by(backbone.initial):
+    with started_by(backbone.initial), sites.at_convolutions():
         outputs = backbone.network(x, sites, head, **options)
     if places := ", ".join(sites.unplaced()):
         raise ValueError(f"{name}: the chosen stages have no place for the attention ({places}). Choose other stages.")

@@ -11,6 +11,7 @@ from typing import Any
 from kattn.zoo.backbones.row import Backbone
 from kattn.zoo.grammar.combining import AnyAttention
 from kattn.zoo.grammar.factories import unwrapped
+from kattn.zoo.grammar.sites import POSITIONS
 
 # Options of every model, with their types and defaults.
 STANDARD = {
@@ -53,7 +54,7 @@ STANDARD_DOC = """\
     name: Of the model. Default: {name}."""
 PLACING_DOC = {
     "stages": "Stages (counted from 1) that get the attention; None: the paper's.",
-    "position": "Where it stands: input, inner, residual, shortcut, output, stage_input, between_stages.",
+    "position": f"Where it stands: {', '.join(POSITIONS)}.",
 }
 
 

@@ -68,8 +68,8 @@ class GatedChannelTransformation(keras.Layer):
         full = in_full(x)
         alpha, gamma, beta = (ops.cast(weight, full.dtype) for weight in (self.alpha, self.gamma, self.beta))
         if self.mode == "l2":
-            embedding = alpha * ops.sqrt(ops.sum(ops.square(full), axis=POSITIONS, keepdims=True) + self.epsilon)
-            norm = ops.sqrt(ops.mean(ops.square(embedding), axis=-1, keepdims=True) + self.epsilon)
+            embedding = alpha * ops.sqrt(ops.sum(full * full, axis=POSITIONS, keepdims=True) + self.epsilon)
+            norm = ops.sqrt(ops.mean(embedding * embedding, axis=-1, keepdims=True) + self.epsilon)
         else:
             embedding = alpha * ops.sum(full if self.after_relu else ops.abs(full), axis=POSITIONS, keepdims=True)
             norm = ops.mean(ops.abs(embedding), axis=-1, keepdims=True) + self.epsilon

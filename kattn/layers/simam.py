@@ -49,7 +49,8 @@ class SimAM(keras.Layer):
         _, difference = centred(in_full(x))
         spread = 4 * (variance(difference, unbiased=True) + self.e_lambda)
         # The squares of large differences leave float32 before they are divided; those of the quotients do not.
-        gate = ops.cast(ops.sigmoid(ops.square(difference * ops.rsqrt(spread)) + 0.5), x.dtype)
+        scaled = difference * ops.rsqrt(spread)
+        gate = ops.cast(ops.sigmoid(scaled * scaled + 0.5), x.dtype)
         return (x * gate, gate) if self.return_attention else x * gate
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -9,15 +9,23 @@ import functools
 
 from kattn.layers.bottleneck_attention import BottleneckAttention
 from kattn.layers.cbam import CBAM
+from kattn.layers.coordinate_attention import CoordinateAttention
 from kattn.layers.cross_channel import CrossChannelCommunication
 from kattn.layers.eca import EfficientChannelAttention
+from kattn.layers.effective_squeeze_excite import EffectiveSqueezeExcite
+from kattn.layers.frequency_channel_attention import FrequencyChannelAttention
+from kattn.layers.gated_channel_transformation import GatedChannelTransformation
 from kattn.layers.gather_excite import GatherExcite
 from kattn.layers.global_context import GlobalContext
 from kattn.layers.non_local import NonLocal
 from kattn.layers.selective_kernel import SelectiveKernel
+from kattn.layers.shuffle_attention import ShuffleAttention
+from kattn.layers.simam import SimAM
 from kattn.layers.simplified_non_local import SimplifiedNonLocal
 from kattn.layers.split_attention import SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite
+from kattn.layers.style_recalibration import StyleRecalibration
+from kattn.layers.triplet_attention import TripletAttention
 from kattn.zoo.attentions.abn import attention_branch
 from kattn.zoo.attentions.afi import AFIConv
 from kattn.zoo.grammar.factories import as_conv
@@ -35,6 +43,14 @@ SPLIT_PAPER = "Zhang et al. ResNeSt: Split-Attention Networks. 2020. arXiv:2004.
 C3_PAPER = "Yang, Ren, Gan, Zhu, Parikh. Cross-channel Communication Networks. NeurIPS 2019"
 AFI_PAPER = "Pan, Xu, Pan, Wen, Lin, Bai, Xu. AFINet: Attentive Feature Integration Networks. 2021"
 ABN_PAPER = "Fukui, Hirakawa, Yamashita, Fujiyoshi. Attention Branch Network. CVPR 2019. arXiv:1812.10025"
+ESE_PAPER = "Lee, Park. CenterMask. CVPR 2020. arXiv:1911.06667"
+SRM_PAPER = "Lee, Kim, Nam. SRM: A Style-based Recalibration Module for CNNs. ICCV 2019. arXiv:1903.10829"
+SA_PAPER = "Zhang, Yang. SA-Net: Shuffle Attention for Deep CNNs. ICASSP 2021. arXiv:2102.00240"
+FCA_PAPER = "Qin, Zhang, Wu, Li. FcaNet: Frequency Channel Attention Networks. ICCV 2021. arXiv:2012.11879"
+COORD_PAPER = "Hou, Zhou, Feng. Coordinate Attention for Efficient Mobile Network Design. CVPR 2021. arXiv:2103.02907"
+SIMAM_PAPER = "Yang, Zhang, Li, Xie. SimAM: A Simple, Parameter-Free Attention Module for CNNs. ICML 2021"
+GCT_PAPER = "Yang, Zhu, Wu, Yang. Gated Channel Transformation. CVPR 2020. arXiv:1909.11519"
+TRIPLET_PAPER = "Misra, Nalamada, Arasanipalai, Hou. Rotate to Attend. WACV 2021. arXiv:2010.03045"
 
 
 # Networks differ in how many stages they have before stride 4, so the rules count back from the last stage, c5.
@@ -81,6 +97,15 @@ ATTENTIONS: dict[str, Attention] = {
     "gc": Attention(residual=GlobalContext, stages=last_three, paper=GC_PAPER),
     "eca": Attention(residual=EfficientChannelAttention, paper=ECA_PAPER),
     "ge": Attention(residual=GatherExcite, paper=GE_PAPER),
+    "ese": Attention(residual=EffectiveSqueezeExcite, paper=ESE_PAPER),
+    "srm": Attention(residual=StyleRecalibration, paper=SRM_PAPER),
+    "sa": Attention(residual=ShuffleAttention, paper=SA_PAPER),
+    "fca": Attention(residual=FrequencyChannelAttention, paper=FCA_PAPER),
+    "triplet": Attention(residual=TripletAttention, paper=TRIPLET_PAPER),
+    # The expanded maps of MobileNetV2, the authors' network, but not in its first stage, whose block expands nothing.
+    "coord": Attention(widest=CoordinateAttention, stages=last_four, paper=COORD_PAPER),
+    "simam": Attention(before_norm=SimAM, paper=SIMAM_PAPER),
+    "gct": Attention(conv_input=GatedChannelTransformation, paper=GCT_PAPER),
     # Between blocks, as in the authors' code: the mechanism is a residual block itself.
     "nl": Attention(output=NonLocal, stages=middle_two, blocks=spread, paper=NL_PAPER),
     # One in the network, before the last block of c4, where the GC paper compares it with one non-local block.

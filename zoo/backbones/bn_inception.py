@@ -105,7 +105,7 @@ BACKBONES: dict[str, Backbone] = {
         bn_inception,
         stages=4,
         paper=PAPER,
-        sites=("residual", "output", "stage_input", "between_stages", "tail"),
+        sites=("residual", "widest", "output", "stage_input", "between_stages", "conv_input", "tail"),
         reasons={
             "first_conv": NOT_RESIDUAL,
             "integrated": NOT_RESIDUAL,

@@ -26,7 +26,7 @@ from kattn.zoo.grammar.initial_weights import InitialWeights
 from kattn.zoo.grammar.placing import BlockSites, Sites
 
 PAPER = "Huang, Liu, van der Maaten, Weinberger. Densely Connected Convolutional Networks. CVPR 2017. arXiv:1608.06993"
-SITES = all_but("inner")
+SITES = all_but("inner", "before_norm")
 CIFAR_INITIAL = InitialWeights(dense_bias=zeros)  # the authors'
 IMAGENET_INITIAL = InitialWeights(conv=kaiming_normal_fan_in, dense_bias=zeros)  # torchvision's
 

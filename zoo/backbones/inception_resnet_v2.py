@@ -141,7 +141,7 @@ BACKBONES: dict[str, Backbone] = {
         input_shape=(299, 299, 3),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        sites=all_but("spatial_conv"),
+        sites=all_but("spatial_conv", "before_norm"),
         initial=InitialWeights(conv=torch_default, conv_bias=torch_default),  # timm's
         reasons={"spatial_conv": "its blocks have several branches, and no 3x3 convolution that strides"},
     )

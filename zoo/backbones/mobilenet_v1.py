@@ -32,7 +32,7 @@ def scaled(channels: int, alpha: float) -> int:
 
 def pair(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
     """Depthwise 3x3, then pointwise 1x1."""
-    y = at.inner(depthwise_bn(at.input(x), 3, strides, name=f"{at.name}_depthwise"))
+    y = at.inner(depthwise_bn(at.input(x), 3, strides, before_norm=at.before_norm, name=f"{at.name}_depthwise"))
     return at.output(at.residual(at.first_conv(y, filters, 1)))
 
 

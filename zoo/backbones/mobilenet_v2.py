@@ -62,8 +62,9 @@ def inverted_residual(
     y = at.input(x)
     if expansion > 1 or cifar:
         y = at.first_conv(y, expansion * x.shape[-1], 1, later_strides=strides, activation=activation)
-    y = at.inner(depthwise_bn(y, 3, strides, activation=activation, padding=padding, name=f"{at.name}_conv2"))
-    y = at.residual(conv_bn(y, filters, 1, activation=None, name=f"{at.name}_conv3"))
+    depthwise = functools.partial(depthwise_bn, activation=activation, padding=padding, before_norm=at.before_norm)
+    y = at.inner(depthwise(y, 3, strides, name=f"{at.name}_conv2"), widest=True)
+    y = at.residual(conv_bn(y, filters, 1, activation=None, name=f"{at.name}_conv3"), widest=False)
     if strides == 1 and (cifar or x.shape[-1] == filters):
         shortcut = at.shortcut(project(x, filters, strides, at.name))
         y = keras.layers.Add(name=f"{at.name}_add")([shortcut, y])

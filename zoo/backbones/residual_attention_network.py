@@ -91,7 +91,9 @@ def row(
     network = functools.partial(residual_attention, modules=modules, unit=unit, module=module, finish=finish)
     inside = "its residual units lie inside attention modules, which are its attention (option `attention`)"
     sites = ("stage_input", "between_stages", "tail")
-    reasons = dict.fromkeys(("input", "first_conv", "integrated", "spatial_conv", "inner", "residual"), inside)
+    reasons = dict.fromkeys(
+        ("input", "first_conv", "integrated", "spatial_conv", "inner", "residual", "widest"), inside
+    )
     reasons |= dict.fromkeys(("shortcut", "output"), inside)
     return Backbone(network, stages=4, paper=PAPER, sites=sites, options=("attention",), reasons=reasons)
 

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kattn.zoo.backbones.row import CIFAR, Backbone
+from kattn.zoo.backbones.row import CIFAR, Backbone, all_but
 from kattn.zoo.grammar.assembly import Head, assemble, stage_of_blocks, unchanged
 from kattn.zoo.grammar.convolutions import conv_bn
 from kattn.zoo.grammar.initial_weights import RESNET, InitialWeights
@@ -97,7 +97,8 @@ def basic_block(x: Any, filters: int, strides: int, at: BlockSites, *, shortcut:
     """Two 3x3 convolutions. `gamma` is the initializer of the last normalisation's scale, also in a bottleneck."""
     skip = at.shortcut(project(x, filters, strides, at.name, shortcut))
     y = at.inner(at.first_conv(at.input(x), filters, 3, strides))
-    y = at.residual(conv_bn(y, filters, 3, activation=None, gamma=gamma, name=f"{at.name}_conv2"))
+    y = conv_bn(y, filters, 3, activation=None, gamma=gamma, before_norm=at.before_norm, name=f"{at.name}_conv2")
+    y = at.residual(y)
     return at.output(add_relu(skip, y, at.name))
 
 
@@ -118,7 +119,7 @@ def bottleneck(
     early, late = (strides, 1) if v1 else (1, strides)
     skip = at.shortcut(project(x, 4 * filters, strides, at.name, shortcut))
     y = at.first_conv(at.input(x), width, 1, early, later_strides=late)
-    y = at.inner(at.spatial_conv(y, width, 3, late, groups=groups))
+    y = at.inner(at.spatial_conv(y, width, 3, late, groups=groups, before_norm=at.before_norm))
     y = at.residual(conv_bn(y, 4 * filters, 1, activation=None, gamma=gamma, name=f"{at.name}_conv3"))
     return at.output(add_relu(skip, y, at.name))
 
@@ -177,6 +178,12 @@ def resnet(
     return assemble(stem(x), stages, sites, head, stem_strides=stem_strides, finish=finish)
 
 
+def own_of(options: dict[str, Any], of_users: tuple[str, ...]) -> dict[str, Any]:
+    """Options and sites of a row. Pre-activation networks have a block end of their own, shortcuts that take the
+    activated sum, and no normalisation behind a block's last convolution."""
+    return {"options": of_users} if "finish" not in options else {"sites": all_but("before_norm")}
+
+
 def cifar(
     block: Callable[..., Any],
     depth: int,
@@ -190,9 +197,8 @@ def cifar(
     network = functools.partial(
         resnet, block=block, depths=(depth,) * 3, widths=widths, stem=cifar_stem, stem_strides=1, **options
     )
-    # Pre-activation networks have a block end of their own, and shortcuts that take the activated sum.
-    own = CIFAR_OPTIONS if "finish" not in options else ()
-    return Backbone(network, stages=3, paper=paper, options=own, initial=initial, **CIFAR)
+    own = own_of(options, CIFAR_OPTIONS)
+    return Backbone(network, stages=3, paper=paper, initial=initial, **own, **CIFAR)
 
 
 def imagenet(
@@ -207,8 +213,8 @@ def imagenet(
     network = functools.partial(
         resnet, block=block, depths=depths, widths=widths, stem=imagenet_stem, stem_strides=4, **options
     )
-    own = IMAGENET_OPTIONS if "finish" not in options else ()
-    return Backbone(network, stages=4, paper=paper, options=own, initial=initial)
+    own = own_of(options, IMAGENET_OPTIONS)
+    return Backbone(network, stages=4, paper=paper, initial=initial, **own)
 
 
 bottleneck_v1 = functools.partial(bottleneck, v1=True)

@@ -19,11 +19,14 @@ NO_SITE = {
     "integrated": "it has no stage of equal blocks whose first convolutions could share their maps",
     "spatial_conv": "it has no dense 3x3 convolution in its blocks that could be replaced",
     "inner": "its blocks have no 3x3 convolution that is followed by another in a residual branch",
+    "before_norm": "its blocks do not end in, or narrow behind, a 3x3 convolution with a normalisation of its own",
     "residual": "its blocks have no residual branch",
+    "widest": "its blocks have no residual branch",
     "shortcut": "its blocks have no shortcut",
     "output": "its blocks have no sum",
     "stage_input": "it is not made of stages",
     "between_stages": "it has no boundaries between stages",
+    "conv_input": "its convolutions lie inside layers of their own",
     "tail": "its last stage cannot be copied",
 }
 

@@ -58,7 +58,7 @@ def unit(x: Any, filters: int, strides: int, at: BlockSites, *, groups: int, cif
     first_groups = 1 if x.shape[-1] == STEM_WIDTH else groups
     y = at.first_conv(at.input(x), width, 1, groups=first_groups, later_strides=strides)
     y = ChannelShuffle(groups, name=f"{at.name}_shuffle")(y)
-    y = at.inner(depthwise_bn(y, 3, strides, activation=None, name=f"{at.name}_conv2"))
+    y = at.inner(depthwise_bn(y, 3, strides, activation=None, before_norm=at.before_norm, name=f"{at.name}_conv2"))
     y = at.residual(conv_bn(y, branch, 1, groups=groups, activation=None, name=f"{at.name}_conv3"))
     if first:
         y = keras.layers.Concatenate(name=f"{at.name}_concat")([shortcut, y])

@@ -42,7 +42,7 @@ def unit(x: Any, filters: int, strides: int, at: BlockSites) -> Any:
         shortcut, branch = ops.split(x, 2, axis=-1)
     shortcut = at.shortcut(shortcut)
     y = at.first_conv(at.input(branch), filters // 2, 1, later_strides=strides)
-    y = at.inner(depthwise_bn(y, 3, strides, activation=None, name=f"{at.name}_conv2"))
+    y = at.inner(depthwise_bn(y, 3, strides, activation=None, before_norm=at.before_norm, name=f"{at.name}_conv2"))
     y = at.residual(conv_bn(y, filters // 2, 1, name=f"{at.name}_conv3"))
     y = keras.layers.Concatenate(name=f"{at.name}_concat")([shortcut, y])
     return at.output(ChannelShuffle(2, name=f"{at.name}_shuffle")(y))

@@ -93,7 +93,7 @@ BACKBONES: dict[str, Backbone] = {
         squeezenet,
         stages=3,
         paper=PAPER,
-        sites=("residual", "output", "stage_input", "between_stages", "tail"),
+        sites=("residual", "widest", "output", "stage_input", "between_stages", "conv_input", "tail"),
         reasons={
             "first_conv": NOT_RESIDUAL,
             "integrated": NOT_RESIDUAL,

@@ -80,7 +80,7 @@ def row(norm: bool, *depths: int) -> Backbone:
         functools.partial(vgg, depths=depths, norm=norm),
         stages=5,
         paper=PAPER,
-        sites=("residual", "output", "stage_input", "between_stages", "tail"),
+        sites=("residual", "widest", "output", "stage_input", "between_stages", "conv_input", "tail"),
         reasons={
             "first_conv": reason,
             "integrated": reason,

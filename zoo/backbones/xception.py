@@ -78,6 +78,6 @@ BACKBONES: dict[str, Backbone] = {
         input_shape=(299, 299, 3),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        sites=all_but("spatial_conv"),  # its 3x3 convolutions are depthwise
+        sites=all_but("spatial_conv", "before_norm"),  # its 3x3 convolutions are depthwise
     )
 }

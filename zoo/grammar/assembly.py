@@ -11,12 +11,8 @@ from typing import Any
 import keras
 
 from kattn.zoo.grammar.convolutions import dense
+from kattn.zoo.grammar.convolutions import unchanged as unchanged
 from kattn.zoo.grammar.placing import Sites
-
-
-def unchanged(x: Any) -> Any:
-    """The tensor itself."""
-    return x
 
 
 @dataclass(frozen=True)

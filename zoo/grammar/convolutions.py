@@ -5,7 +5,10 @@ Their weights start by the convention of the network that is being built: `initi
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -16,6 +19,24 @@ from kattn.layers.pieces.norms import BN_EPSILON, batch_norm
 from kattn.zoo.grammar.initial_weights import initial_weights
 
 KernelSize = int | tuple[int, int]
+
+
+def unchanged(x: Any, *_: Any) -> Any:
+    """The tensor itself."""
+    return x
+
+
+_before = contextvars.ContextVar[Callable[[Any, str], Any]]("before", default=unchanged)
+
+
+@contextlib.contextmanager
+def before_convolutions(step: Callable[[Any, str], Any]) -> Iterator[None]:
+    """Within this context `step`, of the map and the convolution's name, stands in front of every convolution."""
+    token = _before.set(step)
+    try:
+        yield
+    finally:
+        _before.reset(token)
 
 
 def sides(kernel_size: KernelSize) -> tuple[int, int]:
@@ -64,6 +85,7 @@ def conv(
         separable: A depthwise convolution, then a 1x1 convolution to the filters.
         initial: How its kernel starts, where not by the network's convention.
     """
+    x = _before.get()(x, name)
     start, channels, window = initial_weights(), x.shape[-1], math.prod(sides(kernel_size))
     kernel = Kernel(channels, filters, window, groups)
     x, padding = pad(x, kernel_size, strides, padding, name=name)
@@ -104,17 +126,19 @@ def conv_bn(
     norm: bool = True,
     epsilon: float = BN_EPSILON,
     gamma: str = "ones",
+    before_norm: Callable[[Any], Any] = unchanged,
     name: str,
     **options: Any,
 ) -> Any:
     """Convolution without bias, batch normalisation, activation.
 
     Args:
+        before_norm: Between the convolution and its normalisation.
         norm: False: only the convolution; the next block normalises and activates, as in DenseNet.
         epsilon, gamma: Of the normalisation; how its scale starts.
         options: Of `conv`: groups, padding, separable, initial.
     """
-    x = conv(x, filters, kernel_size, strides, name=name, **options)
+    x = before_norm(conv(x, filters, kernel_size, strides, name=name, **options))
     return bn_act(x, activation, epsilon=epsilon, gamma=gamma, name=name) if norm else x
 
 
@@ -125,9 +149,11 @@ def depthwise_bn(
     *,
     activation: str | None = "relu",
     padding: str = "same",
+    before_norm: Callable[[Any], Any] = unchanged,
     name: str,
 ) -> Any:
     """Depthwise convolution without bias (`padding` as in `pad`), batch normalisation, activation."""
+    x = _before.get()(x, name)
     x, padding = pad(x, kernel_size, strides, padding, name=name)
     channels = x.shape[-1]
     x = keras.layers.DepthwiseConv2D(
@@ -139,7 +165,7 @@ def depthwise_bn(
         data_format="channels_last",
         name=name,
     )(x)
-    return bn_act(x, activation, name=name)
+    return bn_act(before_norm(x), activation, name=name)
 
 
 def dense(x: Any, units: int, activation: str | None = None, *, dtype: str | None = None, name: str) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
 
 from kattn.graph.calls import free_name
 from kattn.zoo.grammar.combining import AnyAttention
+from kattn.zoo.grammar.convolutions import before_convolutions
 from kattn.zoo.grammar.factories import (
     Factory,
     check_shape,
@@ -79,7 +81,11 @@ class Sites:
         """Whether a part is wanted in a stage, and in a block (number, count) of it."""
         return (stage is None or part.stages(stage, self.count)) and (block is None or part.blocks(*block))
 
-    def apply(self, site: str, x: Any, name: str, stage: int, block: Block = None) -> Any:
+    def at_convolutions(self) -> contextlib.AbstractContextManager[None]:
+        """Within it, what the attention has at `conv_input` stands in front of every convolution that is built."""
+        return before_convolutions(lambda x, name: self.apply("conv_input", x, name))
+
+    def apply(self, site: str, x: Any, name: str, stage: int | None = None, block: Block = None) -> Any:
         """Apply what stands at a site, one after another; the tensor itself where nothing stands."""
         for number, part in enumerate(self.attention.parts):
             factory = getattr(part, site)
@@ -143,13 +149,19 @@ class BlockSites:
         """The earlier maps that `first_conv` uses again."""
         return self._apply("integrated", x)
 
-    def inner(self, x: Any) -> Any:
-        """After the 3x3 convolution."""
-        return self._apply("inner", x)
+    def inner(self, x: Any, *, widest: bool = False) -> Any:
+        """After the 3x3 convolution. `widest`: the branch is as wide nowhere else."""
+        x = self._apply("inner", x)
+        return self._apply("widest", x) if widest else x
 
-    def residual(self, x: Any) -> Any:
-        """The end of the residual branch."""
-        return self._apply("residual", x)
+    def before_norm(self, x: Any) -> Any:
+        """Between the last 3x3 convolution and its normalisation."""
+        return self._apply("before_norm", x)
+
+    def residual(self, x: Any, *, widest: bool = True) -> Any:
+        """The end of the residual branch. `widest`: see `inner`; a block says it once."""
+        x = self._apply("residual", x)
+        return self._apply("widest", x) if widest else x
 
     def shortcut(self, x: Any) -> Any:
         """The shortcut."""

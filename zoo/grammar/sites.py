@@ -45,11 +45,15 @@ class Attention:
         integrated: Each block: the earlier maps that a `first_conv` uses again (AFI's R).
         spatial_conv: Each block: replaces the 3x3 convolution, with its stride; same signature as `first_conv`.
         inner: Each block: after the 3x3 convolution.
+        before_norm: Each block: between its last 3x3 convolution and the normalisation of that.
         residual: Each block: the end of the residual branch, before the addition.
+        widest: Each block: where its residual branch is widest: at the end, but in blocks that expand their input
+            after the 3x3 convolution of the expanded maps.
         shortcut: Each block: the shortcut.
         output: Each block: after the addition.
         stage_input: Each stage: the input of its first block.
         between_stages: Each boundary between two stages.
+        conv_input: The network: the input of every convolution, those of the stem and the shortcuts included.
         tail: Once: (x, last_stage, head, **options) to the network's outputs; `last_stage` is a function.
         stages: In which stages the sites apply.
         blocks: In which blocks of a stage the per-block sites apply.
@@ -62,11 +66,14 @@ class Attention:
     integrated: Factory = identity
     spatial_conv: Factory = plain_conv
     inner: Factory = identity
+    before_norm: Factory = identity
     residual: Factory = identity
+    widest: Factory = identity
     shortcut: Factory = identity
     output: Factory = identity
     stage_input: Factory = identity
     between_stages: Factory = identity
+    conv_input: Factory = identity
     tail: Factory = plain_tail
     stages: Rule = every
     blocks: Rule = every
@@ -99,7 +106,7 @@ class Attention:
             for option in factory_options(getattr(self, site)):
                 found.setdefault(option.name, option)
         keyword = inspect.Parameter.KEYWORD_ONLY
-        if used and used != ("tail",):
+        if not OF_NETWORK.issuperset(used):
             found["stages"] = inspect.Parameter(
                 "stages", keyword, default=None, annotation="collections.abc.Iterable[int] | None"
             )
@@ -170,4 +177,15 @@ SITES: Mapping[str, Factory] = {
 }
 # Sites that hold one thing only, in place of the plain network's.
 REPLACED = tuple(site for site, factory in SITES.items() if factory is not identity)
-POSITIONS = ("input", "inner", "residual", "shortcut", "output", "stage_input", "between_stages")
+POSITIONS = (
+    "input",
+    "inner",
+    "before_norm",
+    "residual",
+    "widest",
+    "shortcut",
+    "output",
+    "stage_input",
+    "between_stages",
+)
+OF_NETWORK = frozenset(("conv_input", "tail"))  # in no stage, so they cannot be left out of some

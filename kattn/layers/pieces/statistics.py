@@ -31,7 +31,8 @@ def variance(difference: Any, *, unbiased: bool = False) -> Any:
         unbiased: Divide by the number of positions N less 1, as torch does unless told otherwise. Where a map is a
             single position, whose 0 / 0 is no number in torch, it is 0.
     """
-    biased = ops.mean(ops.square(difference), axis=POSITIONS, keepdims=True)
+    # A product: TensorFlow Lite has no square of 8 bits.
+    biased = ops.mean(difference * difference, axis=POSITIONS, keepdims=True)
     return biased * bessel(difference) if unbiased else biased
 
 

@@ -71,3 +71,8 @@ def test_rules_count_from_the_last_stage():
         "middle_two": [[3, 4], [2, 3], [1, 2]],
         "next_to_last": [[4], [3], [2]],
     }
+
+
+def test_coordinate_attention_stands_at_the_expanded_width_of_blocks_that_expand():
+    found = [layer for layer in create("coord_mobilenet_v2").layers if layer.name.endswith("coordinate_attention")]
+    assert len(found) == 16 and found[0].input.shape[-1] == 96

@@ -1,5 +1,6 @@
 """Attention: its sites, what a user can set, and where it stands."""
 
+import dataclasses
 import functools
 
 import keras
@@ -8,7 +9,10 @@ import pytest
 from kattn.layers.cbam import CBAM
 from kattn.layers.selective_kernel import SelectiveKernel
 from kattn.layers.squeeze_excite import SqueezeExcite
+from kattn.zoo import create
 from kattn.zoo.attentions.table import ATTENTIONS
+from kattn.zoo.backbones.table import BACKBONES
+from kattn.zoo.grammar.assembly import Head
 from kattn.zoo.grammar.factories import as_conv, factory_options, layer_name
 from kattn.zoo.grammar.placing import Sites
 from kattn.zoo.grammar.sites import Attention, only_stages
@@ -71,3 +75,51 @@ def test_stages_must_exist(stages):
 def test_layers_are_named_after_their_class():
     assert layer_name(functools.partial(CBAM, reduction=2)) == "cbam"
     assert layer_name(as_conv(SelectiveKernel)) == "selective_kernel"
+
+
+def shapes_of_gates(attention, backbone="resnet20", **options):
+    """(name, channels) of the layers that stand at the attention's site."""
+    found = []
+
+    def gate(name):
+        def apply(x):
+            found.append((name.removesuffix("_gate"), x.shape[-1]))
+            return x
+
+        return apply
+
+    row = BACKBONES[backbone]
+    sites = Sites(dataclasses.replace(attention, **dict.fromkeys(attention.used_sites(), gate)), row.stages)
+    with sites.at_convolutions():
+        row.network(keras.Input((32, 32, 3)), sites, Head(10), **options)
+    return dict(found)
+
+
+def test_the_widest_place_is_the_end_of_a_branch_but_inside_an_inverted_residual():
+    bottlenecks = shapes_of_gates(Attention(widest=SqueezeExcite), "resnet50", depths=(1, 1, 1, 1))
+    assert bottlenecks == {f"stage{i}_block1": 256 * 2 ** (i - 1) for i in (1, 2, 3, 4)}
+    inverted = shapes_of_gates(Attention(widest=SqueezeExcite), "mobilenet_v2")
+    assert len(inverted) == 17 and inverted["stage2_block1"] == 6 * 16 and inverted["stage5_block4"] == 6 * 160
+
+
+def test_before_the_norm_is_behind_the_last_3x3_convolution():
+    site = Attention(before_norm=SqueezeExcite)
+    assert shapes_of_gates(site, depths=(1, 1, 1)) == {"stage1_block1": 16, "stage2_block1": 32, "stage3_block1": 64}
+    assert shapes_of_gates(site, "resnet50", depths=(1, 1, 1, 1))["stage4_block1"] == 512
+    model = create("simam_resnet20", input_shape=(8, 8, 3), depths=(1, 1, 1))
+    gate = model.get_layer("stage1_block1_sim_am")
+    assert gate.input._keras_history.operation.name == "stage1_block1_conv2"
+    assert gate.output._keras_history.operation._outbound_nodes[0].operation.name == "stage1_block1_conv2_bn"
+    assert "preact_resnet18" not in {name for name, row in BACKBONES.items() if not row.missing(site)}
+
+
+def test_every_convolution_has_an_input():
+    found = shapes_of_gates(Attention(conv_input=SqueezeExcite), depths=(1, 1, 1))
+    assert found.pop("stem_conv") == 3
+    assert found == {
+        **{f"stage{i}_block1_conv1": channels for i, channels in enumerate((16, 16, 32), 1)},
+        **{f"stage{i}_block1_conv2": 16 * 2 ** (i - 1) for i in (1, 2, 3)},
+        "stage2_block1_shortcut": 16,
+        "stage3_block1_shortcut": 32,
+    }
+    assert "stages" not in Attention(conv_input=SqueezeExcite).options()
