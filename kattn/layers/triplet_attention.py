@@ -74,14 +74,13 @@ class TripletAttention(keras.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Gate x in three ways, and take the mean."""
-        total = None
+        gates = []
         for name, conv in self.convs.items():
             axis = POOLED[name]
             pooled = [ops.expand_dims(pool(x, axis=axis), -1) for pool in (ops.max, ops.mean)]
             gate = ops.sigmoid(conv_of_pooled(pooled, conv, self.norms[name], training))
-            gate = ops.expand_dims(ops.squeeze(gate, -1), axis)
-            total = gate if total is None else total + gate
-        gate = total / len(self.convs)
+            gates.append(ops.expand_dims(ops.squeeze(gate, -1), axis))
+        gate = sum(gates[1:], start=gates[0]) / len(gates)
         return (x * gate, gate) if self.return_attention else x * gate
 
     def compute_output_shape(self, input_shape: Any) -> Any:
