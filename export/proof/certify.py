@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -25,6 +26,7 @@ Images = dict[str, np.ndarray]  # for each input
 log = logging.getLogger("kattn.export")
 PACKAGES = ("keras", "tensorflow", "numpy")
 SMALL_BATCHES = (1, 2)
+WITH_FLOAT_LAYERS = ("int8",)  # precisions
 
 
 def comparison_images(source: Source, images: Any, calibration: Images | None = None) -> tuple[Images, str]:
@@ -86,9 +88,14 @@ def certify(
         judged, notes = held(expected, got, limits=limits)
         doubts = unproven(expected, judged, limits, strict=strict)
     except ExportError as error:
-        if contents.layers:
-            worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in contents.layers)
-            raise ExportError(f"{error} Error is added by: {worst}. float_layers= leaves layers in float32.") from error
+        layers = contents.layers
+        if contents.find_layers:
+            with contextlib.suppress(ExportError):
+                layers = contents.find_layers()
+        if layers:
+            worst = ", ".join(f"{row['operator']} in {row['layer']} ({row['added']:.2f})" for row in layers)
+            out = " float_layers= leaves layers in float32." if precision in WITH_FLOAT_LAYERS else ""
+            raise ExportError(f"{error} Error is added by: {worst}.{out}") from error
         raise
     passed = checks({name: found for name, found in judged.items() if name not in doubts})
     differing = [row for found in judged.values() for name, row in found["measures"].items() if name == "difference"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Contents:
 
     Attributes:
         packages: That made and run it, beside those of every export.
+        find_layers: Gives `layers` where they are wanted only if the artefact is refused.
     """
 
     ops: dict[str, int]
@@ -51,6 +52,7 @@ class Contents:
     layers: Sequence[dict[str, Any]] = ()
     delegates: dict[str, Any] = field(default_factory=dict)
     packages: Sequence[str] = ()
+    find_layers: Callable[[], Sequence[dict[str, Any]]] | None = None
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Report:
         ops: Histogram of the artefact's operators.
         checks: Name of each check passed, to what was found.
         warnings: What does not make the artefact wrong and is worth knowing; first of all why it is not proven.
-        layers: int8: where the error starts and the operators that add most to it (`to_tflite.errors_by_layer`).
+        layers: int8: where the error starts and the operators that add most to it (`proof.worst_layers`).
         delegates: Accelerator to whether it takes the graph, and the operators and layers it leaves to the processor.
         versions: Of the packages that made and ran it, of Python and of the machine.
         seconds: The export took.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kattn.apart import prepare_child
 from kattn.export.apart import run_apart, save_arrays
@@ -17,10 +19,12 @@ from kattn.export.formats import FORMATS
 from kattn.export.pipeline import CHANGE, Job, export_model, refuse
 from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
+from kattn.export.proof.worst_layers import ERROR_IMAGES
 from kattn.export.quiet import converting
 from kattn.export.source.model import Source
 from kattn.export.to_onnx import graph as onnx_graph
 from kattn.export.to_onnx.convert import LARGEST_FILE, converted, in_half
+from kattn.export.to_onnx.errors_by_layer import onnx_errors
 from kattn.export.to_onnx.quantise import METHODS, quantise_file
 from kattn.facts.pixels import range_in_words
 from kattn.facts.recorded import as_texts, record_of
@@ -151,23 +155,24 @@ def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allo
     problem = "The ONNX graph holds what slows it down or ties it to a shape"
     refuse(found, problem, strict=strict, allow=allow, way_out=way_out)
     warnings = list(found.values())
+    exact = job.stage.scratch / "float.onnx"
+    if job.precision != "float32":
+        onnx_package.save(graph, str(exact))
     if job.precision == "float16":
         graph = in_half(graph)
     elif job.calibration is not None:
-        samples = source.cast(job.calibration)
-        if layout == "nchw":
-            samples = {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in samples.items()}
-        exact = job.stage.scratch / "float.onnx"
-        onnx_package.save(graph, str(exact))
+        samples = in_layout(source.cast(job.calibration), layout)
+        quantised = job.stage.scratch / "int8.onnx"
+        shutil.copyfile(exact, quantised)
         unquantised = run_apart(
             f"{quantise_file.__module__}:{quantise_file.__name__}",
             "onnxruntime's quantisation",
-            path=str(exact),
+            path=str(quantised),
             samples=save_arrays(job.stage.scratch / "samples.npz", samples),
             method=method,
             excluded=[node.name for node in graph.graph.node if source.layer_of(node.name) in job.float_layers],
         )
-        graph = onnx_package.load(str(exact))
+        graph = onnx_package.load(str(quantised))
         if unquantised:
             layers = ", ".join(dict.fromkeys(map(source.layer_of, unquantised)))
             warnings.insert(0, f"operators whose bias 8 bits would have lost were left in float32 (layers: {layers})")
@@ -180,6 +185,18 @@ def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allo
     if transposes > onnx_graph.TRANSPOSES:
         warnings.append(f"{transposes} Transpose nodes, where {onnx_graph.TRANSPOSES} are usual")
     operators = [(node.op_type, [node.name]) for node in graph.graph.node]
+
+    def find_layers() -> list[dict[str, Any]]:
+        few = source.cast({name: array[:ERROR_IMAGES] for name, array in job.images.items()})
+        rows = run_apart(
+            f"{onnx_errors.__module__}:{onnx_errors.__name__}",
+            "onnxruntime",
+            exact_path=str(exact),
+            rough_path=str(path),
+            samples=save_arrays(job.stage.scratch / "few.npz", in_layout(few, layout)),
+        )
+        return [row | {"layer": source.layer_of(row["layer"])} for row in rows]
+
     return Contents(
         ops=ops,
         inputs=onnx_graph.describe(graph.graph.input),
@@ -189,7 +206,15 @@ def _write(job: Job, *, layout: str, opset: int, method: str, strict: bool, allo
         warnings=warnings,
         delegates=support("onnx", operators, integer=job.precision == "int8", layer_of=source.layer_of),
         packages=("onnx", "tf2onnx", "onnxslim", "onnxruntime"),
+        find_layers=find_layers if job.precision != "float32" else None,
     )
+
+
+def in_layout(samples: dict[str, np.ndarray], layout: str) -> dict[str, np.ndarray]:
+    """Images as the graph takes them."""
+    if layout == "nhwc":
+        return samples
+    return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in samples.items()}
 
 
 def _count(ops: dict[str, int], name: str) -> str:

@@ -1,38 +1,35 @@
-"""Where 8 bits lose accuracy: the error of every layer's result, and which layers add most to it."""
+"""Where a .tflite file loses accuracy: the error of every layer's result (`kattn.export.proof.worst_layers`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from kattn.export.apart import load_arrays
+from kattn.export.proof.worst_layers import worst
 from kattn.export.to_tflite.graph import read_tflite
 from kattn.export.to_tflite.interpreter import input_details, open_interpreter, to_numbers, to_tensor
 
-WORST = 5
-STARTS = 0.1  # relative error from which a result counts as damaged
 
-
-def tflite_errors(float_path: str, integer_path: str, samples: str) -> list[dict[str, Any]]:
-    """Errors of an integer .tflite file against the float one that it was calibrated as, by operator.
+def tflite_errors(exact_path: str, rough_path: str, samples: str) -> list[dict[str, Any]]:
+    """Errors of a .tflite file of low precision against the float one, by operator.
 
     Both run on the same images without delegates (those hide what lies between), and results are matched by name. A
     task for the child.
 
     Args:
-        float_path, integer_path: The files.
+        exact_path, rough_path: The files.
         samples: An .npz file with the images of each input.
 
     Returns: See `worst`; each "layer" is the name of a tensor.
     """
     images = load_arrays(samples)
-    graphs = [read_tflite(path) for path in (float_path, integer_path)]
+    graphs = [read_tflite(path) for path in (exact_path, rough_path)]
     names = set.intersection(*({t.name for o in graph.operators for t in o.outputs} for graph in graphs))
     names.discard("")
-    exact = _tensors(float_path, images, names)
-    rough = _tensors(integer_path, images, names)
+    exact = _tensors(exact_path, images, names)
+    rough = _tensors(rough_path, images, names)
     entries = []
     for operator in graphs[1].operators:
         for tensor in operator.outputs:
@@ -40,42 +37,6 @@ def tflite_errors(float_path: str, integer_path: str, samples: str) -> list[dict
                 given = [t.name for t in operator.inputs if t.name in exact and t.name in rough]
                 entries.append((operator.name, tensor.name, tensor.name, given))
     return worst(entries, exact, rough)
-
-
-def worst(
-    entries: Iterable[tuple[str, str, str, list[str]]],
-    exact: dict[str, np.ndarray],
-    rough: dict[str, np.ndarray],
-) -> list[dict[str, Any]]:
-    """The first result whose error passes 10 %, then the five operators that add most error to that of their inputs.
-
-    The error is the root mean square of the difference over that of the exact result.
-
-    Args:
-        entries: In order of execution: operator, layer, name of the result, names of the inputs.
-        exact, rough: Results by name, from the float and from the quantised network.
-
-    Returns: Dicts of operator, layer, error, added (error less the largest of the inputs') and found ("starts here" or
-        "among the worst").
-    """
-    errors: dict[str, float] = {}
-    rows: list[dict[str, Any]] = []
-    for operator, layer, name, given in entries:
-        if exact[name].shape != rough[name].shape:
-            continue
-        errors[name] = _relative(exact[name], rough[name])
-        added = errors[name] - max((errors[other] for other in given if other in errors), default=0.0)
-        rows.append({"operator": operator, "layer": layer, "error": errors[name], "added": added})
-    first = next((row for row in rows if row["error"] > STARTS), None)
-    chosen = [first | {"found": "starts here"}] if first else []
-    by_added = sorted(rows, key=lambda row: row["added"], reverse=True)[:WORST]
-    return [*chosen, *(row | {"found": "among the worst"} for row in by_added)]
-
-
-def _relative(exact: np.ndarray, rough: np.ndarray) -> float:
-    scale = float(np.sqrt(np.mean(np.square(exact, dtype="float64"))))
-    error = float(np.sqrt(np.mean(np.square(exact - rough, dtype="float64"))))
-    return error / scale if scale > 0 else float(error > 0)
 
 
 def _tensors(path: str, images: dict[str, np.ndarray], names: set[str]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from kattn.export.formats import FORMATS
 from kattn.export.pipeline import CHANGE, Job, export_model, refuse
 from kattn.export.proof.delegates import support
 from kattn.export.proof.report import Contents, Report
+from kattn.export.proof.worst_layers import ERROR_IMAGES
 from kattn.export.ranges import SHARES
 from kattn.export.source.model import Source
 from kattn.export.source.names import first_layers
@@ -27,7 +28,6 @@ from kattn.export.to_tflite.graph import Tensor, TFLiteGraph, read_tflite
 from kattn.export.to_tflite.names import named_tensors
 from kattn.layers.pieces.portable import portable_graphs
 
-ERROR_IMAGES = 8  # to look for the layers where 8 bits lose accuracy
 IO_TYPES = {"int8": ("int8", "uint8", "float32"), "int16": ("int16", "float32")}
 
 
@@ -169,19 +169,24 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
         allow=allow,
         way_out=_way_out(graph, source) if integer else CHANGE,
     )
-    layers = []
-    if converted.calibrated is not None:
+
+    def worst_layers(content: bytes) -> list[dict[str, Any]]:
+        """Where the file differs from another one, which computes in float32."""
         exact = scratch / "float.tflite"
-        exact.write_bytes(named_tensors(converted.calibrated))
+        exact.write_bytes(content)
         first = source.cast({name: array[:ERROR_IMAGES] for name, array in job.images.items()})
         rows = run_apart(
             "kattn.export.to_tflite.errors_by_layer:tflite_errors",
             "ai-edge-litert",
-            float_path=str(exact),
-            integer_path=str(path),
+            exact_path=str(exact),
+            rough_path=str(path),
             samples=save_arrays(scratch / "samples.npz", first),
         )
-        layers = [row | {"layer": source.layer_of(row["layer"])} for row in rows]
+        return [row | {"layer": source.layer_of(row["layer"])} for row in rows]
+
+    def find_layers() -> list[dict[str, Any]]:
+        return worst_layers(convert(source, scratch / "model", precision="float32", batch=job.batch).content)
+
     operators = [(o.name, [tensor.name for tensor in (*o.outputs, *o.inputs)]) for o in graph.operators]
     observed = run_apart("kattn.export.to_tflite.xnnpack:xnnpack", "ai-edge-litert", path=str(path))
     observed["left"] = {name: first_layers(map(source.layer_of, left)) for name, left in observed["left"].items()}
@@ -191,7 +196,8 @@ def _write(job: Job, *, io_type: str | None, method: str, strict: bool, allow: S
         outputs={tensor.name: _described(tensor) for tensor in graph.outputs},
         checks=_checks(graph, found, fixed_batch=fixed_batch, integer=integer),
         warnings=[*converted.notes, *found.values()],
-        layers=layers,
+        layers=worst_layers(named_tensors(converted.calibrated)) if converted.calibrated is not None else (),
+        find_layers=find_layers if job.precision in ("float16", "dynamic") else None,
         delegates={
             "XNNPACK": observed,
             **support("tflite", operators, integer=integer, layer_of=source.layer_of),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -235,6 +236,34 @@ def test_a_file_with_a_layer_of_half_its_weights_is_refused_for_every_kind(
         assert output["kind"] == kind and output["shape"] and output["limit"] is not None
         assert output["measures"][output["measure"]] == {"value": output["value"], "limit": output["limit"]}
     assert Report.read(f"{path}.json") == report
+
+
+@pytest.mark.parametrize(
+    ("export", "precision"),
+    [
+        (onnx, "int8"),
+        pytest.param(onnx, "float16", marks=pytest.mark.slow),
+        pytest.param(tflite, "int8", marks=pytest.mark.slow),
+        pytest.param(tflite, "float16", marks=pytest.mark.slow),
+        pytest.param(tflite, "dynamic", marks=pytest.mark.slow),
+    ],
+)
+def test_the_layers_that_add_most_error_are_named(export, precision, model, tmp_path):
+    images = painted(64).astype("float32")
+    options = {"calibration": images} if precision == "int8" else {}
+    with pytest.raises(ExportError, match="Error is added by: ") as refused:
+        export(
+            model,
+            tmp_path / f"m.{export.__name__}",
+            precision=precision,
+            images=images,
+            max_error=1e-9,
+            tolerance=1e9,
+            **options,
+        )
+    named = re.findall(r"[A-Z_a-z0-9]+ in ([\w/]+) \(", str(refused.value))
+    assert len(named) >= 5 and set(named) <= {layer.name for layer in model.layers}
+    assert ("float_layers=" in str(refused.value)) == (precision == "int8")
 
 
 def test_an_export_of_a_broken_file_leaves_nothing(model, tmp_path, monkeypatch):

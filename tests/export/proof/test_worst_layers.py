@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kattn.export.to_tflite.errors_by_layer import worst
+from kattn.export.proof.worst_layers import worst
 
 
 def test_errors_are_counted_where_they_arise():
