@@ -10,6 +10,7 @@ import keras
 
 from kattn.layers.attention_branch import AttentionBranch as AttentionBranch
 from kattn.layers.attentive_feature_integration import AttentiveFeatureIntegration as AttentiveFeatureIntegration
+from kattn.layers.bilinear_attention_transform import BilinearAttentionTransform as BilinearAttentionTransform
 from kattn.layers.bottleneck_attention import BottleneckAttention as BottleneckAttention
 from kattn.layers.cbam import CBAM as CBAM
 from kattn.layers.context_encoding import ContextEncoding as ContextEncoding
@@ -17,16 +18,21 @@ from kattn.layers.coordinate_attention import CoordinateAttention as CoordinateA
 from kattn.layers.criss_cross import CrissCrossAttention as CrissCrossAttention
 from kattn.layers.criss_cross_head import CrissCrossHead as CrissCrossHead
 from kattn.layers.cross_channel import CrossChannelCommunication as CrossChannelCommunication
+from kattn.layers.double_attention import DoubleAttention as DoubleAttention
 from kattn.layers.dual_attention import ChannelSelfAttention as ChannelSelfAttention
 from kattn.layers.dual_attention import PositionAttention as PositionAttention
 from kattn.layers.dual_attention_head import DualAttentionHead as DualAttentionHead
 from kattn.layers.eca import EfficientChannelAttention as EfficientChannelAttention
 from kattn.layers.effective_squeeze_excite import EffectiveSqueezeExcite as EffectiveSqueezeExcite
+from kattn.layers.efficient_multi_scale import EfficientMultiScaleAttention as EfficientMultiScaleAttention
 from kattn.layers.encoding import Encoding as Encoding
 from kattn.layers.frequency_channel_attention import FrequencyChannelAttention as FrequencyChannelAttention
 from kattn.layers.gated_channel_transformation import GatedChannelTransformation as GatedChannelTransformation
 from kattn.layers.gather_excite import GatherExcite as GatherExcite
 from kattn.layers.global_context import GlobalContext as GlobalContext
+from kattn.layers.large_kernel_attention import LargeKernelAttention as LargeKernelAttention
+from kattn.layers.mixed_pooling import MixedPooling as MixedPooling
+from kattn.layers.multi_head_self_attention import MultiHeadSelfAttention2D as MultiHeadSelfAttention2D
 from kattn.layers.non_local import NonLocal as NonLocal
 from kattn.layers.non_local_means import NonLocalMeans as NonLocalMeans
 from kattn.layers.object_attention import ObjectAttention as ObjectAttention
@@ -44,6 +50,7 @@ from kattn.layers.pieces.resize_like import ResizeLike as ResizeLike
 from kattn.layers.pieces.rezero import ReZero as ReZero
 from kattn.layers.pieces.semantic_encoding_loss import SemanticEncodingLoss as SemanticEncodingLoss
 from kattn.layers.pieces.spectral_norm import SpectralNorm as SpectralNorm
+from kattn.layers.polarized import PolarizedSelfAttention as PolarizedSelfAttention
 from kattn.layers.psa import PointwiseSpatialAttention as PointwiseSpatialAttention
 from kattn.layers.rcan import ResidualChannelAttentionBlock as ResidualChannelAttentionBlock
 from kattn.layers.rcan import ResidualChannelAttentionGroup as ResidualChannelAttentionGroup
@@ -65,15 +72,18 @@ from kattn.layers.spatial_transformer import SpatialTransformer as SpatialTransf
 from kattn.layers.spatial_transformer import SpatialTransformerSampler as SpatialTransformerSampler
 from kattn.layers.split_attention import SplitAttention as SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
+from kattn.layers.strip_pooling import StripPooling as StripPooling
 from kattn.layers.style_attention import StyleAttention as StyleAttention
 from kattn.layers.style_attention_levels import MultiLevelStyleAttention as MultiLevelStyleAttention
 from kattn.layers.style_recalibration import StyleRecalibration as StyleRecalibration
 from kattn.layers.triplet_attention import TripletAttention as TripletAttention
 
 LAYERS: dict[str, type[keras.Layer]] = {
+    "a2": DoubleAttention,
     "abn": AttentionBranch,
     "afi": AttentiveFeatureIntegration,
     "bam": BottleneckAttention,
+    "bat": BilinearAttentionTransform,
     "c3": CrossChannelCommunication,
     "cbam": CBAM,
     "ccnet": CrissCrossAttention,
@@ -84,19 +94,23 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "danet_channel": ChannelSelfAttention,
     "danet_position": PositionAttention,
     "eca": EfficientChannelAttention,
+    "ema": EfficientMultiScaleAttention,
     "encoding": Encoding,
     "ese": EffectiveSqueezeExcite,
     "fca": FrequencyChannelAttention,
     "gc": GlobalContext,
     "gct": GatedChannelTransformation,
     "ge": GatherExcite,
+    "lka": LargeKernelAttention,
     "lsrag": LocalSourceResidualAttentionGroup,
+    "mhsa": MultiHeadSelfAttention2D,
     "nl": NonLocal,
     "nlm": NonLocalMeans,
     "object_attention": ObjectAttention,
     "object_context": ObjectContext,
     "object_context_asp": ASPObjectContext,
     "object_context_pyramid": PyramidObjectContext,
+    "polarized": PolarizedSelfAttention,
     "psa": PointwiseSpatialAttention,
     "rab": ResidualLocalAttentionBlock,
     "ran": ResidualAttention,
@@ -121,6 +135,8 @@ LAYERS: dict[str, type[keras.Layer]] = {
     "srm": StyleRecalibration,
     "stn": SpatialTransformer,
     "stn_sampler": SpatialTransformerSampler,
+    "strip": StripPooling,
+    "strip_mixed": MixedPooling,
     "triplet": TripletAttention,
 }
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from kattn.layers.pieces.maps import softmax_mean
+from kattn.layers.pieces.norms import LN_EPSILON, standardised
 from kattn.layers.pieces.pointwise import pointwise
-from kattn.layers.pieces.portable import integers
 from kattn.layers.pieces.widths import checked_reduction, feature_map_channels, hidden_width
 
-LN_EPSILON = 1e-5  # torch's, as in the authors' code; Keras's default is 1e-3
 FUSIONS = {"add": ("add",), "scale": ("scale",), "both": ("scale", "add")}
 
 
@@ -101,22 +99,7 @@ class GlobalContext(keras.Layer):
     def _transform(self, context: Any, fusion: str) -> Any:
         hidden = self.reduce[fusion](context)
         gamma, beta = (ops.cast(v[fusion], hidden.dtype) for v in (self.gamma, self.beta))
-        return self.expand[fusion](ops.relu(self._normalised(hidden) * gamma + beta))
-
-    def _normalised(self, hidden: Any) -> Any:
-        """Layer normalisation, written out: Keras's emits an operation that int8 runtimes compute in float."""
-        centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
-        if not integers():
-            return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + self.epsilon)
-        # 8 bits of a variance are 4 of a deviation, and a small one becomes 0. A vector brought to length 1 is one
-        # operation for integer runtimes, exact inside; a constant entry stands for epsilon.
-        count = hidden.shape[-1]
-        if count == 1:
-            return ops.zeros_like(hidden)
-        constant = ops.full_like(centred[..., :1], math.sqrt(count * self.epsilon))
-        vector = ops.concatenate([centred, constant], axis=-1)
-        unit = vector * ops.rsqrt(ops.sum(ops.square(vector), axis=-1, keepdims=True))
-        return unit[..., :count] * math.sqrt(count)
+        return self.expand[fusion](ops.relu(standardised(hidden, self.epsilon) * gamma + beta))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, and the weights' where they are returned."""

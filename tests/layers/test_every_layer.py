@@ -12,7 +12,7 @@ from kattn.layers import names
 # The other blocks' own tests draw sizes too, and compare with loops.
 DRAWN_HERE = {"abn", "afi", "bam", "cbam", "context_encoding", "gc", "object_context", "se"}
 # ABN's branch always gives its map, the sampler has no attention, the groups leave theirs to the layers inside.
-NOTHING_ON_REQUEST = {"abn", "stn_sampler", "lsrag", "rcab", "rcan", "san"}
+NOTHING_ON_REQUEST = {"abn", "stn_sampler", "lsrag", "rcab", "rcan", "san", "strip_mixed"}
 FREE = [name for name, case in CASES.items() if case.free]
 
 

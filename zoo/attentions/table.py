@@ -7,28 +7,35 @@ from __future__ import annotations
 
 import functools
 
+from kattn.layers.bilinear_attention_transform import BilinearAttentionTransform
 from kattn.layers.bottleneck_attention import BottleneckAttention
 from kattn.layers.cbam import CBAM
 from kattn.layers.coordinate_attention import CoordinateAttention
 from kattn.layers.cross_channel import CrossChannelCommunication
+from kattn.layers.double_attention import DoubleAttention
 from kattn.layers.eca import EfficientChannelAttention
 from kattn.layers.effective_squeeze_excite import EffectiveSqueezeExcite
+from kattn.layers.efficient_multi_scale import EfficientMultiScaleAttention
 from kattn.layers.frequency_channel_attention import FrequencyChannelAttention
 from kattn.layers.gated_channel_transformation import GatedChannelTransformation
 from kattn.layers.gather_excite import GatherExcite
 from kattn.layers.global_context import GlobalContext
+from kattn.layers.large_kernel_attention import LargeKernelAttention
+from kattn.layers.multi_head_self_attention import MultiHeadSelfAttention2D
 from kattn.layers.non_local import NonLocal
+from kattn.layers.polarized import PolarizedSelfAttention
 from kattn.layers.selective_kernel import SelectiveKernel
 from kattn.layers.shuffle_attention import ShuffleAttention
 from kattn.layers.simam import SimAM
 from kattn.layers.simplified_non_local import SimplifiedNonLocal
 from kattn.layers.split_attention import SplitAttention
 from kattn.layers.squeeze_excite import SqueezeExcite
+from kattn.layers.strip_pooling import StripPooling
 from kattn.layers.style_recalibration import StyleRecalibration
 from kattn.layers.triplet_attention import TripletAttention
 from kattn.zoo.attentions.abn import attention_branch
 from kattn.zoo.attentions.afi import AFIConv
-from kattn.zoo.grammar.factories import as_conv
+from kattn.zoo.grammar.factories import as_bare_conv, as_conv
 from kattn.zoo.grammar.sites import Attention
 
 SE_PAPER = "Hu, Shen, Sun. Squeeze-and-Excitation Networks. CVPR 2018. arXiv:1709.01507"
@@ -52,6 +59,13 @@ SIMAM_PAPER = "Yang, Zhang, Li, Xie. SimAM: A Simple, Parameter-Free Attention M
 GCT_PAPER = "Yang, Zhu, Wu, Yang. Gated Channel Transformation. CVPR 2020. arXiv:1909.11519"
 TRIPLET_PAPER = "Misra, Nalamada, Arasanipalai, Hou. Rotate to Attend. WACV 2021. arXiv:2010.03045"
 
+EMA_PAPER = "Ouyang et al. Efficient Multi-Scale Attention Module. ICASSP 2023. arXiv:2305.13563"
+A2_PAPER = "Chen, Kalantidis, Li, Yan, Feng. A2-Nets: Double Attention Networks. NeurIPS 2018. arXiv:1810.11579"
+BAT_PAPER = "Chi, Yuan, Mu, Wang. Non-Local Neural Networks With Grouped Bilinear Attentional Transforms. CVPR 2020"
+LKA_PAPER = "Guo, Lu, Liu, Cheng, Hu. Visual Attention Network. CVM 2023. arXiv:2202.09741"
+POLARIZED_PAPER = "Liu, Liu, Fan, Huang. Polarized Self-Attention. Neurocomputing 2022. arXiv:2107.00782"
+STRIP_PAPER = "Hou, Zhang, Cheng, Feng. Strip Pooling. CVPR 2020. arXiv:2003.13328"
+BOTNET_PAPER = "Srinivas et al. Bottleneck Transformers for Visual Recognition. CVPR 2021. arXiv:2101.11605"
 
 # Networks differ in how many stages they have before stride 4, so the rules count back from the last stage, c5.
 
@@ -84,6 +98,26 @@ def spread(block: int, count: int) -> bool:
 def first(block: int, count: int) -> bool:
     """The first block of the stage."""
     return block == 1
+
+
+def last_stage(stage: int, count: int) -> bool:
+    """c5."""
+    return stage == count
+
+
+def ends_and_last_stage(block: int, blocks: int, stage: int, stages: int) -> bool:
+    """SPNet's choice: the last block of every stage, and all blocks of the last."""
+    return block == blocks or stage == stages
+
+
+def halves_and_thirds(block: int, blocks: int, stage: int, stages: int) -> bool:
+    """The BAT authors' choice: two in the third-last stage, three in the one before the last, spread evenly.
+
+    After every second of 4 blocks and every fourth of 8; after every second of 6, every seventh of 23 and every twelfth
+    of 36.
+    """
+    wanted = 2 if stage == stages - 2 else 3
+    return block % min(blocks, max(2, blocks // wanted)) == 0
 
 
 # Larger maps are resized to 16x16, as in the authors' CIFAR networks: the parameters grow with the square of the area.
@@ -119,6 +153,17 @@ ATTENTIONS: dict[str, Attention] = {
     # The AFI paper's Table 9: the second mechanism stands on the result R of every AFI module.
     "afi": Attention(first_conv=AFIConv, partners=(("residual", "integrated"),), paper=AFI_PAPER),
     "abn": Attention(tail=attention_branch, paper=ABN_PAPER),
+    "lka": Attention(residual=LargeKernelAttention, paper=LKA_PAPER),
+    "ema": Attention(residual=EfficientMultiScaleAttention, paper=EMA_PAPER),
+    "polarized": Attention(inner=PolarizedSelfAttention, paper=POLARIZED_PAPER),
+    "strip": Attention(inner=StripPooling, blocks_of_stages=ends_and_last_stage, paper=STRIP_PAPER),
+    # Between blocks, as NL: residual blocks themselves.
+    "a2": Attention(output=DoubleAttention, stages=middle_two, blocks=spread, paper=A2_PAPER),
+    "bat": Attention(
+        output=BilinearAttentionTransform, stages=middle_two, blocks_of_stages=halves_and_thirds, paper=BAT_PAPER
+    ),
+    # In place of the 3x3 convolution, whose normalisation and activation follow it.
+    "mhsa": Attention(spatial_conv=as_bare_conv(MultiHeadSelfAttention2D), stages=last_stage, paper=BOTNET_PAPER),
 }
 # Combinations that papers print, which the catalogue lists; any other is built by its name all the same.
 PRINTED = ("afi_se", "afi_cbam", "afi_eca", "afi_ge")

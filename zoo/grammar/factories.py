@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 from kattn.graph.copies import accepted, copy_layer
+from kattn.layers.pieces.norms import BN_EPSILON
 from kattn.layers.pieces.rezero import ReZero, is_identity
-from kattn.zoo.grammar.convolutions import conv_bn
+from kattn.zoo.grammar.convolutions import bn_act, conv_bn
 
 # Called with a mechanism's options and a name; gives a callable on tensors, such as a layer.
 Factory = Callable[..., Any]
@@ -60,6 +61,36 @@ def as_conv(layer: type[keras.layers.Layer]) -> Factory:
     def factory(**options: Any) -> Callable[..., Any]:
         def apply(x: Any, filters: int, kernel_size: int, strides: int, *, name: str, groups: int = 1, **_: Any) -> Any:
             return layer(filters, strides=strides, groups=groups, name=f"{name}_{layer_name(layer)}", **options)(x)
+
+        return apply
+
+    factory.__wrapped__ = layer  # type: ignore[attr-defined]  # its options are the layer's
+    return factory
+
+
+def as_bare_conv(layer: type[keras.layers.Layer]) -> Factory:
+    """A `spatial_conv` factory from a layer class that replaces the 3x3 convolution alone.
+
+    The normalisation and the activation follow it, as BoTNet's follow its self-attention. The layer takes the filters
+    and strides of the convolution.
+    """
+
+    def factory(**options: Any) -> Callable[..., Any]:
+        def apply(
+            x: Any,
+            filters: int,
+            kernel_size: int,
+            strides: int,
+            *,
+            name: str,
+            activation: str | None = "relu",
+            norm: bool = True,
+            epsilon: float = BN_EPSILON,
+            gamma: str = "ones",
+            **_: Any,
+        ) -> Any:
+            x = layer(filters, strides=strides, name=f"{name}_{layer_name(layer)}", **options)(x)
+            return bn_act(x, activation, epsilon=epsilon, gamma=gamma, name=name) if norm else x
 
         return apply
 

@@ -79,7 +79,9 @@ class Sites:
 
     def wanted(self, part: Attention, stage: int | None, block: Block) -> bool:
         """Whether a part is wanted in a stage, and in a block (number, count) of it."""
-        return (stage is None or part.stages(stage, self.count)) and (block is None or part.blocks(*block))
+        if stage is None:
+            return True
+        return part.stages(stage, self.count) if block is None else part.in_block(*block, stage, self.count)
 
     def at_convolutions(self) -> contextlib.AbstractContextManager[None]:
         """Within it, what the attention has at `conv_input` stands in front of every convolution that is built."""

@@ -25,10 +25,17 @@ from kattn.zoo.grammar.factories import Factory, factory_options, identity, plai
 
 # (number, count), counted from 1, to whether the attention is wanted there.
 Rule = Callable[[int, int], bool]
+# (block, blocks, stage, stages), counted from 1, to the same.
+BlockRule = Callable[[int, int, int, int], bool]
 
 
 def every(number: int, count: int) -> bool:
     """All stages, or all blocks."""
+    return True
+
+
+def anywhere(block: int, blocks: int, stage: int, stages: int) -> bool:
+    """All blocks of all stages."""
     return True
 
 
@@ -57,6 +64,7 @@ class Attention:
         tail: Once: (x, last_stage, head, **options) to the network's outputs; `last_stage` is a function.
         stages: In which stages the sites apply.
         blocks: In which blocks of a stage the per-block sites apply.
+        blocks_of_stages: The same where stages differ: strip pooling stands in other blocks of the last stage.
         partners: (site, another): what other mechanisms have at the site stands at the other one beside this mechanism.
         paper: Where the mechanism was published.
     """
@@ -77,6 +85,7 @@ class Attention:
     tail: Factory = plain_tail
     stages: Rule = every
     blocks: Rule = every
+    blocks_of_stages: BlockRule = anywhere
     partners: tuple[tuple[str, str], ...] = ()
     paper: str = ""
 
@@ -92,6 +101,14 @@ class Attention:
     def used_sites(self) -> tuple[str, ...]:
         """Names of the sites that are not the plain network's."""
         return tuple(site for site in SITES if getattr(self, site) is not SITES[site])
+
+    def in_block(self, block: int, blocks: int, stage: int, stages: int) -> bool:
+        """Whether the per-block sites apply in this block, all numbers counted from 1."""
+        return (
+            self.stages(stage, stages)
+            and self.blocks(block, blocks)
+            and self.blocks_of_stages(block, blocks, stage, stages)
+        )
 
     def movable(self) -> str | None:
         """The site whose layer `position=` can move to another place; None where nothing can be moved."""
@@ -173,7 +190,7 @@ def only_stages(stages: int | Iterable[int]) -> Rule:
 SITES: Mapping[str, Factory] = {
     field.name: field.default  # type: ignore[misc]
     for field in dataclasses.fields(Attention)
-    if field.name not in ("stages", "blocks", "partners", "paper")
+    if field.name not in ("stages", "blocks", "blocks_of_stages", "partners", "paper")
 }
 # Sites that hold one thing only, in place of the plain network's.
 REPLACED = tuple(site for site, factory in SITES.items() if factory is not identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -22,3 +23,12 @@ def averaging(old: Any, new: int, dtype: str = "float32") -> Any:
     if known:
         return (inside / (end - start)[:, None]).astype(dtype)
     return ops.cast(inside, dtype) / ops.cast(end - start, dtype)[:, None]
+
+
+def adaptive_average(x: Any, size: tuple[int, int]) -> Any:
+    """A (batch, height, width, channels) map to (batch, *size, channels), by two products with constant matrices."""
+    _, height, width, channels = ops.shape(x)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    rows, columns = (averaging(old, new, dtype) for old, new in zip((height, width), size, strict=True))
+    x = ops.matmul(ops.convert_to_tensor(rows), ops.reshape(x, (-1, height, width * channels)))
+    return ops.matmul(ops.convert_to_tensor(columns), ops.reshape(x, (-1, size[0], width, channels)))

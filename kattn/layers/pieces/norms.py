@@ -1,13 +1,17 @@
-"""Batch normalisation with the references' settings; on TensorFlow it trains by one fused kernel."""
+"""Batch normalisation with the references' settings, fused on TensorFlow; layer normalisation written out."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
+from kattn.layers.pieces.portable import integers
+
 BN_EPSILON = 1e-5  # every reference implementation's; Keras's own default is 1e-3
+LN_EPSILON = 1e-5  # torch's; Keras's default is 1e-3
 BN_MOMENTUM = 0.9  # weight of the old statistics: torch's 0.1 on the new ones
 
 
@@ -67,3 +71,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
             old = tf.cast(moving, "float32")
             moving.assign(old * self.momentum + new * (1.0 - self.momentum))
         return outputs
+
+
+def standardised(hidden: Any, epsilon: float) -> Any:
+    """Layer normalisation, written out: Keras's emits an operation that int8 runtimes compute in float."""
+    centred = hidden - ops.mean(hidden, axis=-1, keepdims=True)
+    if not integers():
+        return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + epsilon)
+    # 8 bits of a variance are 4 of a deviation, and a small one becomes 0. A vector brought to length 1 is one
+    # operation for integer runtimes, exact inside; a constant entry stands for epsilon.
+    count = hidden.shape[-1]
+    if count == 1:
+        return ops.zeros_like(hidden)
+    constant = ops.full_like(centred[..., :1], math.sqrt(count * epsilon))
+    vector = ops.concatenate([centred, constant], axis=-1)
+    unit = vector * ops.rsqrt(ops.sum(ops.square(vector), axis=-1, keepdims=True))
+    return unit[..., :count] * math.sqrt(count)

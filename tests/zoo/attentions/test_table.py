@@ -4,7 +4,7 @@ import pytest
 from support.models import trainable
 
 from kattn.zoo import create
-from kattn.zoo.attentions.table import ATTENTIONS, last_four, middle_two, next_to_last, spread
+from kattn.zoo.attentions.table import ATTENTIONS, halves_and_thirds, last_four, middle_two, next_to_last, spread
 
 SHORT = {"depths": (1, 1, 1)}
 
@@ -76,3 +76,32 @@ def test_rules_count_from_the_last_stage():
 def test_coordinate_attention_stands_at_the_expanded_width_of_blocks_that_expand():
     found = [layer for layer in create("coord_mobilenet_v2").layers if layer.name.endswith("coordinate_attention")]
     assert len(found) == 16 and found[0].input.shape[-1] == 96
+
+
+def test_strips_stand_at_the_ends_of_stages_and_in_all_of_the_last():
+    found = where("strip_resnet20", "strip_pooling", depths=(3, 2, 2))
+    assert found == ["stage1_block3", "stage2_block2", "stage3_block1", "stage3_block2"]
+
+
+def test_bilinear_transforms_stand_where_their_authors_put_them():
+    """Of ResNet-50, -101 and -152."""
+    depths = {(4, 6): ([2, 4], [2, 4, 6]), (4, 23): ([2, 4], [7, 14, 21]), (8, 36): ([4, 8], [12, 24, 36])}
+    for blocks, expected in depths.items():
+        found = [
+            [block for block in range(1, count + 1) if halves_and_thirds(block, count, stage, 4)]
+            for stage, count in zip((2, 3), blocks, strict=True)
+        ]
+        assert tuple(found) == expected
+    assert where("bat_resnet20", "transform", depths=(2, 2, 1)) == [
+        f"stage{i}_block2_bilinear_attention" for i in (1, 2)
+    ]
+
+
+def test_self_attention_takes_the_last_stages_convolutions_place_and_is_normalised():
+    model = create("mhsa_resnet20", input_shape=(8, 8, 3), **SHORT)
+    names = [layer.name for layer in model.layers if layer.name.startswith("stage3_block1_conv1")]
+    assert [name.removeprefix("stage3_block1_conv1_") for name in names] == [
+        "multi_head_self_attention2d",
+        "bn",
+        "relu",
+    ]

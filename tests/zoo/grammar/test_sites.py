@@ -7,13 +7,14 @@ import keras
 import pytest
 
 from kattn.layers.cbam import CBAM
+from kattn.layers.multi_head_self_attention import MultiHeadSelfAttention2D
 from kattn.layers.selective_kernel import SelectiveKernel
 from kattn.layers.squeeze_excite import SqueezeExcite
 from kattn.zoo import create
 from kattn.zoo.attentions.table import ATTENTIONS
 from kattn.zoo.backbones.table import BACKBONES
 from kattn.zoo.grammar.assembly import Head
-from kattn.zoo.grammar.factories import as_conv, factory_options, layer_name
+from kattn.zoo.grammar.factories import as_bare_conv, as_conv, factory_options, layer_name
 from kattn.zoo.grammar.placing import Sites
 from kattn.zoo.grammar.sites import Attention, only_stages
 
@@ -72,6 +73,16 @@ def test_stages_must_exist(stages):
         only_stages(stages)(1, 3)
 
 
+def test_a_rule_of_blocks_may_differ_from_stage_to_stage():
+    """Beside the rules of stages and of blocks, which still hold."""
+    early = Attention(residual=SqueezeExcite, blocks_of_stages=lambda block, blocks, stage, stages: block <= stage)
+    x = keras.Input((4, 4, 8))
+    for attention, wanted in ((early, {(1, 1), (2, 1), (2, 2)}), (early.bind(stages=2), {(2, 1), (2, 2)})):
+        sites = Sites(attention, 2)
+        places = [(stage, block) for stage in (1, 2) for block in (1, 2, 3)]
+        assert {(s, b) for s, b in places if sites.stage(s, 3).block(b).residual(x) is not x} == wanted
+
+
 def test_layers_are_named_after_their_class():
     assert layer_name(functools.partial(CBAM, reduction=2)) == "cbam"
     assert layer_name(as_conv(SelectiveKernel)) == "selective_kernel"
@@ -123,3 +134,13 @@ def test_every_convolution_has_an_input():
         "stage3_block1_shortcut": 32,
     }
     assert "stages" not in Attention(conv_input=SqueezeExcite).options()
+
+
+@pytest.mark.parametrize(("norm", "followed"), [(True, ["bn", "relu"]), (False, [])])
+def test_a_bare_convolution_is_normalised_where_the_block_does_not_do_it_later(norm, followed):
+    sites = Sites(Attention(spatial_conv=as_bare_conv(MultiHeadSelfAttention2D)), 1)
+    x = keras.Input((4, 4, 8))
+    y = sites.stage(1).block(1).spatial_conv(x, 12, 3, 2, groups=2, norm=norm)
+    _, attention, *behind = keras.Model(x, y).layers
+    assert isinstance(attention, MultiHeadSelfAttention2D) and sites.placed
+    assert [layer.name.rpartition("_")[2] for layer in behind] == followed and tuple(y.shape[1:]) == (2, 2, 12)
