@@ -126,6 +126,7 @@ def test_an_lstm_over_columns(tmp_path):
     assert not {"Loop", "Shape"} & set(right(model, "onnx", tmp_path).ops)
 
 
+@pytest.mark.slow
 def test_a_loop_that_ends_tensorflows_calibrator_ends_a_child(tmp_path):
     long = network(lambda x: layers.LSTM(3, name="reader")(layers.Reshape((66, 8))(x[:, :6, :11])))
     with pytest.raises(ExportError, match=r"ended the process that it ran in.*\(layers: reader\).*float16"):

@@ -98,6 +98,7 @@ def losses(folder):
     return np.array([[row["loss"], row["val_loss"]] for row in RunFolder(folder).history()])
 
 
+@pytest.mark.slow
 def test_two_devices_of_tensorflow_train_as_one_does(tmp_path):
     process = start(tmp_path / "two", "all", KERAS_BACKEND="tensorflow")
     one = run(tmp_path / "one")

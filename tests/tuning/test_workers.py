@@ -38,6 +38,7 @@ def kill_worker1(children, log, line):
     threading.Thread(target=wait, daemon=True).start()
 
 
+@pytest.mark.slow
 def test_two_workers_find_the_same_and_a_dead_one_is_started_again(pretended, children, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(workers, "COMMAND", PRETENDED_WORKER)
     options = {"space": {"reduction": [4, 8]}, "overrides": {"epochs": 2}}
