@@ -7,7 +7,6 @@ from kattn.layers.frequency_channel_attention import COUNTS, FREQUENCIES
 from kattn.layers.pieces.adaptive_pooling import averaging
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     check_layer(FrequencyChannelAttention(2, "top4", return_attention=True), image(2, 6, 5, 8))
 

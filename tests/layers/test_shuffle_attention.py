@@ -5,7 +5,6 @@ from support.layer_checks import build, check_free_sizes, image, parameters, ran
 from kattn.layers import ShuffleAttention
 
 
-@pytest.mark.representative
 def test_behaves_as_a_layer_should(check_layer):
     check_layer(ShuffleAttention(groups=2, return_attention=True), image(2, 6, 5, 8))
 

@@ -16,7 +16,7 @@ from kattn.zoo.attentions.table import ATTENTIONS
 
 TABLE = list(csv.DictReader((TESTS / "data" / "architectures_modern.csv").read_text().splitlines()))
 ROWS = {row["call"]: (int(row["params"]), int(row["macs"])) for row in TABLE if row["call"]}
-QUICK = {"coord_mobilenet_v2()", "simam_resnet18()", "triplet_resnet18()", "mhsa_resnet50()"}
+QUICK = {"coord_mobilenet_v2()", "mhsa_resnet50()"}
 OTHER_NETWORKS = {
     "spnet": "segmentation backbones with a deep stem, stride 8 and no classifier",
     "vovnet": "VoVNetV2 is no backbone of the zoo",
