@@ -72,6 +72,8 @@ def make_builder(
             arguments["stages"] = chosen_stages(attention.bind(stages=arguments["stages"]), backbone.stages)
         weights, start = arguments.get("weights"), arguments.get("start")
         check_start(name, start, attention, plain)
+        if not attention.used_sites():
+            start = arguments["start"] = None  # the plain network begins as itself
         if weights is None:
             arguments.pop("cache_dir", None)
             return of_options(arguments)

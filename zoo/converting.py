@@ -14,7 +14,7 @@ from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.foreign_files import open_tensors
 from kattn.zoo.weights.pairing import Mismatch, listing
 from kattn.zoo.weights.recognition import HEAD, count_classes
-from kattn.zoo.weights.saving import built_with, save_weights
+from kattn.zoo.weights.saving import save_weights
 
 logger = logging.getLogger("kattn")
 
@@ -106,5 +106,5 @@ def convert(
             options.get("std", backbone.std),
         )
     if out is not None:
-        save_weights(network, out, half=half, about={"model": model, "options": built_with(network) | options})
+        save_weights(network, out, half=half)
     return network

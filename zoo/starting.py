@@ -26,8 +26,6 @@ def check_start(name: str, start: Any, attention: AnyAttention, plain: str) -> N
         return
     if start != IDENTITY:
         raise ValueError(f'start must be None or "{IDENTITY}". Received: start={start!r}')
-    if not attention.used_sites():
-        raise ValueError(f'{name} has no attention: start="{IDENTITY}" means nothing here. Leave it out.')
     if replaces_convolutions(attention.used_sites()):
         sites = ", ".join(site for site in attention.used_sites() if site in REPLACED)
         raise ValueError(

@@ -43,7 +43,10 @@ def check_on(subject: Subject, backend: str) -> str:
         as_model(subject.layer, *subject.inputs).save(f"{folder}/model.keras")
         np.savez(f"{folder}/inputs.npz", **{f"x{i}": x for i, x in enumerate(subject.inputs)})
         Path(folder, "where.json").write_text(json.dumps({"module": kind.__module__, "file": source}), encoding="utf-8")
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = os.environ | {
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        }
         command = [sys.executable, "-m", "kattn.layer_checks.elsewhere", folder]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)

@@ -259,9 +259,23 @@ class RunFolder:
             model = _load(self.path / MODEL, file)
         except Exception as error:  # Keras raises errors of many kinds for damaged configurations
             reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+            if missing := self._missing():
+                reason = (
+                    f"{', '.join(missing)} is not registered in this process. Import the file that registers it "
+                    "(--import my_layers.py on the command line)."
+                )
             raise RunError(f"The model in {self.path} ({MODEL}, {file.name}) cannot be read: {reason}") from error
         self.remember(model)
         return model
+
+    def _missing(self) -> list[str]:
+        """The classes of one's own that the model names and this process does not know."""
+        from kattn.graph.missing import missing_classes  # imports Keras
+
+        try:
+            return missing_classes(self._read_json(MODEL, MOST_MODEL))
+        except RunError:
+            return []
 
     def remember(self, model: Any) -> None:
         """Keep with the run's model what is recorded of it, as long as it is in memory."""

@@ -17,7 +17,7 @@ Choices = list[Any] | dict[str, Any]
 DEFAULT_SPACE = {"reduction": [2, 4, 8, 16]}
 RECIPE = "recipe."
 NAMES = ("mechanism", "backbone")  # these two make the model's name, also where an option of a mechanism is called so
-START = ("weights", "freeze")  # options of every model that can be searched; the data decide the others
+START = ("weights", "start", "freeze")  # options of every model that can be searched; the data decide the others
 RANGE = ("low", "high", "log")
 DIGITS = 6  # significant digits of a continuous value: KerasTuner sends it to its workers as a 32-bit float
 

@@ -134,3 +134,29 @@ def test_help_listing_and_describing_import_no_keras():
 def test_it_runs_as_a_module(module):
     command = [sys.executable, "-m", module, "list", "se_resnet20"]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "se_resnet20\n"
+
+
+OWN = """
+import keras, kattn
+
+@keras.saving.register_keras_serializable("cli_tests")
+class OwnGate(keras.Layer):
+    def call(self, x):
+        return -x
+
+kattn.zoo.register("owngate", OwnGate)
+"""
+
+
+def test_every_command_imports_attention_of_ones_own(tmp_path, capsys):
+    from kattn.zoo.attentions import named
+
+    file = tmp_path / "own_gate.py"
+    file.write_text(OWN)
+    try:
+        assert main(["list", "owngate_resnet2*", "--import", str(file)]) == 0
+        assert capsys.readouterr().out.split() == ["owngate_resnet20"]
+        assert main(["info", "owngate_resnet20", "--import", str(file)]) == 0
+        assert "attention  owngate" in capsys.readouterr().out
+    finally:
+        named.REGISTERED.clear()

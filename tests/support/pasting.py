@@ -12,6 +12,7 @@ from pathlib import Path
 def main():
     told = json.load(sys.stdin)
     names = {"__name__": "__main__"}
+    sys.path.insert(0, "")  # as at a prompt: files of the page are modules
     exec(compile(told["before"], "before the page", "exec"), names)
     for block in told["blocks"]:
         if block["name"]:

@@ -46,6 +46,22 @@ class Nameless(keras.Layer):
         return -x
 
 
+@keras.saving.register_keras_serializable("own_tests")
+class Looking(keras.Layer):
+    """A gate of positions, given on request."""
+
+    def __init__(self, return_attention=False, **kwargs):
+        super().__init__(**kwargs)
+        self.return_attention = return_attention
+
+    def call(self, x):
+        gate = keras.ops.sigmoid(keras.ops.mean(x, axis=-1, keepdims=True))
+        return (x * gate, gate) if self.return_attention else x * gate
+
+    def get_config(self):
+        return {**super().get_config(), "return_attention": self.return_attention}
+
+
 @pytest.fixture
 def mygate():
     register("mygate", MyGate)
@@ -216,3 +232,13 @@ def test_weights_without_the_gate_are_not_taken_for_a_gate_without_weights(tmp_p
         ValueError, match=r'(?s)no attention but what its name says.*Weights of resnet20 go into .*start="identity"'
     ):
         create("resnet20", attention=Nameless, weights=path)
+
+
+def test_explanations_show_its_attention_and_certificates_name_it(tmp_path):
+    from kattn import explain, export
+
+    model = create("resnet20", attention=Looking, **SHORT)
+    assert explain.attention(model, X)["stage1_block1_looking"].shape == (2, 8, 8)
+    report = export.onnx(model, tmp_path / "own.onnx")
+    assert report.model == "looking_resnet20" and report.blocks == {"own_tests>Looking": 3}
+    assert "of looking_resnet20: 3 own_tests>Looking" in str(report)

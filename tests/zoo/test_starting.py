@@ -67,12 +67,17 @@ def test_frozen_stages_keep_the_weights_and_train_the_gates(plain):
     [
         ("afi_resnet20", r"takes the place of convolutions \(first_conv\)"),
         ("sk_resnet20", r"convolutions \(spatial_conv\)"),
-        ("resnet20", "has no attention"),
     ],
 )
 def test_what_cannot_be_undone_is_refused(name, message, plain):
     with pytest.raises(ValueError, match=message):
         create(name, weights=plain[1], start="identity")
+
+
+def test_the_plain_network_begins_as_itself(plain):
+    """So that a comparison with it has the same options for all."""
+    started = create("resnet20", weights=plain[1], start="identity", input_shape=(8, 8, 3))
+    assert largest_difference(started(X), plain[0](X)) == 0
 
 
 def test_another_start_is_refused():
