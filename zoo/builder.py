@@ -119,8 +119,10 @@ def make_builder(
         freeze, shown = arguments.pop("freeze", None), arguments.pop("name", None)
         shared = {key: value for key, value in arguments.items() if key in STANDARD or key in of_backbone}
         before = make_builder(plain, Attention(), backbone, plain)(**{**shared, "start": None})
-        arguments = {key: value for key, value in arguments.items() if key not in ("weights", "cache_dir")}
-        model = of_options({**built_with(before), **arguments, "name": shown})
+        said = {
+            key: value for key, value in arguments.items() if value is not None and key not in ("weights", "cache_dir")
+        }
+        model = of_options({**built_with(before), **said, "name": shown})
         take_over(model, before)
         if known := known_of(before):
             remember(model, known.stated, known.origin, known.detail)

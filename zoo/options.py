@@ -106,7 +106,9 @@ def docstring_of(name: str, attention: AnyAttention, backbone: Backbone) -> str:
         text = f"{key}: {text} Default: {option.default!r}."
         lines += textwrap.wrap(text, 118, initial_indent=" " * 4, subsequent_indent=" " * 8)
     for target in parts[1:]:
-        lines.append(f"    (see help({target.__module__}.{target.__qualname__}))")
+        lines.append(
+            f"    (see help({target.__module__}.{getattr(target, '__qualname__', type(target).__qualname__)}))"
+        )
     lines += ["", f"Backbone: {backbone.paper}"]
     if attention.paper:
         lines.append(f"Attention: {attention.paper}")

@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +43,7 @@ def check_on(subject: Subject, backend: str) -> str:
         raise Skipped("the class is not in a file that another process could import: move it to a module")
     with tempfile.TemporaryDirectory() as folder:
         as_model(subject.layer, *subject.inputs).save(f"{folder}/model.keras")
-        np.savez(f"{folder}/inputs.npz", **{f"x{i}": x for i, x in enumerate(subject.inputs)})
+        _save(f"{folder}/inputs.npz", "x", subject.inputs)
         Path(folder, "where.json").write_text(json.dumps({"module": kind.__module__, "file": source}), encoding="utf-8")
         environment = os.environ | {
             "KERAS_BACKEND": backend,
@@ -76,7 +78,12 @@ def main(folder: str) -> None:
     with np.load(f"{folder}/inputs.npz") as found:
         inputs = [found[f"x{i}"] for i in range(len(found.files))]
     outputs = run(keras.saving.load_model(f"{folder}/model.keras"), *inputs)
-    np.savez(f"{folder}/outputs.npz", **{f"y{i}": y for i, y in enumerate(outputs)})
+    _save(f"{folder}/outputs.npz", "y", outputs)
+
+
+def _save(path: str, letter: str, values: Sequence[Any]) -> None:
+    arrays: dict[str, Any] = {f"{letter}{i}": value for i, value in enumerate(values)}
+    np.savez(path, **arrays)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def shapes_of(nested: Any) -> list[tuple[int | None, ...]]:
     return [shape for part in nested for shape in shapes_of(part)]
 
 
-def promised_shapes(layer: keras.Layer, *inputs: np.ndarray) -> list[tuple[int | None, ...]]:
+def promised_shapes(layer: keras.Layer, *inputs: np.ndarray) -> list[tuple[Any, ...]]:
     """The shapes that a layer says its outputs have: by its own function, else by what Keras works out."""
     if type(layer).compute_output_shape is not keras.Layer.compute_output_shape:
         return shapes_of(layer.compute_output_shape(structure([x.shape for x in inputs])))

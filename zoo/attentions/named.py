@@ -72,13 +72,14 @@ def settled(given: Any) -> tuple[Named, bool]:
 
 def _factory(given: Any) -> Any:
     if isinstance(given, keras.Layer):
+        kind: type[keras.Layer] = type(given)
         config = {key: value for key, value in given.get_config().items() if key not in OF_KERAS}
-        if set(config) - accepted(type(given), config):
+        if set(config) - accepted(kind, config):
             raise ValueError(
-                f"attention: the configuration of {given.name} is not made of the arguments of {type(given).__name__}; "
+                f"attention: the configuration of {given.name} is not made of the arguments of {kind.__name__}; "
                 "give the class, or a function of name that makes the layer."
             )
-        return functools.partial(type(given), **config)
+        return functools.partial(kind, **config)
     is_layer = isinstance(given, type) and issubclass(given, keras.Layer)
     if is_layer or (callable(given) and not isinstance(given, type)):
         return given

@@ -49,7 +49,7 @@ def _described(factory: Any) -> str:
         preset, factory = {**factory.keywords, **preset}, factory.func
     target = unwrapped(factory)
     if not isinstance(target, type):
-        return f"{target.__module__}.{target.__qualname__}()"
+        return f"{target.__module__}.{getattr(target, '__qualname__', type(target).__qualname__)}()"
     name = keras.saving.get_registered_name(target)
     return name + (json.dumps(preset, sort_keys=True, default=repr) if preset else "")
 
