@@ -21,6 +21,7 @@ from kattn.graph.inside import all_layers
 from kattn.layers.pieces.portable import portable_graphs
 from kattn.suggest import closest
 
+PIECES = "kattn.layers.pieces."
 BATCH_BYTES = 64 * 2**20  # images of one batch while the model is run for comparison
 
 
@@ -74,10 +75,10 @@ class Source:
 
     @property
     def blocks(self) -> dict[str, int]:
-        """The layers that are not Keras's own: registered name to how many."""
+        """The layers that are not Keras's own, nor what kattn's are made of: registered name to how many."""
         kinds = [type(layer) for layer in all_layers(self.reference)]
-        own = [keras.saving.get_registered_name(kind) for kind in kinds if kind.__module__.partition(".")[0] != "keras"]
-        return dict(collections.Counter(own))
+        own = [kind for kind in kinds if not f"{kind.__module__}.".startswith(("keras.", PIECES))]
+        return dict(collections.Counter(map(keras.saving.get_registered_name, own)))
 
     @property
     def first(self) -> Taken:

@@ -37,7 +37,7 @@ def check_on(subject: Subject, backend: str) -> str:
     kind = type(subject.layer)
     try:
         source = inspect.getsourcefile(kind)
-    except TypeError:
+    except (TypeError, OSError):  # of a prompt, or written in C
         source = None
     if kind.__module__ == "__main__" or not source or not Path(source).is_file():
         raise Skipped("the class is not in a file that another process could import: move it to a module")
