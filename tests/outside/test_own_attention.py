@@ -61,7 +61,7 @@ def run(own, tmp_path_factory):
 
 
 def test_a_run_is_opened_where_the_class_is_registered(run):
-    found = kattn.open_run(run)
+    found = kattn.training.open_run(run)
     assert found.config["model"] == "outside_resnet20" and found.config["options"]["factor"] == 0.5
     assert found.model.get_layer("stage1_block1_outside_gate").factor == 0.5
 
@@ -73,6 +73,7 @@ def test_where_it_is_not_the_error_says_what_to_import(run, capsys, monkeypatch)
     assert "outside>OutsideGate is not registered in this process" in said and "--import my_layers.py" in said
 
 
+@pytest.mark.slow
 def test_a_class_given_as_an_option_is_recorded_by_its_name(own, run, tmp_path):
     kind = keras.saving.get_registered_object("outside>OutsideGate")
     options = {"attention": ("bam", kind), "depths": (1, 1, 1)}
