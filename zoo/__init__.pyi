@@ -133,7 +133,6 @@ class AbnAlphaPaddingOptions(Options, total=False):
     map_norm: bool
 
 class AbnAttentionOptions(Options, total=False):
-    attention: str
     mechanism: str
     attention_map: bool
     map_kernel_size: int
@@ -189,8 +188,8 @@ class AfiAlphaPaddingOptions(Options, total=False):
 
 class AfiCbamAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -200,8 +199,8 @@ class AfiCbamAlphaOptions(Options, total=False):
 class AfiCbamAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -215,8 +214,8 @@ class AfiCbamDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Optio
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -228,8 +227,8 @@ class AfiCbamDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -237,8 +236,8 @@ class AfiCbamDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     spatial_norm: bool
 
 class AfiCbamOptions(Options, total=False):
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -247,8 +246,8 @@ class AfiCbamOptions(Options, total=False):
 
 class AfiCbamZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     pools: Sequence[str]
     kernel_size: int
@@ -345,7 +344,7 @@ class AfiEcaZeroInitResidualOptions(Options, total=False):
 
 class AfiGeAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
@@ -354,7 +353,7 @@ class AfiGeAlphaOptions(Options, total=False):
 class AfiGeAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
@@ -367,7 +366,7 @@ class AfiGeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
@@ -378,14 +377,14 @@ class AfiGeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
     extent: int
 
 class AfiGeOptions(Options, total=False):
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
@@ -393,7 +392,7 @@ class AfiGeOptions(Options, total=False):
 
 class AfiGeZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int | None
+    reduction: int
     use_bias: bool
     stages: collections.abc.Iterable[int] | None
     variant: str
@@ -406,8 +405,8 @@ class AfiOptions(Options, total=False):
 
 class AfiSeAlphaOptions(Options, total=False):
     alpha: float
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
@@ -416,8 +415,8 @@ class AfiSeAlphaOptions(Options, total=False):
 class AfiSeAlphaPaddingOptions(Options, total=False):
     alpha: float
     padding: str
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
@@ -430,8 +429,8 @@ class AfiSeDepthsWidthsShortcutStemWidthsStemPoolZeroInitResidualOptions(Options
     stem_widths: Sequence[int] | None
     stem_pool: str
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
@@ -442,16 +441,16 @@ class AfiSeDepthsWidthsShortcutZeroInitResidualOptions(Options, total=False):
     widths: Sequence[int]
     shortcut: str
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
     divisor: int | None
 
 class AfiSeOptions(Options, total=False):
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
@@ -459,8 +458,8 @@ class AfiSeOptions(Options, total=False):
 
 class AfiSeZeroInitResidualOptions(Options, total=False):
     zero_init_residual: bool
-    reduction: int | None
-    use_bias: bool | None
+    reduction: int
+    use_bias: bool
     stages: collections.abc.Iterable[int] | None
     squeeze: str
     excitation: str
@@ -480,7 +479,7 @@ class AlphaPaddingOptions(Options, total=False):
     padding: str
 
 class AttentionOptions(Options, total=False):
-    attention: str
+    ...
 
 class BamAlphaOptions(Options, total=False):
     alpha: float
@@ -506,7 +505,6 @@ class BamAlphaPaddingOptions(Options, total=False):
     position: str
 
 class BamAttentionOptions(Options, total=False):
-    attention: str
     reduction: int
     dilation: int
     dilated_convs: int

@@ -25,7 +25,7 @@ from kattn.zoo.grammar.sites import Attention, chosen_stages
 from kattn.zoo.inputs import image_input, normalise
 from kattn.zoo.options import STANDARD, check_classifier, check_options, docstring_of, signature_of
 from kattn.zoo.starting import IDENTITY, check_start, model_name, suggesting_start, take_over
-from kattn.zoo.weights.agreement import as_built
+from kattn.zoo.weights.agreement import OWN_ATTENTION, as_built
 from kattn.zoo.weights.finding import Source, find_weights, is_of
 from kattn.zoo.weights.loading import load_weights
 from kattn.zoo.weights.saving import built_with, remember_built
@@ -54,7 +54,8 @@ def make_builder(
     of_backbone, of_attention = backbone.user_options(), attention.options()
     own = of_backbone | of_attention
     # An option without a default, or with a different one in each attention, says nothing of what is built.
-    defaults = {key: option.default for key, option in own.items() if option.default is not option.empty}
+    unsaid = attention.divided | {key for key, option in own.items() if option.default is option.empty}
+    defaults = {key: option.default for key, option in own.items() if key not in unsaid}
     if "stages" in own and (stages := chosen_stages(attention, backbone.stages)):
         defaults["stages"] = stages
     record = record_of(named)
@@ -63,10 +64,13 @@ def make_builder(
     stored = plain if record else name  # what weights are called
 
     def builder(**arguments: Any) -> keras.Model:
-        if arguments.get("attention") is not None:
+        given = arguments.get("attention")
+        # The residual attention network's own option of this name is a word.
+        if given is not None and not ("attention" in of_backbone and isinstance(given, str)):
             added, ordered = settled(arguments.pop("attention"))
             return with_attention((*named, *added), plain, backbone, ordered=ordered or bool(named))(**arguments)
-        arguments.pop("attention", None)
+        if given is None:
+            arguments.pop("attention", None)
         check_options(name, arguments, own)
         if arguments.get("stages") is not None:
             arguments["stages"] = chosen_stages(attention.bind(stages=arguments["stages"]), backbone.stages)
@@ -77,14 +81,14 @@ def make_builder(
         if weights is None:
             arguments.pop("cache_dir", None)
             return of_options(arguments)
-        given = {**arguments, **({"attention": record} if record else {})}
+        asked = {**arguments, **({OWN_ATTENTION: record} if record else {})}
         if start is not None and not is_of(weights, stored, record):
             return from_plain(arguments)
         cache_dir = arguments.pop("cache_dir", None)
         with suggesting_start(name, plain, attention):
-            source = find_weights(weights, stored, given, defaults, cache_dir)
+            source = find_weights(weights, stored, asked, defaults, cache_dir)
         options = dict(source.options)
-        recorded = options.pop("attention", ())
+        recorded = options.pop(OWN_ATTENTION, ())
         if recorded and recorded != record:
             there = of_record(recorded, source.shown)
             return with_attention(there, plain, backbone, ordered=True)(**arguments, cache_dir=cache_dir)
@@ -111,7 +115,7 @@ def make_builder(
             model = build(standard.pop("name") or name, bound, backbone, network, **standard)
         said = {key: None for key in arguments if key in own or (key == "start" and arguments[key])}
         built = as_built(arguments, said | defaults, backbone)
-        remember_built(model, stored, built | ({"attention": record} if record else {}))
+        remember_built(model, stored, built | ({OWN_ATTENTION: record} if record else {}))
         return model
 
     def from_plain(arguments: dict[str, Any]) -> keras.Model:

@@ -63,6 +63,7 @@ def signature_of(own: dict[str, inspect.Parameter]) -> inspect.Signature:
     standard = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for key, (annotation, default) in STANDARD.items()
+        if key not in own
     ]
     return inspect.Signature([*standard, *own.values()], return_annotation="keras.Model")
 

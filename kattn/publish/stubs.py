@@ -43,7 +43,8 @@ def stub_text() -> str:
             continue
         title = _camel(attention_name) if attention_name != "none" else ""
         kind = f"{title}{''.join(_camel(option) for option in own)}Options"
-        classes[kind] = [f"    {option.name}: {_annotation(option)}" for option in options.values()]
+        lines = [f"    {one.name}: {_annotation(one)}" for one in options.values() if one.name not in STANDARD]
+        classes[kind] = lines or ["    ..."]
         functions.append((name, kind))
     standard = [f"    {key}: {annotation}" for key, (annotation, _) in STANDARD.items()]
     lines = [HEADER + "\n".join(imports), "", CREATE, "", "class Options(TypedDict, total=False):", *standard, ""]

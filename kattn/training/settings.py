@@ -94,7 +94,7 @@ def default_folder(model: str, data: Any, recipe: Any, seed: int) -> Path:
 def recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a network of the zoo as JSON holds them; attention of one's own by the names of its classes."""
     found = as_json(options)
-    if options.get("attention") is not None:
+    if not isinstance(options.get("attention"), str | None):
         from kattn.zoo.attentions.named import settled
         from kattn.zoo.attentions.recorded import record_of
 

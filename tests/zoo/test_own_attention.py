@@ -182,7 +182,7 @@ def test_weights_record_it_and_build_it_again(tmp_path):
     model = create("resnet20", attention=("bam", MyGate), factor=0.5, **SHORT)
     randomise(model)
     path = save_weights(model, tmp_path / "own.weights.h5")
-    assert built_with(model)["attention"] == ("bam", "residual=own_tests>MyGate")
+    assert built_with(model)["own_attention"] == ("bam", "residual=own_tests>MyGate")
     for again in (create("resnet20", weights=path), create("resnet20", attention=("bam", MyGate), weights=path)):
         assert again.get_layer("stage1_block1_my_gate").factor == 0.5
         assert (

@@ -37,13 +37,21 @@ class Combination:
         """The factories at a site, in order."""
         return [factory for part in self.parts for factory in part.standing(site)]
 
+    @property
+    def divided(self) -> set[str]:
+        """Options whose defaults differ from part to part: where nothing is given, each part has its own."""
+        defaults: dict[str, list[Any]] = {}
+        for part in self.parts:
+            for name, option in part.options().items():
+                defaults.setdefault(name, []).append(option.default)
+        return {name for name, found in defaults.items() if any(one != found[0] for one in found)}
+
     def options(self) -> dict[str, inspect.Parameter]:
-        """What a user can set by keyword: the options of the parts. Where their defaults differ, None is each one's."""
+        """What a user can set by keyword: the options of the parts, each with the default of the first that has it."""
         found: dict[str, inspect.Parameter] = {}
         for part in self.parts:
             for name, option in part.options().items():
-                same = name not in found or found[name].default == option.default
-                found[name] = option if same else option.replace(default=None, annotation=f"{_text(option)} | None")
+                found.setdefault(name, option)
         return found
 
     def bind(self, **options: Any) -> Combination:
@@ -51,9 +59,8 @@ class Combination:
         known = self.options()
         if unknown := sorted(set(options) - set(known)):
             raise TypeError(f"Unknown option {', '.join(unknown)}. Options: {', '.join(sorted(known)) or 'none'}.")
-        given = {name: value for name, value in options.items() if value is not None or known[name].default is not None}
         return Combination(
-            tuple(part.bind(**{key: given[key] for key in part.options().keys() & given.keys()}) for part in self.parts)
+            tuple(part.bind(**{k: v for k, v in options.items() if k in part.options()}) for part in self.parts)
         )
 
 
@@ -97,8 +104,3 @@ def _moved(part: Attention, moves: dict[str, str]) -> Attention:
         if part.standing(old):
             changes |= {new: getattr(part, old), old: SITES[old]}
     return replace(part, **changes)
-
-
-def _text(option: inspect.Parameter) -> str:
-    given = option.annotation
-    return given.removesuffix(" | None") if isinstance(given, str) else getattr(given, "__name__", "Any")

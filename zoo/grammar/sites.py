@@ -94,6 +94,11 @@ class Attention:
         """This attention alone: what a combination has several of."""
         return (self,)
 
+    @property
+    def divided(self) -> set[str]:
+        """Options whose defaults differ from part to part: none, in one part."""
+        return set()
+
     def standing(self, site: str) -> list[Factory]:
         """What stands at a site: its factory, or nothing in the plain network."""
         return [] if getattr(self, site) is SITES[site] else [getattr(self, site)]

@@ -21,6 +21,8 @@ class OtherNetwork(ValueError):
 # Options that change nothing of what trained weights compute: how weights start, what flows back, what is given out
 # besides.
 SAME_FUNCTION = ("zero_init_residual", "detach", "attention_map")
+# Attention that is not in the model's name, as `zoo.attentions.recorded` writes it.
+OWN_ATTENTION = "own_attention"
 # How many tensors there are, and their sizes, say these: loading compares them where nothing is recorded.
 IN_TENSORS = ("depths", "widths")
 
@@ -40,12 +42,13 @@ def require_agreement(
 
     Raises: OtherNetwork, a ValueError, for another attention; ValueError for the first option that differs.
     """
-    was, asked = tuple(recorded.get("attention", ())), tuple(given.get("attention", recorded.get("attention", ())))
+    was = tuple(recorded.get(OWN_ATTENTION, ()))
+    asked = tuple(given.get(OWN_ATTENTION, was))
     if was != asked:
         told = [f"attention {', '.join(one)}" if one else "no attention but what its name says" for one in (was, asked)]
         raise OtherNetwork(f"{model}: the weights {shown} are of a network with {told[0]}. Received: {told[1]}.")
     for key, value in recorded.items():
-        if key in SAME_FUNCTION or key not in given or _same(given[key], value):
+        if key in (*SAME_FUNCTION, OWN_ATTENTION) or key not in given or _same(given[key], value):
             continue
         if key in ("mean", "std") and (value is None or given[key] is None):
             continue

@@ -16,7 +16,7 @@ from kattn.facts.recorded import stated_in
 from kattn.facts.stated import Stated
 from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
-from kattn.zoo.weights.agreement import IN_TENSORS, OtherNetwork, require_agreement
+from kattn.zoo.weights.agreement import IN_TENSORS, OWN_ATTENTION, OtherNetwork, require_agreement
 from kattn.zoo.weights.download import fetch
 from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
 from kattn.zoo.weights.foreign_files import open_tensors
@@ -126,7 +126,7 @@ def is_of(weights: Any, model: str, attention: tuple[str, ...]) -> bool:
         name, options, _ = _read_about(text)
     except (ValueError, TypeError, RecursionError):  # reading it as the plain network's says what is wrong
         return False
-    return name == model and options.get("start") is not None and options.get("attention", ()) == attention
+    return name == model and options.get("start") is not None and options.get(OWN_ATTENTION, ()) == attention
 
 
 def _own(path: Path, shown: str, model: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Source:
@@ -140,9 +140,9 @@ def _own(path: Path, shown: str, model: str, given: Mapping[str, Any], defaults:
     except (ValueError, TypeError, RecursionError) as problem:
         raise ValueError(f"{shown}: what the file says of its model is damaged: {problem}. Get it anew.") from None
     if name not in (None, model):
-        own = ", ".join(map(str, options.get("attention", ())))
+        own = ", ".join(map(str, options.get(OWN_ATTENTION, ())))
         raise OtherNetwork(f"{shown} do not belong to {model}: they are of {name}{f' with {own}' if own else ''}.")
-    options.setdefault("attention", ())
+    options.setdefault(OWN_ATTENTION, ())
     classes, mean, std = (options.pop(key, None) for key in ("classes", "mean", "std"))
     _require_tensors(shown, classes, options, shapes)
     recorded = {key: defaults.get(key) if value is None else value for key, value in options.items()}
