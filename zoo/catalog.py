@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 TABLE = "models.csv"
 PUBLISHED = "published.csv"
-REPLACING = {"afi", "sk", "splat"}  # attentions that take the place of convolutions; tests compare it with their sites
+# Attentions that take the place of convolutions; tests compare it with their sites.
+REPLACING = {"afi", "mhsa", "sk", "splat"}
 
 
 def _rows(name: str) -> csv.DictReader[str]:

@@ -13,7 +13,7 @@ import keras
 from kattn.zoo.attentions.named import Named, known
 from kattn.zoo.attentions.table import ATTENTIONS
 from kattn.zoo.grammar.factories import as_conv, layer_name, unwrapped
-from kattn.zoo.grammar.sites import SITES, Attention, every
+from kattn.zoo.grammar.sites import SITES, Attention
 
 AT_SITE = re.compile(r"(\w+)=([^{}]+)(\{.*\})?")
 BETWEEN = re.compile(r"; (?=\w+=)")
@@ -39,7 +39,9 @@ def of_record(record: Sequence[str], shown: str) -> Named:
 
 def _text(one: Attention) -> str:
     found = [f"{site}={_described(getattr(one, site))}" for site in one.used_sites()]
-    rules = [("blocks", one.blocks)] if one.blocks is not every else []
+    plain = Attention()
+    named = {key: getattr(one, key) for key in ("blocks", "blocks_of_stages")}
+    rules = [(key, rule) for key, rule in named.items() if rule is not getattr(plain, key)]
     return "; ".join(found + [f"{key}={rule.__qualname__}()" for key, rule in rules])
 
 
