@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from written_out import channels, generation, restoration, segmentation, spatial
+from written_out import channels, gates, generation, restoration, segmentation, spatial
 
 WRITTEN_OUT: dict[str, Callable[..., Any]] = {
     **channels.BLOCKS,
+    **gates.BLOCKS,
     **spatial.BLOCKS,
     **generation.BLOCKS,
     **segmentation.BLOCKS,
