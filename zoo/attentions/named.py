@@ -72,7 +72,7 @@ def settled(given: Any) -> tuple[Named, bool]:
 
 def _factory(given: Any) -> Any:
     if isinstance(given, keras.Layer):
-        kind: type[keras.Layer] = type(given)
+        kind: Any = type(given)
         config = {key: value for key, value in given.get_config().items() if key not in OF_KERAS}
         if set(config) - accepted(kind, config):
             raise ValueError(

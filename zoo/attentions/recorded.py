@@ -58,6 +58,7 @@ def _described(factory: Any) -> str:
 
 def _read(text: str, shown: str) -> tuple[str, Attention]:
     sites: dict[str, Any] = {}
+    kind: Any = None
     for part in BETWEEN.split(text):
         found = AT_SITE.fullmatch(part)
         site, name, preset = found.groups() if found else ("", part, None)
