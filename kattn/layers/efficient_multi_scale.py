@@ -71,7 +71,10 @@ class EfficientMultiScaleAttention(keras.Layer):
         columns = self.point(ops.mean(x, axis=1, keepdims=True))
         directed = self._normalise(x * ops.sigmoid(rows) * ops.sigmoid(columns))
         local = self.local(x)
-        weighed = self._weights(directed) * local + self._weights(local) * directed
+        # A normalised channel's mean is its beta, exactly; an integer runtime cannot take the mean of such a map.
+        means = ops.tile(ops.cast(self.beta, local.dtype), (self._groups,))
+        weighed = self._weights(ops.reshape(means, (1, 1, 1, -1))) * local
+        weighed = weighed + self._weights(ops.mean(local, axis=(1, 2), keepdims=True)) * directed
         # Sums over the channels of a group, and copies to them, by a constant matrix: maps stay of rank 4.
         member = np.repeat(np.eye(self._groups), x.shape[-1] // self._groups, axis=0)
         gate = ops.sigmoid(ops.matmul(weighed, ops.convert_to_tensor(member, dtype=weighed.dtype)))
@@ -86,10 +89,9 @@ class EfficientMultiScaleAttention(keras.Layer):
         variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
         return ops.cast(centred * (ops.rsqrt(variance + GN_EPSILON) * gamma) + beta, x.dtype)
 
-    def _weights(self, x: Any) -> Any:
+    def _weights(self, means: Any) -> Any:
         """Softmax of the means over the channels of each group, (batch, 1, 1, channels)."""
-        means = ops.mean(x, axis=(1, 2), keepdims=True)
-        channels = x.shape[-1]
+        channels = means.shape[-1]
         grouped = ops.reshape(means, (-1, 1, self._groups, channels // self._groups))
         return ops.reshape(softmax(grouped), (-1, 1, 1, channels))
 
