@@ -130,6 +130,8 @@ BY_OTHER_MEANS = {
     "zoo/weights/transfer.py": "a download goes on where it ended; it gets its name when it is whole and right",
     "kattn/children.py": "what a process prints",
     "kattn/child.py": "to nowhere",
+    "kattn/layer_checks/checks.py": "to a temporary folder",
+    "kattn/layer_checks/elsewhere.py": "to a temporary folder, for a child process",
     "kattn/locking.py": "it is opened to be read",
     "kattn/startup.py": "to nowhere",
     "export/proof/staging.py": "to a stage, all of which gets its names at once",

@@ -14,9 +14,11 @@ from kattn.zoo.weights.assigning import load_tensors
 from kattn.zoo.weights.foreign_files import open_tensors
 from kattn.zoo.weights.pairing import Mismatch, listing
 from kattn.zoo.weights.recognition import HEAD, count_classes
-from kattn.zoo.weights.saving import save_weights
+from kattn.zoo.weights.saving import remember_options, save_weights
 
 logger = logging.getLogger("kattn")
+
+NOT_KEPT = ("attention", "start", "freeze", "strict_options", "cache_dir", "name")  # are of this call, not of the file
 
 # What is tried where the file does not say how the network was built: variants of a ResNet.
 VARIANTS: tuple[dict[str, Any], ...] = (
@@ -106,5 +108,6 @@ def convert(
             options.get("std", backbone.std),
         )
     if out is not None:
+        remember_options(network, {key: value for key, value in options.items() if key not in NOT_KEPT})
         save_weights(network, out, half=half)
     return network

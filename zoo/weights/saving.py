@@ -30,6 +30,13 @@ def remember_built(model: keras.Model, name: str, options: Mapping[str, Any]) ->
     _built[model] = {"model": name, "options": plain}
 
 
+def remember_options(model: keras.Model, options: Mapping[str, Any]) -> None:
+    """Add options to how a model of the zoo was built: those that change no number, such as the size of its images."""
+    if model in _built:
+        known = _built[model]
+        remember_built(model, known["model"], {**options, **known["options"]})
+
+
 def built_with(model: keras.Model) -> dict[str, Any]:
     """The options of a model that a builder of the zoo gave in this process; empty for any other."""
     return dict(_built[model]["options"]) if model in _built else {}
