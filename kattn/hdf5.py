@@ -55,7 +55,8 @@ def write_weights(model: Any, path: str | os.PathLike[str], attributes: Mapping[
     if attributes:
         with h5py.File(memory, "r+") as file:
             file.attrs.update(attributes)
-    write_bytes(Path(path), memory.getbuffer())
+    with memory.getbuffer() as content:
+        write_bytes(Path(path), content)
 
 
 def write_model(model: Any, path: str | os.PathLike[str]) -> None:
@@ -65,7 +66,8 @@ def write_model(model: Any, path: str | os.PathLike[str]) -> None:
     # same archive.
     with naming(Path(path)):  # Keras makes a folder among the temporary files
         model.save(memory, zipped=False)
-    write_bytes(Path(path), memory.getbuffer())
+    with memory.getbuffer() as content:
+        write_bytes(Path(path), content)
 
 
 def largest_content(size: int) -> int:
@@ -158,7 +160,7 @@ def _read_apart(source: Path | io.BytesIO, name: str) -> None:
     with contextlib.ExitStack() as stack:
         if not isinstance(source, Path):
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "a.h5")
-            path.write_bytes(source.getbuffer())
+            path.write_bytes(source.getvalue())
             source = path
         try:
             about = source.stat()

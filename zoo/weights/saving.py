@@ -80,7 +80,8 @@ def save_weights(
         with h5py.File(memory, "r+") as file:
             file.attrs.update(attributes)
     make_folder(path.parent)
-    write_bytes(path, memory.getbuffer())
+    with memory.getbuffer() as content:
+        write_bytes(path, content)
     return path
 
 
