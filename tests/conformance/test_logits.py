@@ -164,7 +164,7 @@ def test_probabilities_of_a_layer_of_one_s_own_are_turned_back_and_what_is_unkno
     kernel = np.array([20.0, 0.0, 0.0])
     gradient, _ = step(compiled(lambda x: Own()(L.Dense(3)(x))), kernel, np.array([2]))
     np.testing.assert_allclose(gradient, [1, 0, -1], atol=1e-5)
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith("kattn")]  # TensorFlow logs, too
     gradient, _ = step(compiled(lambda x: Scores()(L.Dense(3)(x))), kernel, np.array([2]))
     np.testing.assert_allclose(gradient, [3, 0, -3], atol=1e-5)
     assert "is taken as logits" in caplog.text
