@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from support.logs import said
 from support.training import EAGER, arrays, tiny_model
 
 import kattn
@@ -61,7 +62,7 @@ def as_before(root, keep_images=False):
 
 def test_data_as_they_were_say_nothing(root, caplog):
     there = kattn.evaluate(root / "run")
-    assert kattn.evaluate(root / "run", data=root / "photos") == there and not caplog.records
+    assert kattn.evaluate(root / "run", data=root / "photos") == there and said(caplog) == []
 
 
 def test_images_that_are_added_do_not_move_the_others(root, caplog):
@@ -100,7 +101,7 @@ def test_data_of_ones_choice_may_have_been_trained_on_and_are_counted(root, capl
 def test_a_run_of_before_keeps_its_way_of_splitting(root, caplog):
     as_before(root)
     expected = kattn.data.load(root / "photos", image_size=8, split_by="position").test
-    assert kattn.evaluate(root / "run").images == len(expected) and not caplog.records
+    assert kattn.evaluate(root / "run").images == len(expected) and said(caplog) == []
     picture(root / "photos" / "ant" / "05.png", 1000)
     for i in range(10):
         picture(root / "photos" / "ant" / f"a{i}.png", 1001 + i)

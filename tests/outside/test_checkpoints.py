@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from support.checkpoints import SMALL, network, same
+from support.logs import said
 from support.models import largest_difference, pixels, randomise
 
 import kattn
@@ -66,7 +67,7 @@ def test_a_nested_network_and_its_head_are_found(tuned, name, caplog):
     ours = kattn.zoo.convert(source, "mobilenet_v2", **HALF, **options)
     x = pixels((2, 32, 32, 3))
     assert ours.output_shape == (None, 19) and largest_difference(ours(x), model(x / 127.5 - 1)) < 1e-5
-    assert not caplog.records
+    assert said(caplog) == []
 
 
 def test_the_error_of_a_weights_argument_leads_to_convert(tuned):
