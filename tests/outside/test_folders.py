@@ -249,14 +249,14 @@ def test_the_place_of_the_images_is_kept_and_its_spelling_does_not_matter(tmp_pa
 
 def test_a_run_is_evaluated_and_goes_on_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
-    write_folder(tmp_path / "work" / "photos", count=6, size=(8, 8))
+    write_folder(tmp_path / "here" / "photos", count=6, size=(8, 8))
     (tmp_path / "other").mkdir()
     options = {"out": tmp_path / "run", "overrides": {"epochs": 1}, "verbose": False, "limit": 8}
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "here")
     run = kattn.train(tiny_model(classes=2), data="photos", **options)
     there = kattn.evaluate(run.path)
     monkeypatch.chdir(tmp_path / "other")
     assert kattn.evaluate(run.path) == there
-    assert kattn.evaluate(run.path, data="../work/photos").images == there.images  # the run's own, with its limit
-    again = kattn.train(tiny_model(classes=2), data="../work/photos", resume=True, **options)
+    assert kattn.evaluate(run.path, data="../here/photos").images == there.images  # the run's own, with its limit
+    again = kattn.train(tiny_model(classes=2), data="../here/photos", resume=True, **options)
     assert again.history == run.history
