@@ -44,6 +44,22 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """--class-weight and --precision of a training."""
+    parser.add_argument(
+        "--class-weight",
+        type=class_weight,
+        metavar="WEIGHTS",
+        help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help="of the computation; weights and answers stay float32 (default: float32)",
+    )
+
+
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """--weights, of a run or of a model of the zoo."""
     parser.add_argument(

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kattn.comparison.settings import Settings
+from kattn.data.loading import usual_settings
 from kattn.training.recipes import load_recipe
 from kattn.training.settings import as_json
 
-# Settings of the data that are not said where they are the usual ones.
-USUAL = {"image_size": None, "validation": 0.1, "split_seed": 0, "limit": None, "on_error": "raise", "data_dir": None}
+# Settings of the data that are said where they are not the usual ones.
+SAID = ("image_size", "validation", "split_seed", "limit", "on_error", "data_dir")
 
 
 def command(settings: Settings) -> str:
@@ -31,8 +32,9 @@ def command(settings: Settings) -> str:
         if committed[name] != value:
             words += ["--set", f"recipe.{name}={value}"]
     words += ["--seeds", ",".join(map(str, settings.seeds))]
-    for name, usual in USUAL.items():
-        if (value := settings.reading.get(name, usual)) != usual:
+    usual = usual_settings()
+    for name in SAID:
+        if (value := settings.reading.get(name, usual[name])) != usual[name]:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in ("resize", "interpolation", "labels"):
         if (value := settings.reading.get(name)) is not None:

@@ -177,6 +177,12 @@ def local_data_dir(data: Any, *data_dirs: str | Path | None, who: str, option: s
     )
 
 
+def usual_settings() -> dict[str, Any]:
+    """What `load` takes where nothing is said, by argument."""
+    arguments = inspect.signature(load).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not one.empty}
+
+
 def stored_settings(settings: Mapping[str, Any], who: str) -> dict[str, Any]:
     """The settings of a run as arguments of `load`, which checks their values. Raises: DataError for any others.
 

@@ -6,22 +6,18 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from kattn.data.loading import usual_settings
 from kattn.training.recipes import Recipe, load_recipe
 
-USUAL = {
-    "image_size": None,
-    "validation": 0.1,
-    "split_seed": 0,
-    "split_by": "name",
-    "on_error": "raise",
-}  # settings of the data
+SPLITTING = ("image_size", "validation", "split_seed", "split_by", "on_error")  # settings of the data
 WORDED = ("summary", "source")  # fields of a recipe that may be worded anew
 
 
 def command(config: Mapping[str, Any]) -> str:
     """The command that repeats a run. Raises: ValueError where there is none."""
     spec, settings = config["data"]["spec"], config["data"]["settings"]
-    unusual = [key for key, value in USUAL.items() if settings.get(key, value) != value]
+    usual = usual_settings()
+    unusual = [key for key in SPLITTING if settings.get(key, usual[key]) != usual[key]]
     if spec is None or config["data"]["limit"] is not None or unusual:
         raise ValueError(
             f"{config['model']}: only runs on whole data with the usual splits are published. Received: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kattn.cli.arguments import add_data, add_set, add_stated, class_weight, data_of, options_of, stated_of
+from kattn.cli.arguments import add_computing, add_data, add_set, add_stated, data_of, options_of, stated_of
 
 HELP = "train models alike with several seeds, and compare them"
 EXAMPLE = (
@@ -37,18 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation", type=float, default=0.1, help="share of the training images (default: 0.1)")
     parser.add_argument("--split-seed", type=int, default=0, help="seed of the splits (default: 0)")
     parser.add_argument("--on-error", choices=("raise", "skip"), default="raise", help="as for kattn train")
-    parser.add_argument(
-        "--class-weight",
-        type=class_weight,
-        metavar="WEIGHTS",
-        help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
-    )
-    parser.add_argument(
-        "--precision",
-        default="float32",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-        help="of the computation (default: float32)",
-    )
+    add_computing(parser)
     parser.add_argument(
         "--export",
         nargs="+",

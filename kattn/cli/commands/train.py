@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kattn.cli.arguments import add_data, add_reading, add_set, add_stated, class_weight, data_of, options_of, stated_of
+from kattn.cli.arguments import (
+    add_computing,
+    add_data,
+    add_reading,
+    add_set,
+    add_stated,
+    data_of,
+    options_of,
+    stated_of,
+)
 
 HELP = "train a model by a recipe"
 EXAMPLE = "kattn train se_resnet20 --data cifar10 --set reduction=8\n  kattn train --from runs/search/best.json"
@@ -34,18 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split-seed", type=int, help="seed of the splits (default: 0)")
     add_reading(parser)
-    parser.add_argument(
-        "--class-weight",
-        type=class_weight,
-        metavar="WEIGHTS",
-        help="what images of each class count in the loss: balanced, or CLASS=WEIGHT,CLASS=WEIGHT (default: all 1)",
-    )
-    parser.add_argument(
-        "--precision",
-        default="float32",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-        help="of the computation; weights and answers stay float32 (default: float32)",
-    )
+    add_computing(parser)
     parser.add_argument(
         "--devices", help='several: "all" or a number of this host\'s, "hosts" for those of several processes (JAX)'
     )
