@@ -69,9 +69,9 @@ def full_from(patch, number, place):
     """
     steps = []
 
-    def wrapped(real):
+    def wrapped(real, folder_at):
         def call(*arguments, **options):
-            path = Path(options.get("dir") or (arguments or ["/"])[0])
+            path = Path(options.get("dir") or next(iter(arguments[folder_at:]), None) or tempfile.gettempdir())
             there = options.get("exist_ok") and path.is_dir()
             if there or not path.is_relative_to(place):
                 return real(*arguments, **options)
@@ -84,8 +84,9 @@ def full_from(patch, number, place):
 
         return call
 
-    for owner, name in ((os, "replace"), (tempfile, "mkstemp"), (tempfile, "mkdtemp"), (Path, "mkdir")):
-        patch.setattr(owner, name, wrapped(getattr(owner, name)))
+    where = {(os, "replace"): 0, (Path, "mkdir"): 0, (tempfile, "mkstemp"): 2, (tempfile, "mkdtemp"): 2}
+    for (owner, name), number_of_folder in where.items():
+        patch.setattr(owner, name, wrapped(getattr(owner, name), number_of_folder))
     return steps
 
 
