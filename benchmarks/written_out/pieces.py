@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import layers, ops
 
@@ -90,7 +89,3 @@ def cells(x: Any, count: int) -> list[list[Any]]:
 def joined(tiles: list[list[Any]]) -> Any:
     lines = [row[0] if len(row) == 1 else ops.concatenate(row, axis=2) for row in tiles]
     return lines[0] if len(lines) == 1 else ops.concatenate(lines, axis=1)
-
-
-def shortcut_sum(x: Any, y: Any) -> Any:
-    return keras.layers.Add()([x, y])
