@@ -37,7 +37,8 @@ def number(value: Any, default: int) -> int:
 def nonlocal_(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
     mode = str(config.get("mode", "embedded_gaussian")).lower().replace("-", "_").replace(" ", "_")
     mode = {"embedded": "embedded_gaussian", "dot": "dot_product", "concat": "concatenation"}.get(mode, mode)
-    names = {name: first_found(w, f"{name}.0", name) for name in ("g", "W")}
+    names = {"g": first_found(w, "g.0", "g"), "W": first_found(w, "W.0", "W", "out.0", "out")}
+    norm = next((name for name in ("W.1", "out.1", "bn") if f"{name}.weight" in w), None)
     if mode != "gaussian":
         names |= {name: first_found(w, f"{name}.0", name) for name in ("theta", "phi")}
     layer = layers.NonLocal(
@@ -46,14 +47,14 @@ def nonlocal_(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[
         sub_sample=bool(config.get("sub_sample", True)),
         pool_first=bool(config.get("pool_first", False)),
         use_scale=bool(config.get("use_scale", False)),
-        use_norm="W.1.weight" in w,
+        use_norm=norm is not None,
         use_bias=has_bias(w, *names.values()),
     )
     layer.build(inputs[0].shape)
     for name, source in names.items():
         load_conv({"W": layer.out}.get(name) or getattr(layer, name), w, source)
-    if layer.use_norm:
-        load_norm(layer.norm, w, "W.1")
+    if norm:
+        load_norm(layer.norm, w, norm)
     if mode == "concatenation":
         source = first_found(w, "concat_project.0", "concat_project")
         query, key = np.split(w[f"{source}.weight"].reshape(-1), 2)
@@ -237,10 +238,22 @@ def ran(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
 
 
 def stn(config: Config, w: Weights, inputs: Sequence[np.ndarray]) -> list[Any]:
-    x, theta = inputs
     size = tuple(config["out_size"]) if config.get("out_size") else None
-    layer = layers.SpatialTransformerSampler(size, align_corners=bool(config.get("align_corners", False)))
-    return [layer([x, theta.reshape(-1, 6)])]
+    align_corners = bool(config.get("align_corners", False))
+    if "fc1.weight" not in w:
+        x, theta = inputs
+        return [layers.SpatialTransformerSampler(size, align_corners)([x, theta.reshape(-1, 6)])]
+    (x,) = inputs
+    hidden = w["fc1.weight"].shape[0]
+    layer = layers.SpatialTransformer(hidden, size, align_corners, return_attention=True)
+    layer.build(x.shape)
+    load_conv(layer.localise, w, "fc1")
+    load_conv(layer.theta, w, "fc2")
+    order = str(config.get("flatten", "chw")).lower()  # PyTorch's
+    if order.index("c") < order.index("h"):
+        kernel = w["fc1.weight"].reshape(hidden, x.shape[3], *x.shape[1:3]).transpose(2, 3, 1, 0)
+        assign(layer.localise.kernel, kernel.reshape(-1, hidden), "fc1.weight")
+    return list(layer(x))[: len(config.get("outputs", ["sampled image"]))]
 
 
 ADAPTERS = {
