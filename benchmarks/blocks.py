@@ -47,6 +47,7 @@ SIZES: tuple[Size, ...] = ((56, 56, 256), (14, 14, 1024), (97, 97, 512))
 VISION_ONLY = SIZES[2]
 CLASSIFICATION = {"abn", "afi", "bam", "c3", "cbam", "eca", "gc", "ge", "nl", "ran", "ran_next", "se", "sk", "snl"}
 CLASSIFICATION |= {"splat", "stn", "stn_sampler", "coord", "ese", "fca", "gct", "sa", "simam", "srm", "triplet"}
+CLASSIFICATION |= {"a2", "bat", "ema", "lka", "mhsa", "polarized"}
 SMALL_RAB: dict[str, Any] = {"head_blocks": 0, "trunk_blocks": 1, "mask_blocks": (0, 1, 0), "tail_blocks": 0}
 OPTIONS: dict[str, Callable[[Size], dict[str, Any]]] = {
     "abn": lambda size: {"classes": 100},

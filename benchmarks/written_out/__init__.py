@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from written_out import channels, gates, generation, restoration, segmentation, spatial
+from written_out import channels, gates, generation, mixing, restoration, segmentation, spatial
 
 WRITTEN_OUT: dict[str, Callable[..., Any]] = {
     **channels.BLOCKS,
     **gates.BLOCKS,
+    **mixing.BLOCKS,
     **spatial.BLOCKS,
     **generation.BLOCKS,
     **segmentation.BLOCKS,
