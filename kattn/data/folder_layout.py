@@ -40,7 +40,12 @@ def labelled_parts(root: Path) -> dict[str, dict[str, Path]]:
     }
     for part, only in unlabelled.items():
         log.warning("%s: the %s part left out: it holds no class of the training part, only %s", root, part, only)
-    return {part: classes for part, classes in folders.items() if part not in unlabelled}
+    kept = {part: classes for part, classes in folders.items() if part not in unlabelled}
+    if inner := next((name for classes in kept.values() for name in classes if "/" in name), None):
+        log.warning(
+            "%s: class folders hold folders only: each inner one is a class of its own, such as %s", root, inner
+        )
+    return kept
 
 
 def part_of(name: str) -> str | None:

@@ -128,10 +128,11 @@ def test_parts_in_the_wrong_place_are_refused_with_the_way_out(tmp_path, layout,
         load(tmp_path)
 
 
-def test_classes_of_two_levels_stay_what_they_are(tmp_path):
+def test_classes_of_two_levels_stay_what_they_are_and_a_line_says_so(tmp_path, caplog):
     for name in ("audi/a4", "audi/tt", "bmw/test", "bmw/x1"):
         write_folder(tmp_path / name, classes=("",), count=6)
     assert load(tmp_path).class_names == ("audi/a4", "audi/tt", "bmw/test", "bmw/x1")
+    assert "each inner one is a class of its own, such as audi/a4" in caplog.text
 
 
 def test_what_systems_and_archives_leave_behind_is_no_class_and_no_image(parts):

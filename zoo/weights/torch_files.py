@@ -54,7 +54,8 @@ def _more_than_tensors(path: Path, message: str) -> str:
     again = f"{path.name.partition('.')[0]}_weights.pth"
     return (
         f"{str(path)!r} {what} and was not loaded, because a pickle can execute code. If you trust where it comes "
-        "from, save its weights alone, under the name that they have in it:\n"
+        "from, save its weights alone, under the name that they have in it (of a whole network: "
+        "content.state_dict()):\n"
         f'  content = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
         f'  torch.save(content["state_dict"], "{again}")'
     )
