@@ -108,7 +108,7 @@ class Output:
         shape: Without the batch.
         kind: One of KINDS.
         activated: Whether the values are probabilities; False for the scores in front of softmax or sigmoid. None where
-            that has no meaning.
+            that has no meaning, and for logarithms of probabilities.
         labels: The names of the classes or attributes, in order.
     """
 

@@ -31,7 +31,7 @@ from kattn.graph.compiled import compiled
 from kattn.graph.flow import Flow
 from kattn.graph.outputs import named_outputs
 
-SOFTMAX, SIGMOID = ("softmax", "log_softmax"), ("sigmoid", "hard_sigmoid")
+SOFTMAX, LOG_SOFTMAX, SIGMOID = "softmax", "log_softmax", ("sigmoid", "hard_sigmoid")
 L = keras.layers
 # What passes values on as they are in inference, as far as their kind goes.
 PASSING = (
@@ -89,8 +89,8 @@ def describe_outputs(model: keras.Model, stated: Mapping[str, str] | None = None
             kind, ending = _by_values(model, name, shape)
         if stated and name in stated:
             kind = Fact(stated[name], STATED)
-        scores = kind.value in SCORES
-        found[name] = Output(name, shape, kind, activated=ending in (*SOFTMAX, *SIGMOID) if scores else None)
+        scores = kind.value in SCORES and ending != LOG_SOFTMAX
+        found[name] = Output(name, shape, kind, activated=ending in (SOFTMAX, *SIGMOID) if scores else None)
     return found
 
 
@@ -100,8 +100,8 @@ def _by_graph(name: str, tensor: Any, ending: str, call: Call | None, loss: str)
     layer = call.name if call else name
     if keras.backend.is_int_dtype(tensor.dtype) or str(tensor.dtype) == "bool":
         return Fact(INTEGERS, MODEL, f"type {tensor.dtype}")
-    if ending in SOFTMAX and last != 1:
-        return Fact(CLASSES if rank == 2 else MAP, MODEL, f"softmax of {layer!r} over the last axis")
+    if ending in (SOFTMAX, LOG_SOFTMAX) and last != 1:
+        return Fact(CLASSES if rank == 2 else MAP, MODEL, f"{ending} of {layer!r} over the last axis")
     if by_loss := next((kind for kind, names in LOSSES.items() if loss in names), None):
         if by_loss == ATTRIBUTES and last == 1:
             by_loss = BINARY
@@ -130,7 +130,8 @@ def _ending(flow: Flow, tensor: Any) -> tuple[str, Call | None]:
     layer, rank = call.layer, len(call.results[0].shape)
     if isinstance(layer, L.Softmax) or type(layer).__name__ in ("Softmax", "LogSoftmax"):
         axes = [axis % rank for axis in np.atleast_1d(layer.axis).tolist()] if layer.axis is not None else []
-        return ("softmax" if axes == [rank - 1] else "softmax over other axes"), call
+        ending = LOG_SOFTMAX if type(layer).__name__ == "LogSoftmax" else SOFTMAX
+        return (ending if axes == [rank - 1] else "softmax over other axes"), call
     if isinstance(layer, POOLED):
         return "pooled", call
     activation = getattr(getattr(layer, "activation", None), "__name__", "")
@@ -161,7 +162,7 @@ def _by_values(model: keras.Model, name: str, shape: tuple[int | None, ...]) -> 
     tensor = model.inputs[0]
     images = made_up(MEASURED_IMAGES, tuple(tensor.shape[1:]), str(tensor.dtype))
     kind = kind_of_values(np.asarray(named_outputs(model, compiled(model)(images))[name]))
-    return kind, "softmax" if kind.value in (CLASSES, MAP) else "other"
+    return kind, SOFTMAX if kind.value in (CLASSES, MAP) else "other"
 
 
 def _loss_names(model: keras.Model) -> dict[str, str]:

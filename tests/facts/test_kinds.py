@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kattn.evaluation.answers import answers
 from kattn.facts.description import KINDS
 from kattn.facts.kind_of_values import kind_of_values
 from kattn.facts.kinds import describe_outputs
@@ -85,6 +86,16 @@ def test_the_last_operation_tells_the_kind(name):
     model = of(end)
     assert output_kinds(model) == {"predictions": kind}
     assert kind in KINDS and describe_outputs(model)["predictions"].kind.origin in ("model", "measured")
+
+
+@pytest.mark.parametrize("end", [lambda x: L.Dense(5, "log_softmax")(x), lambda x: ops.log_softmax(L.Dense(5)(x))])
+def test_logarithms_of_probabilities_are_not_called_probabilities_and_are_told_as_these(end):
+    found = describe_outputs(of(lambda x: end(pooled(x))))["predictions"]
+    assert found.kind.value == "classes" and found.kind.detail.startswith("log_softmax of")
+    assert found.activated is None
+    shares = np.array([[0.7, 0.1, 0.2]])
+    (told,) = answers(np.log(shares), ["a.png"], kind="classes", activated=found.activated)
+    assert np.allclose(told.values, shares[0])
 
 
 @pytest.mark.parametrize(
