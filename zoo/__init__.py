@@ -44,7 +44,7 @@ FUNCTIONS = {
     "save_weights": "weights.saving",
     "segmentation_losses": "networks.segmentation.losses",
     "spatial_transformer": "networks.spatial_transformer",
-    "to_state_dict": "weights.state_dict",
+    "to_state_dict": "weights.files.state_dict",
 }
 # What users of other collections look for here.
 ELSEWHERE = {

@@ -26,8 +26,8 @@ from kattn.zoo.networks.super_resolution import rnan as rnan
 from kattn.zoo.networks.super_resolution import san as san
 from kattn.zoo.output_stride import dilate as dilate
 from kattn.zoo.tables import register as register
+from kattn.zoo.weights.files.state_dict import to_state_dict as to_state_dict
 from kattn.zoo.weights.saving import save_weights as save_weights
-from kattn.zoo.weights.state_dict import to_state_dict as to_state_dict
 
 def create(name: str, **options: Any) -> keras.Model: ...
 

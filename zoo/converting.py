@@ -11,9 +11,9 @@ import keras
 
 from kattn.zoo.tables import builder, rows
 from kattn.zoo.weights.assigning import load_tensors
-from kattn.zoo.weights.foreign_files import open_tensors
+from kattn.zoo.weights.files.foreign_files import open_tensors
+from kattn.zoo.weights.naming.recognition import HEAD, count_classes
 from kattn.zoo.weights.pairing import Mismatch, listing
-from kattn.zoo.weights.recognition import HEAD, count_classes
 from kattn.zoo.weights.saving import remember_options, save_weights
 
 logger = logging.getLogger("kattn")

@@ -21,7 +21,7 @@ from kattn.facts.of_model import describe_model
 from kattn.graph.outputs import named_outputs
 from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
-from kattn.zoo.weights.keras_files import weights_of_archive
+from kattn.zoo.weights.files.keras_files import weights_of_archive
 
 H5 = ".h5"
 CONFIG = "config.json"

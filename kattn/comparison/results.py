@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kattn.comparison import words
-from kattn.comparison.page import html_page
-from kattn.comparison.picture import draw
 from kattn.comparison.plan import FAILED, FINISHED, Plan
 from kattn.comparison.repeating import command
-from kattn.comparison.rows import MEASURES, Measure, ModelRow, RunRow, measure_of, model_rows
+from kattn.comparison.report import words
+from kattn.comparison.report.page import html_page
+from kattn.comparison.report.picture import draw
+from kattn.comparison.report.rows import MEASURES, Measure, ModelRow, RunRow, measure_of, model_rows
 from kattn.explain.drawing.pictures import encoded
 from kattn.files import write_bytes, write_csv, write_json, write_text
 from kattn.runs.folder import RunFolder

@@ -9,8 +9,8 @@ from kattn.lazy import face
 
 if TYPE_CHECKING:
     from kattn.data import images as images
-    from kattn.data.augment import Augment as Augment
-    from kattn.data.augment import Mix as Mix
+    from kattn.data.augmentation.augment import Augment as Augment
+    from kattn.data.augmentation.augment import Mix as Mix
     from kattn.data.batches import Batches as Batches
     from kattn.data.dataset import Dataset as Dataset
     from kattn.data.dataset import Split as Split
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = face(
     __name__,
     {
-        "Augment": "augment",
+        "Augment": "augmentation.augment",
         "Batches": "batches",
         "DataError": "errors",
         "Dataset": "dataset",
-        "Mix": "augment",
+        "Mix": "augmentation.augment",
         "Reading": "images",
         "Split": "dataset",
         "StoredImages": "stored",

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.data.augment import Augment, Mix
+from kattn.data.augmentation.augment import Augment, Mix
 from kattn.data.dataset import Split
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kattn.data.augment import Augment, Mix
+from kattn.data.augmentation.augment import Augment, Mix
 from kattn.data.batches import Batches
 from kattn.data.dataset import Dataset
 from kattn.facts.description import BINARY, CLASSES
@@ -16,14 +16,14 @@ from kattn.files import counted
 from kattn.graph.outputs import main_output, targets_for
 from kattn.runs.folder import LOGS, RunFolder
 from kattn.training import compiling
-from kattn.training.averaging import AveragedWeights
 from kattn.training.callbacks import RunCheckpoint, SetEpoch, StopOnNaN, WarnOfGrowth
 from kattn.training.devices import Devices
 from kattn.training.kinds import TRAINED, Trained, recipe_for
-from kattn.training.optimizers import SGD, AdamW
+from kattn.training.optimisation.averaging import AveragedWeights
+from kattn.training.optimisation.optimizers import SGD, AdamW
+from kattn.training.optimisation.schedules import Schedule
 from kattn.training.progress import Progress
 from kattn.training.recipes import Recipe
-from kattn.training.schedules import Schedule
 from kattn.training.tensorboard import TensorBoardLog
 
 # Kind of targets -> loss.

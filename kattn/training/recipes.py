@@ -15,8 +15,8 @@ from kattn.reading import Unreadable, read_text
 from kattn.suggest import unknown
 
 OPTIMIZERS = ("sgd", "adamw")
-CONVENTIONS = ("torch", "caffe")  # kattn.training.optimizers.CONVENTIONS, known without Keras
-SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # kattn.training.schedules.DECAYS, known without Keras
+CONVENTIONS = ("torch", "caffe")  # those of training.optimisation.optimizers, known without Keras
+SCHEDULES = ("constant", "step", "cosine", "linear", "power")  # those of training.optimisation.schedules
 
 
 # Annotation of a field -> what its values are, for errors.
@@ -68,14 +68,14 @@ class Recipe:
             proportion. 0: it is never scaled.
         momentum, nesterov: Of SGD.
         convention: How SGD's momentum meets a changing learning rate: "torch" or "caffe" (see
-            kattn.training.optimizers.SGD).
+            kattn.training.optimisation.optimizers.SGD).
         weight_decay: For SGD the papers' (torch's) value, part of the gradient; for AdamW decoupled, times
             the learning rate.
         decay_all: Decay biases and normalisations too, as the papers' code does.
         body_rate: Learning rate of all layers but the classifier, as a share of the classifier's.
         head_epochs: Epochs at the beginning in which the classifier alone learns (normalisations go on with their
             statistics). With trained weights: the noise of a new classifier does not reach the layers below.
-        schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.training.schedules).
+        schedule: "constant", "step", "cosine", "linear" or "power" (see kattn.training.optimisation.schedules).
         warmup_epochs: Epochs of linear rise to the peak; with "cosine" and about a third of the epochs: one-cycle.
         milestones, factor: Shares of the run at which "step" multiplies the rate by `factor`.
         floor: Share of the peak left at the end of "cosine" and "linear".

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kattn.comparison.intervals import Spread, spread
-from kattn.comparison.rows import RunRow, model_rows
+from kattn.comparison.report.rows import RunRow, model_rows
 
 T_2_95 = 4.302652729749464  # Student's t, two degrees of freedom, 97.5 %: any table of it
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import ks_2samp
 
 from conformance.tables import FILE
-from kattn.data.augment import crop_box, cut_box
-from kattn.data.rand_augment import STRONGEST
+from kattn.data.augmentation.augment import crop_box, cut_box
+from kattn.data.augmentation.rand_augment import STRONGEST
 
 TABLES = np.load(FILE)
 HEIGHT, WIDTH = 500, 375

@@ -8,12 +8,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
 from conformance.tables import CLIP, FILE, RATES, some_logits
 from conformance.test_optimizers import DTYPE, apart, trajectory
-from kattn.data.augment import Mix, erased, shifted
+from kattn.data.augmentation.augment import Mix, erased, shifted
 from kattn.evaluation.metrics import calibration_error, measure
 from kattn.graph.outputs import targets_for
 from kattn.training.compiling import compile_for
-from kattn.training.optimizers import SGD
-from kattn.training.schedules import Schedule
+from kattn.training.optimisation.optimizers import SGD
+from kattn.training.optimisation.schedules import Schedule
 
 TABLES = np.load(FILE)
 SCHEDULES = {

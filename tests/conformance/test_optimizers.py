@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conformance.tables import FILE, RATES, SGDS, slope, start_and_target
-from kattn.training.optimizers import SGD, AdamW
+from kattn.training.optimisation.optimizers import SGD, AdamW
 
 TABLES = np.load(FILE)
 DTYPE = "float32" if keras.backend.backend() == "jax" else "float64"  # JAX has no float64 by default

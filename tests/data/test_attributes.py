@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kattn.data.augment import Mix
+from kattn.data.augmentation.augment import Mix
 from kattn.data.batches import Batches
 from kattn.data.dataset import Split
 from kattn.data.errors import DataError

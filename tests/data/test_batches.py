@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from support.training import arrays, numbers
 
-from kattn.data.augment import Augment, Mix
+from kattn.data.augmentation.augment import Augment, Mix
 from kattn.data.batches import Batches
 from kattn.data.dataset import Split
 

@@ -11,7 +11,7 @@ from support.training import EAGER, arrays, image_folder, tiny_model
 
 import kattn
 from kattn.data import memory as data_memory
-from kattn.data.augment import Augment
+from kattn.data.augmentation.augment import Augment
 from kattn.data.batches import Batches
 from kattn.data.dataset import SPLITS
 from kattn.data.errors import DataError

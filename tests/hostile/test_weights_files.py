@@ -18,8 +18,8 @@ from kattn.zoo import create, save_weights
 from kattn.zoo.weights import cache, manifest, transfer
 from kattn.zoo.weights.cache import FetchError, file_name
 from kattn.zoo.weights.download import fetch
-from kattn.zoo.weights.foreign_files import open_tensors
-from kattn.zoo.weights.recognition import MOST_CLASSES
+from kattn.zoo.weights.files.foreign_files import open_tensors
+from kattn.zoo.weights.naming.recognition import MOST_CLASSES
 from kattn.zoo.weights.saving import ABOUT
 
 SMALL = {"depths": (1, 1, 1)}

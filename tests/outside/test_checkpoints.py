@@ -15,9 +15,9 @@ from support.models import largest_difference, pixels, randomise
 
 import kattn
 from kattn.layers.pieces.widths import hidden_width
-from kattn.zoo.weights.foreign_files import open_tensors
-from kattn.zoo.weights.recognition import MOST_CLASSES, count_classes
-from kattn.zoo.weights.state_dict import to_state_dict
+from kattn.zoo.weights.files.foreign_files import open_tensors
+from kattn.zoo.weights.files.state_dict import to_state_dict
+from kattn.zoo.weights.naming.recognition import MOST_CLASSES, count_classes
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # what keras.applications' MobileNetV2 takes: -1 to 1
 

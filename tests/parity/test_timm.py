@@ -6,11 +6,11 @@ from support.parity import assert_same_logits, collection, random_state
 
 import kattn
 from kattn.zoo.weights.assigning import load_tensors
-from kattn.zoo.weights.dialects import dialects
-from kattn.zoo.weights.foreign_files import open_tensors
+from kattn.zoo.weights.files.foreign_files import open_tensors
+from kattn.zoo.weights.files.state_dict import to_state_dict
 from kattn.zoo.weights.manifest import entries
+from kattn.zoo.weights.naming.dialects import dialects
 from kattn.zoo.weights.pairing import make_plan
-from kattn.zoo.weights.state_dict import to_state_dict
 
 SIZES = ((96, 128), (97, 65))
 COMPARED = (

@@ -6,7 +6,7 @@ from conformance.tables import starts
 from conformance.test_initial_weights import assert_near, built, ratios
 from scipy.stats import ks_2samp
 
-from kattn.data.augment import crop_box
+from kattn.data.augmentation.augment import crop_box
 
 HEIGHT, WIDTH, DRAWS = 500, 375, 20_000
 

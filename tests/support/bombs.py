@@ -230,7 +230,7 @@ def read_image(path):
 
 
 def read_tensors(path):
-    from kattn.zoo.weights.foreign_files import open_tensors
+    from kattn.zoo.weights.files.foreign_files import open_tensors
 
     with open_tensors(path) as tensors:
         for name in tensors.shapes:

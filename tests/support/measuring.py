@@ -56,7 +56,7 @@ def main(folder: Path, chosen: list[str]) -> None:
     import kattn.runs.folder
     import kattn.training.recipes
     import kattn.tuning.results
-    import kattn.zoo.weights.foreign_files
+    import kattn.zoo.weights.files.foreign_files
 
     if set(chosen) & HEAVY.keys():
         import onnx  # noqa: F401

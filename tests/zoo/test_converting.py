@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from support.checkpoints import SIZE, SMALL, network, same
 
 import kattn
+from kattn.zoo.weights.files.state_dict import to_state_dict
 from kattn.zoo.weights.pairing import Mismatch
-from kattn.zoo.weights.state_dict import to_state_dict
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 
 from kattn.layers.pieces.norms import BN_EPSILON
 from kattn.suggest import unknown
-from kattn.zoo.weights.dialects import dialects
-from kattn.zoo.weights.foreign_files import Tensors, open_tensors
-from kattn.zoo.weights.layouts import part, to_ours
+from kattn.zoo.weights.files.foreign_files import Tensors, open_tensors
+from kattn.zoo.weights.naming.dialects import dialects
+from kattn.zoo.weights.naming.layouts import part, to_ours
 from kattn.zoo.weights.pairing import Mismatch, Plan, Step, make_plan
 
 

@@ -18,10 +18,10 @@ from kattn.hdf5 import open_hdf5
 from kattn.zoo.weights import manifest
 from kattn.zoo.weights.agreement import IN_TENSORS, OWN_ATTENTION, OtherNetwork, require_agreement
 from kattn.zoo.weights.download import fetch
-from kattn.zoo.weights.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
-from kattn.zoo.weights.foreign_files import open_tensors
-from kattn.zoo.weights.layouts import Shape
-from kattn.zoo.weights.recognition import count_classes
+from kattn.zoo.weights.files.foreign_files import SUFFIXES as FOREIGN_SUFFIXES
+from kattn.zoo.weights.files.foreign_files import open_tensors
+from kattn.zoo.weights.naming.layouts import Shape
+from kattn.zoo.weights.naming.recognition import count_classes
 from kattn.zoo.weights.saving import ABOUT
 
 logger = logging.getLogger("kattn")

@@ -20,11 +20,11 @@ import keras
 from kattn.hdf5 import MemoryFile, largest_content, open_hdf5
 from kattn.zoo.weights.agreement import OtherNetwork
 from kattn.zoo.weights.assigning import load_tensors
+from kattn.zoo.weights.files.keras_files import weights_of_archive
 from kattn.zoo.weights.finding import Source, find_weights
-from kattn.zoo.weights.keras_files import weights_of_archive
-from kattn.zoo.weights.layouts import Shape, differs_only_in
+from kattn.zoo.weights.naming.layouts import Shape, differs_only_in
+from kattn.zoo.weights.naming.recognition import HEAD
 from kattn.zoo.weights.pairing import listing
-from kattn.zoo.weights.recognition import HEAD
 
 logger = logging.getLogger("kattn")
 

@@ -13,10 +13,10 @@ from typing import Any
 import keras
 
 from kattn.zoo.weights.agreement import OtherNetwork
-from kattn.zoo.weights.dialects import SUFFIXES, Dialect, Name
-from kattn.zoo.weights.foreign_files import Tensors
-from kattn.zoo.weights.layouts import Shape, axes_to_ours, count_parts, differs_only_in
-from kattn.zoo.weights.recognition import HEAD, find_head, head_keys
+from kattn.zoo.weights.files.foreign_files import Tensors
+from kattn.zoo.weights.naming.dialects import SUFFIXES, Dialect, Name
+from kattn.zoo.weights.naming.layouts import Shape, axes_to_ours, count_parts, differs_only_in
+from kattn.zoo.weights.naming.recognition import HEAD, find_head, head_keys
 
 
 @dataclass(frozen=True)

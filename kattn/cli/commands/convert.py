@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the weights of another collection as kattn's, or kattn's as a torch-layout state dict."""
     from kattn.zoo.converting import convert
-    from kattn.zoo.weights.state_dict import to_state_dict
+    from kattn.zoo.weights.files.state_dict import to_state_dict
 
     options = options_of(arguments.set)
     options |= {key: getattr(arguments, key) for key in ("mean", "std") if getattr(arguments, key)}

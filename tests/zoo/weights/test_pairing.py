@@ -7,10 +7,10 @@ from support.models import randomise
 
 import kattn
 from kattn.zoo.weights.assigning import load_tensors
-from kattn.zoo.weights.dialects import dialects
+from kattn.zoo.weights.files.state_dict import to_state_dict
 from kattn.zoo.weights.manifest import entries
+from kattn.zoo.weights.naming.dialects import dialects
 from kattn.zoo.weights.pairing import Mismatch
-from kattn.zoo.weights.state_dict import to_state_dict
 
 CIFAR = {"depths": (1, 1, 1)}
 IMAGENET = {"depths": (1, 1, 1, 1), "widths": (8, 8, 16, 16)}

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kattn.suggest import unknown
-from kattn.zoo.weights.dialects import Name, dialects
-from kattn.zoo.weights.layouts import PART_LAYOUTS, joined, to_theirs
+from kattn.zoo.weights.naming.dialects import Name, dialects
+from kattn.zoo.weights.naming.layouts import PART_LAYOUTS, joined, to_theirs
 
 
 def to_state_dict(model: keras.Model, dialect: str | None = None) -> dict[str, np.ndarray]:

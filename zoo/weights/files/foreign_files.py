@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from kattn.npz import open_npz
-from kattn.zoo.weights import keras_files, torch_files
-from kattn.zoo.weights.recognition import without_prefix
+from kattn.zoo.weights.files import keras_files, torch_files
+from kattn.zoo.weights.naming.recognition import without_prefix
 
 MAPPED = 16 << 20  # bytes of a mapped file to read before it is mapped anew
 SUFFIXES = (".safetensors", *torch_files.SUFFIXES, *keras_files.SUFFIXES, ".npz")

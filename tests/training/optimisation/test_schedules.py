@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from kattn.training.optimisation.schedules import DECAYS, Schedule
 from kattn.training.recipes import SCHEDULES
-from kattn.training.schedules import DECAYS, Schedule
 
 
 def test_recipes_know_every_schedule():

@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from kattn.zoo.weights.layouts import PART_LAYOUTS
+from kattn.zoo.weights.naming.layouts import PART_LAYOUTS
 
 SOURCES = ("timm", "torchvision", "authors", "osmr", "keras_applications")
 # What a variable is called, by the collection's framework.

@@ -3,7 +3,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from kattn.data.rand_augment import OPERATIONS, rand_augment
+from kattn.data.augmentation.rand_augment import OPERATIONS, rand_augment
 
 
 def noise(count=6, size=12, channels=3):

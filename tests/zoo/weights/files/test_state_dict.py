@@ -5,7 +5,7 @@ import pytest
 from support.checkpoints import network
 
 import kattn
-from kattn.zoo.weights.state_dict import to_state_dict
+from kattn.zoo.weights.files.state_dict import to_state_dict
 
 
 def test_names_and_layouts_are_the_other_collections():

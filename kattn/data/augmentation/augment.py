@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from kattn.data.rand_augment import rand_augment
+from kattn.data.augmentation.rand_augment import rand_augment
 
 
 @dataclass(frozen=True)

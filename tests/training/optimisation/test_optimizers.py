@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kattn.training.optimizers import SGD, AdamW, decays
+from kattn.training.optimisation.optimizers import SGD, AdamW, decays
 
 
 def stepped(optimizer, count=4):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kattn.comparison.rows import Measure, ModelRow
+from kattn.comparison.report.rows import Measure, ModelRow
 
 SAME, HIGHER, LOWER, UNKNOWN = "same", "higher", "lower", "unknown"
 

@@ -7,8 +7,8 @@ from support.training import arrays
 
 from kattn.data.batches import Batches
 from kattn.data.dataset import Split
-from kattn.training.averaging import AveragedWeights, normalisations
-from kattn.training.optimizers import SGD
+from kattn.training.optimisation.averaging import AveragedWeights, normalisations
+from kattn.training.optimisation.optimizers import SGD
 
 
 def network():

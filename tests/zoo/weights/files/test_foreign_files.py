@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import kattn
-from kattn.zoo.weights.foreign_files import open_tensors
+from kattn.zoo.weights.files.foreign_files import open_tensors
 
 STATE = {"layer1.0.conv1.weight": np.ones((4, 4, 3, 3), "float32"), "bn1.weight": np.arange(4, dtype="float32")}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from kattn.comparison import words
 from kattn.comparison.plan import Plan
 from kattn.comparison.repeating import command
+from kattn.comparison.report import words
 from kattn.explain.reports.html import Section, page
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from kattn.zoo.weights.dialects import STYLES, Dialect, dialects
-from kattn.zoo.weights.layouts import Shape
+from kattn.zoo.weights.naming.dialects import STYLES, Dialect, dialects
+from kattn.zoo.weights.naming.layouts import Shape
 
 SHARED = 0.2  # share of the names that must begin with a prefix before it is tried
 HEAD = "logits"  # our layer

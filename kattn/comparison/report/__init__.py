@@ -1,0 +1,1 @@
+"""Pages, pictures, tables and sentences that a comparison is told in."""

@@ -1,0 +1,1 @@
+"""Files of weights: reading and writing each format."""

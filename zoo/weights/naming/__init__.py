@@ -1,0 +1,1 @@
+"""Names and layouts of weights in the files of other collections."""
