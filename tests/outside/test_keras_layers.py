@@ -58,8 +58,9 @@ def right(model, kind, folder, precision="float32", shape=SHAPE, **options):
     """Export, load, and compare with Keras; gives the report."""
     given = images(shape=shape)
     path = folder / f"m.{kind}"
-    if precision == "int8":
-        options = {"calibration": given, "min_agreement": 0, "max_error": np.inf} | options
+    if precision == "int8":  # of so few images the usual ranges leave the most extreme one out
+        ranges = {"calibration": given, "calibration_method": "minmax"}
+        options = {**ranges, "min_agreement": 0, "max_error": np.inf} | options
     report = EXPORTS[kind](model, path, precision=precision, images=given, **options)
     expected = np.asarray(model.predict(given, verbose=0), "float32")
     (got,) = load(path)(given).values()
@@ -69,7 +70,7 @@ def right(model, kind, folder, precision="float32", shape=SHAPE, **options):
     elif precision == "int8" and np.issubdtype(model.output.dtype, np.integer):
         assert (got == expected).mean() >= 0.9
     else:
-        assert np.abs(got - expected).max() <= (0.06 if precision == "int8" else 1e-4) * spread
+        assert np.abs(got - expected).max() <= (0.03 if precision == "int8" else 1e-4) * spread
     return report
 
 
@@ -228,7 +229,7 @@ def inside(x):
     """A normalisation in a nested model, and one in a wrapper."""
     start = keras.Input(x.shape[1:])
     nested = keras.Model(start, layers.UpSampling2D(2)(layers.GroupNormalization(2)(start)))
-    return layers.TimeDistributed(layers.LayerNormalization())(layers.Reshape((16, 64))(small(nested(x))))
+    return layers.TimeDistributed(layers.LayerNormalization())(layers.Reshape((8, 64))(small(nested(x))))
 
 
 class Block(keras.layers.Layer):
