@@ -48,14 +48,14 @@ class Reader:
 RUN, DATA, EXPORT = "kattn.runs.errors:RunError", "kattn.data.errors:DataError", "kattn.export.errors:ExportInputError"
 SEARCH, HDF5, NPZ = "kattn.tuning.records:SearchError", "kattn.hdf5:UnreadableFile", "kattn.npz:UnreadableNpz"
 PLAIN = "builtins:ValueError"
-MISMATCH = "kattn.zoo.weights.pairing:Mismatch"
+MISMATCH, OTHER = "kattn.zoo.weights.pairing:Mismatch", "kattn.zoo.weights.agreement:OtherNetwork"
 READERS: dict[str, Reader] = {
     "images": Reader(models.make_images, models.read_image_file, (DATA,)),
     "npz": Reader(models.make_npz, models.read_tensors, (NPZ,), zip_mutated),
     "safetensors": Reader(models.make_safetensors, models.read_tensors),
     "torch": Reader(models.make_torch, models.read_tensors, mutate=zip_mutated),
     "h5": Reader(models.make_h5, models.read_tensors, (PLAIN, HDF5)),
-    "weights.h5": Reader(models.make_weights, models.read_weights, (PLAIN, HDF5, MISMATCH)),
+    "weights.h5": Reader(models.make_weights, models.read_weights, (PLAIN, HDF5, MISMATCH, OTHER)),
     "keras": Reader(models.make_keras, models.read_keras_file, (EXPORT,), zip_mutated),
     "tflite": Reader(models.make_tflite, models.run_artefact, (EXPORT, PLAIN)),
     "onnx": Reader(models.make_onnx, models.run_artefact, (EXPORT, PLAIN)),
