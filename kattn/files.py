@@ -52,7 +52,7 @@ def make_folder(path: str | Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a whole file, or leave what was there. Raises: OSError, see `writing`."""
     with writing(path) as temporary:
         temporary.write_bytes(content)

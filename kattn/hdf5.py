@@ -37,7 +37,8 @@ class UnreadableFile(ValueError):
 class MemoryFile(io.BytesIO):
     """A `.weights.h5` file in memory, for `model.save_weights` and `model.load_weights`.
 
-    Keras takes the text of what it is given for the file's name, and looks at how the name ends.
+    Keras takes the text of what it is given for the file's name, and looks at how the name ends. Its content is taken
+    by `getvalue`, which copies nothing: a `getbuffer` that an error kept alive ends Python 3.12.1 when it is collected.
     """
 
     def __str__(self) -> str:
@@ -55,8 +56,7 @@ def write_weights(model: Any, path: str | os.PathLike[str], attributes: Mapping[
     if attributes:
         with h5py.File(memory, "r+") as file:
             file.attrs.update(attributes)
-    with memory.getbuffer() as content:
-        write_bytes(Path(path), content)
+    write_bytes(Path(path), memory.getvalue())
 
 
 def write_model(model: Any, path: str | os.PathLike[str]) -> None:
@@ -66,8 +66,7 @@ def write_model(model: Any, path: str | os.PathLike[str]) -> None:
     # same archive.
     with naming(Path(path)):  # Keras makes a folder among the temporary files
         model.save(memory, zipped=False)
-    with memory.getbuffer() as content:
-        write_bytes(Path(path), content)
+    write_bytes(Path(path), memory.getvalue())
 
 
 def largest_content(size: int) -> int:

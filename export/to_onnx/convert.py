@@ -19,6 +19,7 @@ from kattn.export.to_onnx.products import absorb_transposes
 CONVERTED_OPSET = 17  # the newest at which tf2onnx leaves no Transpose; newer ones are reached by ONNX's own converter
 # Protobuf's limit, with room for the graph itself: above it the weights go into a file of their own.
 LARGEST_FILE = 2**31 - 2**24
+FROZEN_AT_START = 1000  # objects; Python 3.12 sets some hundreds apart before it runs anything
 
 
 def converted(source: Source, *, layout: str, batch: int | None, opset: int) -> Any:
@@ -192,7 +193,7 @@ def _copies_freed() -> Iterator[None]:
     """tf2onnx copies the graph, weights and all, for every step of its optimizer (66 copies of a ResNet-50), in cycles
     that only the garbage collector can free. It comes too late, since it waits for the number of objects to grow by a
     quarter, and TensorFlow's are a million: here those are set apart."""
-    if gc.get_freeze_count():  # the process has its own plan
+    if gc.get_freeze_count() > FROZEN_AT_START:  # the process has its own plan
         yield
         return
     thresholds = gc.get_threshold()

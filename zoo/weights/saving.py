@@ -80,8 +80,7 @@ def save_weights(
         with h5py.File(memory, "r+") as file:
             file.attrs.update(attributes)
     make_folder(path.parent)
-    with memory.getbuffer() as content:
-        write_bytes(path, content)
+    write_bytes(path, memory.getvalue())
     return path
 
 
