@@ -58,9 +58,8 @@ def right(model, kind, folder, precision="float32", shape=SHAPE, **options):
     """Export, load, and compare with Keras; gives the report."""
     given = images(shape=shape)
     path = folder / f"m.{kind}"
-    if precision == "int8":  # of so few images the usual ranges leave the most extreme one out
-        ranges = {"calibration": given, "calibration_method": "minmax"}
-        options = {**ranges, "min_agreement": 0, "max_error": np.inf} | options
+    if precision == "int8":
+        options = {"calibration": given, "min_agreement": 0, "max_error": np.inf} | options
     report = EXPORTS[kind](model, path, precision=precision, images=given, **options)
     expected = np.asarray(model.predict(given, verbose=0), "float32")
     (got,) = load(path)(given).values()
@@ -70,7 +69,7 @@ def right(model, kind, folder, precision="float32", shape=SHAPE, **options):
     elif precision == "int8" and np.issubdtype(model.output.dtype, np.integer):
         assert (got == expected).mean() >= 0.9
     else:
-        assert np.abs(got - expected).max() <= (0.03 if precision == "int8" else 1e-4) * spread
+        assert np.abs(got - expected).max() <= (0.06 if precision == "int8" else 1e-4) * spread
     return report
 
 
@@ -306,7 +305,9 @@ VARIANTS = {
 @pytest.mark.parametrize(("kind", "precision"), [("tflite", "float32"), ("tflite", "int8"), ("onnx", "float32")])
 def test_a_variant(kind, precision, name, tmp_path):
     build, shape = VARIANTS[name]
-    right(build(), kind, tmp_path, precision, shape)
+    # Of so few images the usual ranges leave the most extreme one out, and it is the largest difference that is judged.
+    ranges = {"calibration_method": "minmax"} if precision == "int8" else {}
+    right(build(), kind, tmp_path, precision, shape, **ranges)
 
 
 def over_both(x):
