@@ -138,9 +138,14 @@ def append_bytes(path: str | Path, content: bytes) -> None:
 def reason(error: OSError) -> str:
     """Why the operating system refused to write, for a message; of a full disk with what to do."""
     text = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return f"the disk is full ({text}). Nothing was changed: make room and try again"
     return text
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the operating system says that the disk is full, or the quota used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kattn.export.errors import ExportInputError
 from kattn.export.proof.runner import Runner, as_dtype
 from kattn.facts.description import Description
 from kattn.facts.of_model import describe_model
+from kattn.files import is_full, reason
 from kattn.graph.outputs import named_outputs
 from kattn.graph.sizes import check_size
 from kattn.hdf5 import largest_content, open_hdf5
@@ -33,7 +35,7 @@ def read_keras(path: str | Path) -> Any:
     """A .keras or .h5 file as a model, not compiled. Keras's safe mode is always on: no code of the file is executed.
 
     Raises: ExportInputError, a ValueError, for a file that is damaged, swells beyond what its size lets expect, or
-        needs code: a Lambda layer, or classes that are not registered.
+        needs code: a Lambda layer, or classes that are not registered; OSError for a full disk, where it is unpacked.
     """
     path = Path(path)
     old = path.suffix == H5
@@ -46,16 +48,19 @@ def read_keras(path: str | Path) -> Any:
             raise TypeError(f"it holds a {type(model).__name__}, no model")
         return model
     except Exception as error:  # Keras raises errors of many kinds for damaged configurations
+        if is_full(error):
+            said = f"{path} could not be unpacked in {tempfile.gettempdir()}: {reason(error)}."
+            raise OSError(error.errno, said) from error
         text = str(error).strip() or type(error).__name__
-        reason = text.partition("\n")[0][:300]  # Keras appends the whole configuration of the layer
+        told = text.partition("\n")[0][:300]  # Keras appends the whole configuration of the layer
         if any(word in text for word in CODE):
-            reason += (
+            told += (
                 " kattn executes no code of a file. Import the module that registers its layers first "
                 "(keras.saving.register_keras_serializable; --import my_layers.py on the command line). If you trust "
                 "where the file comes from, load it yourself, with keras.saving.load_model(path, safe_mode=False) or "
                 "custom_objects=, and pass the model."
             )
-        raise ExportInputError(f"{path} is not a readable {path.suffix} file: {reason}") from error
+        raise ExportInputError(f"{path} is not a readable {path.suffix} file: {told}") from error
 
 
 def _check_h5(path: Path) -> None:

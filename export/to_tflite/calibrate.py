@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kattn.export.ranges import SHARES, Ranges
-from kattn.export.to_tflite.graph import operator_names
+from kattn.export.to_tflite.findings import in_floats
+from kattn.export.to_tflite.graph import TFLiteGraph, operator_names, parse_tflite
 from kattn.export.to_tflite.interpreter import input_details, open_interpreter
 
 # Tensor.quantization is a table whose fields 0 and 1 are the vectors of least and largest values.
@@ -18,6 +19,7 @@ MIN, MAX = 4, 6
 # it is given the second part. Integer kernels multiply by the ratio of the scales in fixed point: XNNPACK refuses the
 # whole file where it exceeds 256, and others end the process.
 DEAD, GIVEN = 1 / 4096, 1 / 128
+TRIES = 32  # of a quantisation; with four LSTMs one in five comes out right
 PRODUCTS = ("MUL", "SQUARED_DIFFERENCE")
 SAME_RANGE = ("REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM", "MAX_POOL_2D", "CONCATENATION")
 
@@ -119,6 +121,10 @@ class _Ranges:
 def quantise(content: bytes, io_type: Any, float_tensors: Sequence[str] = ()) -> bytes:
     """A calibrated file in 8-bit integers.
 
+    Of an operator with several results, one of which nobody reads (the split in the first step of an LSTM, whose
+    state is zero), TensorFlow's quantiser makes integers or not by chance: in the order of addresses in memory. It is
+    asked again then.
+
     Args:
         content: The file.
         io_type: Of its inputs and outputs.
@@ -126,8 +132,24 @@ def quantise(content: bytes, io_type: Any, float_tensors: Sequence[str] = ()) ->
     """
     from tensorflow.lite.python.convert import mlir_quantize
 
-    return mlir_quantize(
-        content, input_data_type=io_type, output_data_type=io_type, denylisted_nodes=set(float_tensors) or None
+    for _ in range(TRIES):
+        result: bytes = mlir_quantize(
+            content, input_data_type=io_type, output_data_type=io_type, denylisted_nodes=set(float_tensors) or None
+        )
+        if not _left_by_chance(parse_tflite(result), float_tensors):
+            break
+    return result
+
+
+def _left_by_chance(graph: TFLiteGraph, float_tensors: Sequence[str]) -> bool:
+    """Whether an operator with several results, one of which nobody reads, is in floating point unasked."""
+    read = {tensor for operator in graph.operators for tensor in operator.inputs} | set(graph.outputs)
+    return any(
+        len(operator.outputs) > 1
+        and in_floats(operator)
+        and not read.issuperset(operator.outputs)
+        and not any(tensor.name in float_tensors for tensor in operator.outputs)
+        for operator in graph.operators
     )
 
 
