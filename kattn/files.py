@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 PREFIX = ".writing-"
 A_DAY = 24 * 3600.0  # seconds
@@ -143,7 +143,7 @@ def reason(error: OSError) -> str:
     return text
 
 
-def is_full(error: BaseException) -> bool:
+def is_full(error: BaseException) -> TypeGuard[OSError]:
     """Whether the operating system says that the disk is full, or the quota used up."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
