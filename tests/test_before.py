@@ -102,6 +102,7 @@ def test_the_state_of_a_stopped_run_is_one_that_todays_runs_go_on_from(before, t
     assert run.history[1]["loss"] == pytest.approx(whole.history[1]["loss"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_with_the_trial_that_it_lacks(before, tmp_path):
     out = shutil.copytree(before / "search", tmp_path / "search")
     trained = {path: path.stat().st_mtime_ns for path in out.glob("trials/*/metrics.json")}

@@ -87,6 +87,7 @@ def pretended(monkeypatch):
     return done
 
 
+@pytest.mark.slow
 def test_a_later_call_adds_seeds_and_other_settings_are_refused(pretended, tmp_path):
     first = run(tmp_path / "c", seeds=1)
     assert first.models[1].difference_low is None

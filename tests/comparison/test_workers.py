@@ -28,6 +28,7 @@ def children(monkeypatch):
     return started
 
 
+@pytest.mark.slow
 def test_two_workers_do_each_run_once_and_a_dead_one_is_started_again(children, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "COMMAND", PRETENDED_WORKER)
     said = []

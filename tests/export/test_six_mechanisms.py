@@ -30,6 +30,7 @@ def test_saved_model(model, images, tmp_path):
     assert report.max_abs_diff <= 1e-4 and report.top1_agreement == 1
 
 
+@pytest.mark.slow
 def test_tflite(model, images, tmp_path):
     report = kattn.export.tflite(model, tmp_path / "model.tflite", images=images)
     assert report.max_abs_diff <= 1e-4

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.layer_cases import CASES, inputs_of, layer_of, moved
 from support.layer_checks import PROPERTY, build, check_free_sizes, error, randomise, run, shapes_of, structure
+from support.sweeps import swept
 
 from kattn.layers import names
 
@@ -20,7 +21,7 @@ def test_every_block_has_its_case():
     assert sorted(CASES) == names()
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - NOTHING_ON_REQUEST))
+@pytest.mark.parametrize("name", swept(sorted(set(CASES) - NOTHING_ON_REQUEST), DRAWN_HERE))
 def test_attention_comes_on_request_behind_the_same_output(name):
     inputs = inputs_of(name)
     layer, asked = (build(layer_of(name, return_attention=asked), *inputs) for asked in (False, True))
@@ -31,9 +32,7 @@ def test_attention_comes_on_request_behind_the_same_output(name):
     assert error(both[: len(plain)], plain) < 1e-5
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in DRAWN_HERE else [pytest.mark.slow]) for name in CASES]
-)
+@pytest.mark.parametrize("name", swept(CASES, DRAWN_HERE))
 @settings(PROPERTY, max_examples=3)
 @given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 99))
 def test_any_size_gives_finite_numbers_of_the_promised_shape(name, height, width, seed):

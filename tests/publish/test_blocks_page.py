@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.sweeps import swept
 
 from kattn.layers import LAYERS
 from kattn.publish import blocks_page as page
@@ -28,9 +29,7 @@ def test_the_formula_gives_the_parameters(name):
     assert page.value_of(facts(name).parameters, page.names_of(facts(name))) == WRITTEN[name][0], HINT
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in COUNTED_QUICKLY else [pytest.mark.slow]) for n in page.names()]
-)
+@pytest.mark.parametrize("name", swept(page.names(), COUNTED_QUICKLY))
 def test_the_numbers_are_the_layers(name):
     assert page.counted(name) == WRITTEN[name], HINT
 

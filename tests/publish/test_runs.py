@@ -31,6 +31,7 @@ def package(monkeypatch, tmp_path):
     return tmp_path / "zoo"
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_row_its_history_and_weights_that_load(run, package):
     arguments = ["--weights", "--machine", "a test's", "--note", "Digits, not CIFAR."]
     assert main(["runs", str(run.path), *arguments]) == 0

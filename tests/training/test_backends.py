@@ -14,6 +14,7 @@ from support.runs import RECIPE, At, interrupt, run, same_result
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_without_tensorflow_a_run_is_the_same_call(backend, tmp_path):
     without_tensorflow(backend, tmp_path / "r", IMPORTS + "run(out, recipe={**RECIPE, 'epochs': 2}, tensorboard=True)")

@@ -4,6 +4,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from support.sweeps import swept
 from support.training import EAGER, image_folder, try_recipe
 
 from kattn.training.fitting import build_optimizer
@@ -11,10 +12,9 @@ from kattn.training.recipes import Recipe, list_recipes, load_recipe, recipe_fil
 
 # One of each optimizer, with every kind of augmentation between them; the others differ in numbers.
 VARIED = ("adamw", "cifar_modern", "imagenet_modern")
-SWEPT = [pytest.param(name, marks=[] if name in VARIED else [pytest.mark.slow]) for name in list_recipes()]
 
 
-@pytest.mark.parametrize("name", SWEPT)
+@pytest.mark.parametrize("name", swept(list_recipes(), VARIED))
 def test_a_committed_recipe_trains_and_evaluates_from_the_command_line(name, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "run_eagerly", EAGER)
     try_recipe(name, image_folder(tmp_path / "images"), tmp_path / "run")

@@ -69,6 +69,7 @@ def test_averages_and_accumulated_gradients_are_resumed_too(tmp_path, changes):
     same_result(whole, run(tmp_path / "r", recipe=recipe, resume=True))
 
 
+@pytest.mark.slow
 def test_half_precision_is_resumed_with_its_loss_scale(tmp_path):
     def half(**options):
         keras.utils.set_random_seed(11)
@@ -92,6 +93,7 @@ def test_half_precision_is_resumed_with_its_loss_scale(tmp_path):
         assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_patience_is_resumed_too(tmp_path):
     changes = {"epochs": 12, "learning_rate": 1e-9, "patience": 2, "label_smoothing": 0.0, "warmup_epochs": 0.0}
     recipe = {**RECIPE, **changes}

@@ -178,6 +178,7 @@ def test_a_run_on_attributes_learns_them_and_opens_again(tmp_path):
     assert done.history[-1]["loss"] < done.history[0]["loss"]
 
 
+@pytest.mark.slow
 def test_an_attention_branch_network_gets_one_probability_an_attribute(tmp_path):
     recipe = load_recipe("quick", {"epochs": 1, "batch_size": 8})
     options = {"depths": (1, 1, 1), "widths": (4, 4, 8)}

@@ -6,6 +6,7 @@ from support.runs import SHORT, interrupt, run, same_result, shown_by_tensorboar
 from kattn.runs.folder import RunFolder
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_every_epoch_once_also_of_a_run_that_was_killed(straight, stopped, monkeypatch):
     # The stopped run has no logs: they begin with what there is.
     write = RunFolder.write_state

@@ -6,6 +6,7 @@ from support.searching import SPACE, pretend, pretended_train
 from kattn.tuning import trials, tune
 
 
+@pytest.mark.slow
 def test_several_objectives_measure_the_int8_file(tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "train", pretended_train([]))
     options = {"space": {**SPACE, "reduction": [8]}, "limit": 64, "overrides": {"epochs": 1}, "verbose": False}

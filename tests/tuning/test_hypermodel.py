@@ -28,6 +28,7 @@ def test_keras_tuner_takes_the_hyper_model(tmp_path):
         AttentionHyperModel("resnet20", "se")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("one_hot", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_program_of_the_page_runs_to_its_end(one_hot, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from support.models import assert_probabilities, largest_difference, pixels, short
+from support.sweeps import one_a_site, swept
 
 import kattn.layers  # noqa: F401  registers the layers
 from kattn.zoo import create, info
@@ -52,7 +53,7 @@ def check(model, folder):
     assert all(np.isfinite(keras.ops.convert_to_numpy(w)).all() for w in model.trainable_weights)
 
 
-@pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name != "none"])
+@pytest.mark.parametrize("attention", swept([name for name in ATTENTIONS if name != "none"], one_a_site()))
 def test_every_mechanism_works_in_a_resnet(attention, tmp_path):
     check(create(f"{attention}_resnet20", input_shape=(8, 8, 3), depths=(1, 1, 2)), tmp_path)
 

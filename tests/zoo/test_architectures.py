@@ -5,6 +5,7 @@
 
 import pytest
 from support.models import architectures, trainable
+from support.sweeps import swept
 
 import kattn
 from kattn.zoo import info
@@ -40,7 +41,7 @@ def quick():
 QUICK = quick()
 
 
-@pytest.mark.parametrize("call", [pytest.param(c, marks=[] if c in QUICK else pytest.mark.slow) for c in ROWS])
+@pytest.mark.parametrize("call", swept(ROWS, QUICK))
 def test_parameters_and_macs_are_the_published_ones(call):
     model = eval(f"kattn.zoo.{call}", {"kattn": kattn})
     assert (trainable(model), kattn.profile(model).macs) == ROWS[call]

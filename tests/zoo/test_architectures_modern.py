@@ -9,6 +9,7 @@ import csv
 import pytest
 from support import TESTS
 from support.models import trainable
+from support.sweeps import swept
 
 import kattn
 from kattn.zoo import info
@@ -31,9 +32,7 @@ def here(call):
     return call.split("_")[0].split("(")[0] in {*ATTENTIONS, "resnet50", "resnet101", "mobilenet"}
 
 
-@pytest.mark.parametrize(
-    "call", [pytest.param(call, marks=[] if call in QUICK else pytest.mark.slow) for call in ROWS if here(call)]
-)
+@pytest.mark.parametrize("call", swept(filter(here, ROWS), QUICK))
 def test_parameters_and_macs_are_those_of_the_authors_code(call):
     model = eval(f"kattn.zoo.{call}", {"kattn": kattn})
     assert (trainable(model), kattn.profile(model).macs) == ROWS[call]

@@ -147,7 +147,7 @@ def gates(attention, backbone="resnet20"):
     return info(f"{attention}_{backbone}").parameters - info(backbone).parameters
 
 
-@pytest.mark.parametrize("names", [("bam", "se"), ("eca", "bam"), ("nl", "bam", "gc")])
+@pytest.mark.parametrize("names", [("bam", "se"), pytest.param(("nl", "bam", "gc"), marks=pytest.mark.slow)])
 def test_the_parameters_of_a_combination_add_up(names):
     name = "_".join((*names, "resnet20"))
     assert info(name).parameters == info("resnet20").parameters + sum(map(gates, names))
@@ -203,6 +203,7 @@ def test_a_name_and_its_class_are_one_network(mygate, tmp_path):
         create("resnet20", attention=Nameless, weights=path)
 
 
+@pytest.mark.slow
 def test_weights_of_a_class_that_is_not_there_say_so_in_another_process(tmp_path):
     paths = [
         save_weights(create("resnet20", attention=given, **SHORT), tmp_path / f"{i}.weights.h5")

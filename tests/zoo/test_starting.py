@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from support.models import largest_difference, pixels, randomise, trainable
+from support.sweeps import one_a_site, swept
 
 from kattn.zoo import catalog, create, info, save_weights
 from kattn.zoo.attentions.table import ATTENTIONS
@@ -27,7 +28,7 @@ def first(outputs):
     return outputs["predictions"] if isinstance(outputs, dict) else outputs
 
 
-@pytest.mark.parametrize("name", [*NEUTRAL, "abn_se"])
+@pytest.mark.parametrize("name", swept([*NEUTRAL, "abn_se"], {*one_a_site(), "abn_se"}))
 def test_the_network_gives_what_the_plain_one_gives(name, plain):
     model, path = plain
     started = create(f"{name}_resnet20", weights=path, start="identity", input_shape=(8, 8, 3))

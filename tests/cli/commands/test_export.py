@@ -56,6 +56,7 @@ def test_a_run_is_exported_evaluated_and_timed(trained, capsys):
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
 
 
+@pytest.mark.slow
 def test_every_format_gets_the_precision_and_the_options_that_it_has(trained, tmp_path, capsys):
     options = ["--io-type", "uint8", "--layout", "nchw", "--calibration-images", "16", "--min-agreement", "0"]
     precision = ["--precision", "int8", "dynamic"]
