@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from support.sweeps import swept
 
 from conformance.tables import FILE, TIMM, TORCHVISION
 from kattn.zoo.tables import builder
@@ -63,9 +64,7 @@ def assert_near(found):
     assert all(NEAR[0] <= ratio <= NEAR[1] for ratio in found.values()), found
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in (*TORCHVISION, *TIMM)]
-)
+@pytest.mark.parametrize("name", swept((*TORCHVISION, *TIMM), QUICK))
 def test_a_network_starts_as_torchvision_s_or_timm_s(name):
     sizes = [tuple(row) for row in TABLES[f"start_{name}_sizes"].tolist()]
     theirs = dict(zip(sizes, TABLES[f"start_{name}"].tolist(), strict=True))

@@ -8,7 +8,7 @@ from support.models import pixels, randomise
 import kattn
 from kattn.zoo import create
 
-MECHANISMS = ["cbam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("se", "bam", "gc", "afi", "abn"))]
+MECHANISMS = ("se", "cbam", "bam", "gc", "afi", "abn")
 DYNAMIC = {"SHAPE", "GATHER", "PACK", "Shape", "Gather", "Cast"}
 
 
