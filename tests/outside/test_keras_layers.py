@@ -69,7 +69,8 @@ def right(model, kind, folder, precision="float32", shape=SHAPE, **options):
     elif precision == "int8" and np.issubdtype(model.output.dtype, np.integer):
         assert (got == expected).mean() >= 0.9
     else:
-        assert np.abs(got - expected).max() <= (0.06 if precision == "int8" else 1e-4) * spread
+        whole = options.get("calibration_method") == "minmax"  # nothing of these images is outside the ranges
+        assert np.abs(got - expected).max() <= (1e-4 if precision != "int8" else 0.03 if whole else 0.06) * spread
     return report
 
 
